@@ -1,4 +1,4 @@
-//! What goes over the wires of the cluster's machines, as somebody sees it who reads packets there.
+//! Packet captures on the cluster's machines, as an attacker on the network would make them.
 
 use anyhow::ensure;
 use futures::future::try_join_all;
@@ -18,8 +18,8 @@ use crate::{
 const END: u16 = 19_001;
 const OPERATOR_NAMESPACE: &str = "opensecureconf-system";
 
-/// Reads every packet of every interface, and looks in each direction of each connection for words, also where two packets
-/// share one. Ends with a datagram, and prints what it met.
+/// Reads every packet of every interface, and searches each direction of each connection for words, also where two packets
+/// share one. A datagram ends it, and it prints its findings.
 const SCRIPT: &str = "
 import json, os, socket
 wires = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
@@ -83,17 +83,17 @@ pub struct Capture<'a> {
     machines: Vec<String>,
 }
 
-/// What was met, over all machines.
+/// The findings of all machines.
 #[derive(Debug, Default)]
 pub struct Captured {
     per_machine: Vec<Value>,
 }
 
 impl<'a> Capture<'a> {
-    /// Begins to look for the keys of a cluster and for a value. Its Secrets must be there.
+    /// Starts to search for the keys of a cluster and for a value. The cluster's Secrets must exist.
     pub async fn start(stage: &'a Stage, cluster: &str, value: &str) -> anyhow::Result<Self> {
         let operators: Api<Pod> = Api::namespaced(stage.client.clone(), OPERATOR_NAMESPACE);
-        // Whichever of them leads.
+        // Any of them may lead.
         let operators: Vec<_> = operators
             .list(&ListParams::default().labels("app.kubernetes.io/name=opensecureconf-operator"))
             .await?
@@ -143,8 +143,8 @@ impl<'a> Capture<'a> {
         })
     }
 
-    /// Sends everything that is looked for in clear to port 9000 of a cluster that serves: what is not seen there would not be
-    /// seen elsewhere either.
+    /// Sends all the words in clear to port 9000 of a cluster that serves: a capture that misses them there would miss them
+    /// elsewhere too.
     pub async fn control(&self, cluster: &str, value: &str) -> anyhow::Result<()> {
         let host = format!("{cluster}.{}.svc", self.stage.namespace);
         let mut variables = words(cluster, value);
@@ -166,7 +166,7 @@ impl<'a> Capture<'a> {
         Ok(())
     }
 
-    /// Ends it; `cluster` is any whose Secrets a workload can be given.
+    /// Ends the capture; `cluster` is any cluster whose Secrets a workload can mount.
     pub async fn end(self, cluster: &str) -> anyhow::Result<Captured> {
         let Self {
             stage,
@@ -194,12 +194,12 @@ for machine in {machines:?} * 3:
 }
 
 impl Captured {
-    /// How many packets with something in them went from or to a port.
+    /// How many packets with a payload went from or to a port.
     pub fn packets(&self, port: u16) -> u64 {
         self.sum(&format!("/packets/{port}"))
     }
 
-    /// How many of those of port 9001 went to or from the operator.
+    /// How many of the packets of port 9001 went to or from the operator.
     pub fn of_operator(&self) -> u64 {
         self.sum("/operator")
     }

@@ -3,13 +3,13 @@
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
-/// Longest time of a command, in seconds: one that never ends fails, and not only when everything times out.
+/// Longest time of a command, in seconds: an endless command fails by itself, before the whole story times out.
 const LIMIT: &str = "300";
 
 /// Runs a program, such as `docker` or `kubectl`, to its end.
 ///
 /// # Errors
-/// What it says where it fails; that it is not there.
+/// The program's error output where it fails; that there is no such program.
 pub async fn command(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new("timeout");
     command.arg(LIMIT).arg(program).args(arguments);

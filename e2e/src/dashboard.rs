@@ -1,4 +1,4 @@
-//! A Grafana dashboard, as far as it asks Prometheus something.
+//! A Grafana dashboard: the parts that query Prometheus.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use serde_json::{Map, Value};
 /// A dashboard.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Dashboard {
-    /// What stands above it.
+    /// The title above the dashboard.
     pub title: String,
     /// Its pictures, in their order.
     pub panels: Vec<Panel>,
 }
 
-/// One picture.
+/// One panel.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Panel {
-    /// What stands above it.
+    /// The title above the panel.
     pub title: String,
-    /// What is asked.
+    /// The queries of the panel.
     pub targets: Vec<PanelQuery>,
     field_config: FieldConfig,
 }
@@ -37,7 +37,7 @@ struct FieldDefaults {
     max: Option<f64>,
 }
 
-/// One question, which gives lines of a picture.
+/// One query, which gives lines of a panel.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PanelQuery {
@@ -46,7 +46,7 @@ pub struct PanelQuery {
 }
 
 impl Dashboard {
-    /// Reads one below `manifests/monitoring`.
+    /// Reads a dashboard below `manifests/monitoring`.
     pub fn read(file: &str) -> anyhow::Result<Self> {
         let path = crate::stage::top().join("manifests/monitoring").join(file);
         Self::read_from(&path).with_context(|| path.display().to_string())
@@ -63,7 +63,7 @@ impl Panel {
         &self.field_config.defaults.unit
     }
 
-    /// Where its axis ends, if that is told.
+    /// The end of its axis, if the panel sets one.
     pub fn max(&self) -> Option<f64> {
         self.field_config.defaults.max
     }
@@ -79,7 +79,7 @@ impl PanelQuery {
             })
     }
 
-    /// What the legend says of a series with these labels.
+    /// The legend of a series with these labels.
     pub fn legend(&self, labels: &Map<String, Value>) -> String {
         labels
             .iter()

@@ -1,4 +1,4 @@
-//! What is kept after a failure.
+//! Diagnostics that are kept after a failure.
 
 use std::{
     fs,
@@ -16,8 +16,8 @@ use kube::{
 
 const OPERATOR_NAMESPACE: &str = "opensecureconf-system";
 
-/// Keeps logs, events and resources of a story's namespace and of the operator in a new folder below another, and names it.
-/// Whatever cannot be had is left out: the failure itself is what matters.
+/// Keeps logs, events and resources of a story's namespace and of the operator in a new folder below another, and prints its
+/// name. Missing parts are left out: the failure itself matters.
 pub(crate) async fn keep(client: &Client, namespace: &str, story: &str, below: &Path) {
     let time = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -75,7 +75,7 @@ fn kubectl(namespace: &str, arguments: &[&str], file: &Path) {
             std::env::var("HOME").unwrap_or_default()
         )
     });
-    // The one that was built for the cluster, else the system's.
+    // The kubectl that was built for the cluster, otherwise the system's.
     let built = PathBuf::from(cache).join("bin/kubectl");
     let program = if built.exists() {
         built

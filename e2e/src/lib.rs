@@ -1,5 +1,5 @@
-//! What the stories of `tests/` are told with: a namespace on a real cluster, waiting for what happens there, a workload
-//! that is a pod, and everything one needs to know after a failure.
+//! The tools of the stories in `tests/`: a namespace on a real cluster, waits for its events, a workload in a pod, and
+//! diagnostics after a failure.
 
 mod capture;
 mod clients;

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::{RunningScript, Stage};
 
-/// Runs a container over a node's volume, which is `/data` to it, and returns what it printed. It runs as the node's user, on the
-/// machine that has the volume; the node itself sleeps, fails, or runs beside it.
+/// Runs a container that mounts a node's volume at `/data`, and returns its output. The container runs as the node's user, on
+/// the machine that has the volume; the node itself sleeps, fails, or runs beside it.
 ///
 /// # Errors
-/// That it does not start, or fails.
+/// That the container does not start, or fails.
 pub async fn over_volume(stage: &Stage, claim: &str, container: Value) -> anyhow::Result<String> {
     let mut container = container;
     if let Value::Object(fields) = &mut container {

@@ -1,4 +1,4 @@
-//! How many pods a namespace has room for: a node whose pod goes stays away.
+//! A limit on a namespace's pods: a node whose pod goes stays away.
 
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::{
@@ -12,12 +12,12 @@ use crate::Stage;
 /// The name of its quota.
 const NAME: &str = "pod-limit";
 
-/// No more pods than these may be made, until it is lifted.
+/// Limits the number of pods until it is lifted.
 #[derive(Debug)]
 pub struct PodLimit(Api<ResourceQuota>);
 
 impl PodLimit {
-    /// Limits the pods of the namespace, and waits until those that are there are counted.
+    /// Limits the pods of the namespace, and waits until the quota counts the existing ones.
     pub async fn set(stage: &Stage, pods: u8) -> anyhow::Result<Self> {
         let quota: ResourceQuota = serde_json::from_value(json!({
             "metadata": { "name": NAME }, "spec": { "hard": { "pods": pods.to_string() } },

@@ -1,4 +1,4 @@
-//! Pods that try again and again which ports are open to them, and tell it by their logs.
+//! Pods that probe again and again which ports are open to them, and report in their logs.
 
 use std::collections::BTreeSet;
 
@@ -31,16 +31,16 @@ with ThreadPoolExecutor(len(ports)) as at_once:
         time.sleep(0.3)
 ";
 
-/// What one source reached in one round: the open ports.
+/// The open ports that one source found in one round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Round {
-    /// Who tried.
+    /// The source that probed.
     pub source: &'static str,
-    /// What was open to it.
+    /// The ports that were open to it.
     pub open: BTreeSet<u16>,
 }
 
-/// What probers try.
+/// The addresses and ports that probers try.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// An IP address.
@@ -73,7 +73,7 @@ impl Drop for Prober {
 }
 
 impl Prober {
-    /// Starts one. What it finds goes to `rounds`, from the first round on.
+    /// Starts a prober. Its findings go to `rounds`, from the first round on.
     pub async fn start(
         stage: &Stage,
         source: &'static str,

@@ -1,4 +1,4 @@
-//! A Prometheus of the cluster, asked through the API server, so that nothing has to be forwarded.
+//! A Prometheus of the cluster, queried through the API server, so that no port has to be forwarded.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ impl std::fmt::Debug for Prometheus {
 pub struct Series {
     /// Its labels.
     pub labels: serde_json::Map<String, Value>,
-    /// Time (seconds since 1970) and value, in the order of time; what is not a number is left out.
+    /// Time (seconds since 1970) and value, in the order of time; values that are no number are left out.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -64,13 +64,13 @@ impl Prometheus {
         answer.get("data").cloned().context("no data")
     }
 
-    /// What an expression gives now: labels and value of each series.
+    /// The result of an instant query: labels and value of each series.
     pub async fn query(&self, expression: &str) -> anyhow::Result<Vec<Value>> {
         let data = self.data("query", &[("query", expression)]).await?;
         list(&data, "result")
     }
 
-    /// What an expression gives over a time.
+    /// The result of a range query.
     pub async fn query_range(&self, expression: &str, range: Range) -> anyhow::Result<Vec<Series>> {
         let Range { start, end, step } = range;
         let [start, end, step] = [start, end, step].map(|number| number.to_string());
@@ -112,8 +112,8 @@ impl Prometheus {
         list(&self.data("rules", &[]).await?, "groups")
     }
 
-    /// Asks again each second until an answer is as wanted, and returns it; Prometheus itself looks at its targets and rules
-    /// by the clock, and tells of no event.
+    /// Repeats a query each second until the answer is as wanted, and returns it; Prometheus works by the clock, and reports no
+    /// events.
     pub async fn until<T: std::fmt::Debug>(
         &self,
         limit: Duration,

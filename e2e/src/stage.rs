@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::diagnostics;
 
-/// Longest wait for anything; on two cores a cluster is slow.
+/// Longest wait for any event; on two cores a cluster is slow.
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// A namespace on the cluster of `KUBECONFIG`.
@@ -37,7 +37,7 @@ pub struct Stage {
     pub client: Client,
     /// The namespace.
     pub namespace: String,
-    /// The story's namespace: what is made elsewhere goes with it.
+    /// The story's namespace: objects of it in other namespaces are deleted with it.
     home: String,
 }
 
@@ -48,8 +48,8 @@ impl Debug for Stage {
 }
 
 impl Stage {
-    /// Tells one story in a new namespace, which is removed afterwards. After a failure logs, events and resources of
-    /// the namespace and of the operator are kept in a folder that is named.
+    /// Runs one story in a new namespace, which is removed afterwards. After a failure logs, events and resources of the
+    /// namespace and of the operator are kept in a folder whose name is printed.
     ///
     /// # Panics
     /// When the story fails.
@@ -63,10 +63,10 @@ impl Stage {
         }
     }
 
-    /// The same for a program that says itself how its story ended.
+    /// The same for a program that reports itself how its story ended.
     ///
     /// # Errors
-    /// What the story fails with; that there is no cluster; that the namespace does not go away.
+    /// The failure of the story; that there is no cluster; that the namespace is not removed.
     pub fn try_tell<F>(name: &str, story: impl FnOnce(Self) -> F) -> anyhow::Result<()>
     where
         F: Future<Output = anyhow::Result<()>>,
@@ -82,7 +82,7 @@ impl Stage {
                 diagnostics::keep(&stage.client, &stage.namespace, name, &folder).await;
             }
             let closed = stage.close().await;
-            // What the story says comes first: after it a namespace often does not go away either.
+            // The story's failure comes first: after it a namespace often does not go away either.
             outcome.and(closed)
         })
     }
@@ -122,7 +122,7 @@ impl Stage {
         }
     }
 
-    /// The same story in a new namespace of its own, which goes with the first one.
+    /// The same story in a second namespace, which is removed with the first one.
     pub async fn beside(&self, name: &str) -> anyhow::Result<Self> {
         let stage = self.within(&format!("{}-{name}", self.home));
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
@@ -141,7 +141,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// What makes an object go with the story's namespace, wherever it is.
+    /// The owner reference that makes an object go with the story's namespace, wherever it is.
     pub(crate) async fn owner(&self) -> anyhow::Result<OwnerReference> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let home = namespaces.get(&self.home).await?;

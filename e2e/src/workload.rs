@@ -10,7 +10,7 @@ use crate::Stage;
 /// The image with Python and the published client.
 pub const IMAGE: &str = "opensecureconf-e2e/python-client:2.3.1-1";
 
-/// What every script begins with.
+/// The first lines of every script.
 const PRELUDE: &str = "
 import os
 from opensecureconf_client import OpenSecureConfClient
@@ -30,20 +30,20 @@ pub struct Workload<'a> {
 }
 
 impl<'a> Workload<'a> {
-    /// What every script shows as its user key.
+    /// The user key of every script.
     pub const USER_KEY: &'static str = "correct-horse-battery";
 
-    /// Runs a script to its end and returns what it printed; fails when the script does.
+    /// Runs a script to its end and returns its output; fails when the script does.
     pub async fn run(&self, script: &str) -> anyhow::Result<String> {
         self.start(script).await?.end().await
     }
 
-    /// Starts a script and leaves it running. Nothing but the script ends it, so it had better look for a word in the store.
+    /// Starts a script and leaves it running. Only the script ends itself, so it should look for a word in the store.
     pub async fn start(&self, script: &str) -> anyhow::Result<RunningScript<'a>> {
         RunningScript::start(self.stage, self.pod(script)).await
     }
 
-    /// Starts a script on a machine of the cluster, also on one that takes no pods otherwise.
+    /// Starts a script on a machine of the cluster, even on one that otherwise accepts no pods.
     pub async fn start_on(&self, machine: &str, script: &str) -> anyhow::Result<RunningScript<'a>> {
         let mut pod = self.pod(script);
         if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
@@ -98,13 +98,13 @@ impl<'a> RunningScript<'a> {
         Ok(Self { stage, pod })
     }
 
-    /// What it has printed so far.
+    /// The output so far.
     pub async fn printed(&self) -> anyhow::Result<String> {
         let pods = self.stage.api::<Pod>();
         Ok(pods.logs(&self.pod, &LogParams::default()).await?)
     }
 
-    /// Waits for its end and returns what it printed; fails when the script does.
+    /// Waits for the end and returns the output; fails when the script does.
     pub async fn end(self) -> anyhow::Result<String> {
         let Self { stage, pod: name } = self;
         let pods = stage.api::<Pod>();

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // The allocator asks for huge pages, which triple what an idle node allocates. Refused, nothing else changes.
+    // The allocator asks for huge pages, which triple the memory of an idle node. If the system refuses this call, nothing else
+    // changes.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     opensecureconf_node::cli::run()
 }

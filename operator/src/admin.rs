@@ -1,4 +1,4 @@
-//! What Kubernetes and Prometheus ask the operator itself.
+//! The operator's own endpoints for Kubernetes and Prometheus.
 
 use std::{
     io,
@@ -29,17 +29,17 @@ pub fn router(metrics: Metrics) -> Router {
         .with_state(metrics)
 }
 
-/// Listens. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
+/// Listens. `::` accepts IPv4 too, and becomes the IPv4 wildcard where the kernel has no IPv6.
 ///
 /// # Errors
-/// Where the address is taken or is none of this machine.
+/// Where the address is in use or does not belong to this machine.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = or_ipv4(address, bound)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }
 
-/// Takes an address. `::` is every IPv4 address where the kernel has no IPv6.
+/// Binds an address. `::` becomes the IPv4 wildcard where the kernel has no IPv6.
 fn or_ipv4<T>(address: SocketAddr, take: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     match take(address) {
         // Linux' EAFNOSUPPORT and EADDRNOTAVAIL: no such family at all, or none on any interface.
@@ -63,7 +63,7 @@ fn bound(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// `::` takes IPv4 too, whatever `net.ipv6.bindv6only` says.
+/// `::` accepts IPv4 too, whatever `net.ipv6.bindv6only` says.
 fn take_both_families(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     if is_everywhere(address) {
         socket.set_only_v6(false)?;

@@ -1,4 +1,4 @@
-//! Requests to the API server, counted by what they ask for.
+//! Requests to the API server, counted by verb and kind.
 
 use http::{HeaderValue, Method, Request, header::USER_AGENT};
 use kube::{
@@ -14,11 +14,11 @@ const NAME: &str = concat!("osc-operator/", env!("CARGO_PKG_VERSION"));
 /// A client whose requests are counted.
 ///
 /// # Errors
-/// Where the configuration leads nowhere.
+/// Where the configuration is unusable.
 pub fn counted_client(config: Config, metrics: &Metrics) -> Result<Client, kube::Error> {
     let metrics = metrics.clone();
     let count = move |mut request: Request<Body>| {
-        // Who asks, as the API server's own log has it.
+        // The client's name in the API server's own log.
         let headers = request.headers_mut();
         headers
             .entry(USER_AGENT)
@@ -38,7 +38,7 @@ pub fn counted_client(config: Config, metrics: &Metrics) -> Result<Client, kube:
 }
 
 /// Verb and kind as RBAC spells them: `/api/v1/...` or `/apis/GROUP/VERSION/...`, then perhaps `namespaces/NAMESPACE/`, then
-/// `KIND/NAME/SUBRESOURCE`. `None` where no object is asked for.
+/// `KIND/NAME/SUBRESOURCE`. `None` where the request concerns no object.
 fn asked<'a>(
     method: &Method,
     path: &'a str,

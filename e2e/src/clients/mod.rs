@@ -1,5 +1,5 @@
-//! Clients that remember every write that was acknowledged, and compare, until they are ended: pods of their own, which say each
-//! second what they met.
+//! Clients that remember every acknowledged write and compare reads with it until the story ends them: pods of their own, which
+//! report each second.
 
 use std::ops::Range;
 
@@ -12,36 +12,36 @@ use crate::{RunningScript, Stage, Workload};
 /// How many there are.
 const CLIENTS: usize = 4;
 const SCRIPT: &str = include_str!("client.py");
-/// What ends them.
+/// The request that ends the clients.
 const END: &str = "client.create('soak-end', 'now')";
 
-/// What one client met in one second.
+/// The observations of one client in one second.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Second {
-    /// Which one, in seconds since 1970.
+    /// The second, since 1970.
     pub at: u64,
     /// How many requests ended in it.
     pub requests: u64,
-    /// How many of them did not do what was asked for, or gave no answer.
+    /// How many of them failed, or got no answer.
     pub failed: u64,
     /// The slowest, in seconds.
     pub slowest: f64,
-    /// How many entries were not what was acknowledged: lost, of an earlier value, or back after their deletion.
+    /// How many entries differed from the acknowledged state: lost, of an earlier value, or back after their deletion.
     pub lost: u64,
 }
 
-/// What clients say of themselves in the end.
+/// The final report of clients.
 #[derive(Debug, Default, Deserialize)]
 pub struct Summary {
     /// Writes that were acknowledged.
     pub acknowledged: u64,
-    /// Names with a request that got no answer: each may be as before or as was asked for.
+    /// Names with a request that got no answer: the write may have happened or not.
     pub given_up: u64,
-    /// How often an entry was looked at in the end, at one node each.
+    /// How often a client read an entry in the end, at one node each.
     pub looked_at: u64,
 }
 
-/// What clients met in some time.
+/// The sums over some seconds.
 #[derive(Debug, Default)]
 pub struct Sum {
     /// How many requests ended in it.
@@ -50,16 +50,16 @@ pub struct Sum {
     pub failed: u64,
     /// The slowest, in seconds.
     pub slowest: f64,
-    /// How many entries were not what was acknowledged.
+    /// How many entries differed from the acknowledged state.
     pub lost: u64,
 }
 
-/// What clients printed.
+/// The output of clients.
 #[derive(Debug, Default)]
 pub struct Met {
     /// Of all clients, in no order.
     pub seconds: Vec<Second>,
-    /// What each loss was.
+    /// A description of each loss.
     pub losses: Vec<String>,
     /// Of all clients that have ended.
     pub summary: Summary,
@@ -73,7 +73,7 @@ pub struct Clients<'s> {
 }
 
 impl<'s> Clients<'s> {
-    /// Starts them for a cluster of three nodes, on a machine that stays as it is.
+    /// Starts the clients for a cluster of three nodes, on a machine that no fault touches.
     ///
     /// # Errors
     /// That a pod does not start.
@@ -87,7 +87,7 @@ impl<'s> Clients<'s> {
         Ok(Self { workload, running })
     }
 
-    /// What they met so far.
+    /// The output so far.
     ///
     /// # Errors
     /// That a client has failed, or cannot be asked.
@@ -99,10 +99,10 @@ impl<'s> Clients<'s> {
         Ok(met)
     }
 
-    /// Ends them, and lets each look at everything that it knows once more, at each node. All nodes must serve.
+    /// Ends the clients; each reads all its entries once more at each node. All nodes must serve.
     ///
     /// # Errors
-    /// That a client has failed, that a node does not say what it has, or that there was no load.
+    /// That a client has failed, that a node does not answer, or that there was no load.
     pub async fn end(self) -> anyhow::Result<Met> {
         let Self { workload, running } = self;
         workload.run(END).await?;
@@ -120,7 +120,7 @@ impl<'s> Clients<'s> {
 }
 
 impl Met {
-    /// What was met in these seconds.
+    /// The sums over these seconds.
     pub fn within(&self, seconds: &Range<u64>) -> Sum {
         let mut sum = Sum::default();
         for second in &self.seconds {
@@ -134,7 +134,7 @@ impl Met {
         sum
     }
 
-    /// What was met in all.
+    /// The sums over all seconds.
     pub fn all(&self) -> Sum {
         self.within(&(0..u64::MAX))
     }
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!((met.summary.acknowledged, met.summary.looked_at), (23, 600));
     }
 
-    /// What a client says that nodes told this lie.
+    /// The output of a client that got this false answer.
     fn told(lie: &str) -> Met {
         let script = format!("{}\nNUMBER = 1\n{SCRIPT}", include_str!("stand_in.py"));
         let ran = std::process::Command::new("python3")

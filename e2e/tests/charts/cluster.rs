@@ -159,7 +159,7 @@ fn what_waits_may_look_at_this_cluster_and_do_nothing_else() {
         }]);
         assert_eq!(role["rules"], rules);
     }
-    // Nothing of it stays behind.
+    // No hook stays behind.
     for document in rendered.iter().filter(|document| is_hook(document)) {
         assert_eq!(
             document["metadata"]["annotations"]["helm.sh/hook-delete-policy"],

@@ -1,4 +1,4 @@
-//! Helm as a child process, and what it renders.
+//! Helm as a child process, and its renderings.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-/// Release and namespace under which a chart renders what `install.yaml` has.
+/// Release and namespace under which a chart renders the same as `install.yaml`.
 pub(crate) const OPERATOR: (&str, &str) = ("opensecureconf-operator", "opensecureconf-system");
 
 /// The programs of `HELM_PROGRAMS`, separated by colons.
@@ -112,7 +112,7 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// What names an object: kind, namespace, name.
+/// The identity of an object: kind, namespace, name.
 pub(crate) fn identity(document: &Value) -> (String, String, String) {
     let text = |pointer: &str| {
         let value = document.pointer(pointer).cloned().unwrap_or_default();
@@ -125,7 +125,7 @@ pub(crate) fn identity(document: &Value) -> (String, String, String) {
     )
 }
 
-/// In the order of what names them.
+/// The documents in the order of their identities.
 pub(crate) fn sorted(documents: &[Value]) -> Vec<Value> {
     let mut documents = documents.to_vec();
     documents.sort_by_key(identity);
@@ -149,7 +149,7 @@ pub(crate) fn one<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
     found[0]
 }
 
-/// What holds for every rendering.
+/// Checks that hold for every rendering.
 fn check(documents: &[Value]) {
     let identities: BTreeSet<_> = documents.iter().map(identity).collect();
     assert_eq!(identities.len(), documents.len(), "one name twice");
@@ -162,7 +162,7 @@ fn check(documents: &[Value]) {
     }
 }
 
-/// Maps of strings hold nothing else, whatever YAML makes of `true`, `1` or a date; and nothing is null.
+/// Maps of strings hold only strings, whatever YAML makes of `true`, `1` or a date; and no value is null.
 fn strings(path: &str, value: &Value) {
     const MAPS: [&str; 7] = [
         "labels",
@@ -193,8 +193,8 @@ fn strings(path: &str, value: &Value) {
     }
 }
 
-/// Sets each value of the chart to null, which takes it away, over these values: the chart renders without it, or its schema refuses it by
-/// its name, and no template ends in an error of its own.
+/// Sets each value of the chart to null, which removes it, over these values. The chart renders without it, or its schema
+/// refuses it by its name, and no template ends in an error of its own.
 pub(crate) fn takes_null(chart: &Path, release: (&str, &str), with: &Value) {
     let text = fs::read_to_string(chart.join("values.yaml")).unwrap();
     let mut paths = Vec::new();

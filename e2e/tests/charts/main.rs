@@ -1,4 +1,4 @@
-//! What the charts render, over a matrix of values. Needs no cluster, but Helm: `make charts` runs these.
+//! The renderings of the charts, over a matrix of values. Needs no cluster, but Helm: `make charts` runs these.
 
 #![expect(
     clippy::unwrap_used,

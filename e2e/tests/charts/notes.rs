@@ -1,4 +1,4 @@
-//! What the charts tell a person who has installed them.
+//! The notes that the charts print after an installation.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::helm::{chart, copy, one, template};
 /// Renders the notes as an object: Helm itself renders them only where it reaches a Kubernetes.
 const AS_OBJECT: &str = r#"{{ dict "apiVersion" "v1" "kind" "ConfigMap" "metadata" (dict "name" "notes") "data" (dict "notes" (tpl (.Files.Get "notes") .)) | toJson }}"#;
 
-/// What a chart tells as release `config` in namespace `team`.
+/// The notes of a chart as release `config` in namespace `team`.
 fn notes(name: &str, values: &Value) -> String {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -21,7 +21,7 @@ fn manifest(name: &str) -> Vec<Value> {
     documents(&text)
 }
 
-/// Without what Helm, or whoever applies a manifest, writes about itself.
+/// The document without the marks that Helm, or another tool, adds about itself.
 fn bare(mut document: Value) -> Value {
     let own = |name: &str| name.starts_with("helm.sh/") || name == "app.kubernetes.io/managed-by";
     for field in ["labels", "annotations"] {
@@ -98,10 +98,10 @@ fn the_definition_outlives_the_release_unless_told_otherwise() {
 
 #[test]
 fn namespaces_that_are_named_get_the_same_rights_and_nothing_else_is_granted() {
-    // One of them is the operator's own.
+    // One of them is the operator's own namespace.
     let namespaces = ["team-a", "opensecureconf-system"];
     let rendered = render(&json!({ "watchNamespaces": namespaces }));
-    // What is bound to nobody grants nothing.
+    // A role without a binding grants nothing.
     assert!(
         rendered
             .iter()
@@ -155,7 +155,7 @@ fn namespaces_are_left_to_another_operator_by_its_arguments_alone() {
     assert_eq!(left, excluded);
     let usual = render(&json!({}));
     assert_eq!(container(&usual)["args"].as_array().unwrap(), own);
-    // The rights are those of all namespaces.
+    // The rights are the same as for all namespaces.
     let deployment = |document: &Value| document["kind"] == "Deployment";
     rendered.retain(|document| !deployment(document));
     let others: Vec<_> = usual.iter().filter(|&it| !deployment(it)).collect();
@@ -234,7 +234,7 @@ fn whatever_yaml_reads_otherwise_stays_text() {
         "serviceMonitor": { "enabled": true, "labels": odd }, "prometheusRule": { "enabled": true, "labels": odd },
         "dashboard": { "enabled": true, "labels": odd, "annotations": odd },
     });
-    // `template` itself looks at every map of strings, and at names.
+    // `template` itself checks every map of strings, and names.
     for release in ["true", "1234", "null", "1e3"] {
         let rendered =
             template(&chart("opensecureconf-operator"), (release, "123"), &values).unwrap();

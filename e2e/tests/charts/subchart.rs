@@ -40,7 +40,7 @@ fn both_work_as_subcharts_with_values_of_their_parent() {
         "platform-opensecureconf-operator"
     );
     assert_eq!(deployment["spec"]["replicas"], 1);
-    // By this name the nodes' NetworkPolicies know the operator, whatever the alias.
+    // The nodes' NetworkPolicies select the operator by this name, whatever the alias.
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     assert_eq!(labels["app.kubernetes.io/name"], "opensecureconf-operator");
     let pod = &deployment["spec"]["template"]["spec"];

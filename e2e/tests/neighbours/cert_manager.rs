@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::report;
 
-/// Waits until the first certificate of a PEM text is shown at 9443 to who trusts others, then writes and reads there.
-/// Nodes look at their files every two seconds, the kubelet brings them every ten.
+/// Waits until 9443 shows the first certificate of a PEM text to a client that trusts the others, then writes and reads there.
+/// Nodes read their files every two seconds, the kubelet refreshes them every ten.
 const SERVED: &str = "
 import json, socket, ssl, time, urllib.request
 from urllib.parse import urlsplit
@@ -62,7 +62,7 @@ fn an_issuer_makes_the_certificate_that_clients_see_and_renews_it() {
         let first = secret(&stage, "demo-client-tls").await?;
         is_served(&stage, &first, &authorities(&stage, &first).await?).await?;
 
-        // What `cmctl renew` writes.
+        // The condition that `cmctl renew` writes.
         let since = "2026-01-01T00:00:00Z";
         let renew = json!({ "status": { "conditions": [{ "type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "", "lastTransitionTime": since }] } });
         let asked = Instant::now();
@@ -129,7 +129,7 @@ fn secrets_of_every_form_that_it_writes_are_served() {
         }
         stage.until_condition("demo", "TlsReady", "True").await?;
 
-        // As issuers write it who do not know their authority, ACME's for one.
+        // As issuers write it that do not know their authority, ACME issuers for one.
         let root = entry(last.as_ref().context("no Secret")?, "ca.crt")?;
         for (secret, authority) in [("without", None), ("empty", Some(""))] {
             let last = last.clone().context("no Secret")?;
@@ -188,7 +188,7 @@ async fn house(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Objects of one of its kinds in the namespace.
+/// Objects of one of cert-manager's kinds in the namespace.
 fn cert_manager(stage: &Stage, kind: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("cert-manager.io", "v1", kind);
     Api::namespaced_with(
@@ -217,7 +217,7 @@ async fn configure(stage: &Stage, tls: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The Secret, as soon as it holds a certificate; cert-manager keeps the next key in another one until then.
+/// The Secret, as soon as it holds a certificate; until then cert-manager keeps the next key in another Secret.
 async fn secret(stage: &Stage, name: &str) -> anyhow::Result<Secret> {
     let complete = |found: Option<&Secret>| found.is_some_and(|found| chain(found).is_some());
     let found = stage
@@ -246,7 +246,7 @@ fn entry(secret: &Secret, name: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(data.0.clone())?)
 }
 
-/// What the cluster's ConfigMap tells clients to trust, as soon as it is what the Secret says.
+/// The authorities in the cluster's ConfigMap for clients, as soon as they match the Secret.
 async fn authorities(stage: &Stage, secret: &Secret) -> anyhow::Result<String> {
     let wanted = entry(secret, "ca.crt")?;
     let told = |found: Option<&ConfigMap>| {

@@ -1,5 +1,5 @@
-//! Stories with other software that users have beside us, as it really is. `make e2e-neighbours` installs it and tells them; each
-//! module is one neighbour, and `e2e/neighbours/NAME/install.sh` brings it.
+//! Stories with other software that users run beside ours, in its real form. `make e2e-neighbours` installs it and runs them;
+//! each module is one neighbour, and `e2e/neighbours/NAME/install.sh` installs it.
 
 mod cert_manager;
 mod cloudnative_pg;
@@ -9,7 +9,7 @@ mod volumes;
 
 use std::{io::Write, time::Instant};
 
-/// Prints how long something took.
+/// Prints how long a step took.
 fn report(what: &str, since: Instant) {
     let _ = writeln!(
         std::io::stderr(),

@@ -1,4 +1,4 @@
-//! Volumes as file systems of their own, whose size is real: one fills up, and is grown; a machine starts again.
+//! Volumes as file systems of their own, whose size is real: one fills up and grows; a machine starts again.
 
 use std::{process::Command, time::Instant};
 
@@ -16,7 +16,7 @@ use crate::report;
 /// For how many seconds writes are refused until the operator has looked meanwhile: it does every 30 s.
 const AFTER_A_LOOK: u32 = 35;
 
-/// What every script begins with: entries of 600 kB, whose values follow from their keys.
+/// The first lines of every script: entries of 600 kB, whose values follow from their keys.
 const ENTRIES: &str = "
 import hashlib, http.client, json, time
 headers = {'X-API-Key': os.environ['API_KEY'], 'X-User-Key': os.environ['USER_KEY'], 'Content-Type': 'application/json'}
@@ -102,7 +102,7 @@ spec: {replicas: 2, storage: {size: 128Mi}}
             .await?;
         report("until the status tells", begun);
 
-        // Reads and deletes go on, and what is deleted makes room.
+        // Reads and deletes go on, and deletes make room.
         run(&format!(
             "
 hold(f'first{{number}}' for number in range({first}))
@@ -138,7 +138,7 @@ hold(f'grown-{{node}}' for node in nodes)
         stage.until_condition("demo", "Ready", "True").await?;
         ensure!(restarts(&stage).await? == before, "a pod was restarted");
 
-        // Nothing of this is lost when a machine starts again, and no node begins with an empty folder.
+        // The restart of a machine loses none of this, and no node begins with an empty folder.
         let machine = machine(&stage, 1).await?;
         let restarted = Instant::now();
         let docker = Command::new("docker")
@@ -197,7 +197,7 @@ fn a_volume_that_cannot_grow_says_so() {
             .until(claims.clone(), "data-other-0", "refused", failed)
             .await?;
         ensure!(found.is_some_and(|claim| capacity(&claim) == "64Mi"));
-        // Taken back, as far as there is something to grow to.
+        // Grows again, as far as the volume can.
         grow(&stage, "data-other-0", "96Mi").await?;
         let grown = |found: Option<&PersistentVolumeClaim>| {
             found.is_some_and(|claim| capacity(claim) == "96Mi") && !failed(found)
@@ -241,7 +241,7 @@ fn capacity(claim: &PersistentVolumeClaim) -> &str {
         .map_or("", |size| size.0.as_str())
 }
 
-/// What a volume is made of.
+/// The kind of storage behind a volume.
 async fn kind(stage: &Stage, claim: &PersistentVolumeClaim) -> anyhow::Result<String> {
     let volumes: Api<PersistentVolume> = Api::all(stage.client.clone());
     let name = claim

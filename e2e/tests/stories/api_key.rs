@@ -1,4 +1,4 @@
-//! The API key is exchanged while callers go on with the old one and others come with the new one.
+//! The API key is exchanged while some callers keep the old key and others use the new one.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Containers that users put beside the node: some run first, some beside it, one begins first and goes on (a native sidecar).
+//! Containers that users add to the pod: some run first, some beside the node, one begins first and goes on (a native sidecar).
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::report;
 
-/// What a container does until it is ended in good order.
+/// The work of a container until it is stopped gracefully.
 const STAYS: &str = "
 import signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -22,7 +22,7 @@ sys.stdout.flush()
 signal.pause()
 ";
 
-/// A container that passes what the restricted standard of Kubernetes demands.
+/// A container that meets the restricted Pod Security Standard.
 fn container(name: &str, script: &str) -> Value {
     json!({
         "name": name,

@@ -1,4 +1,4 @@
-//! What a cluster meets that has run for a while: its volumes grow under load, somebody changes things by hand, and it sleeps.
+//! A cluster that has run for a while: its volumes grow under load, a user changes objects by hand, and it sleeps.
 
 use std::time::Instant;
 

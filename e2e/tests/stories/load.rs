@@ -1,4 +1,4 @@
-//! Clients that read and write until the story ends them, and what the nodes must have of it.
+//! Clients that read and write until the story ends them, and the writes that the nodes must have afterwards.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::{replication::run, report};
 
-/// One client that keeps its connection and one that makes a new one for each request, until the entry 'load' says so.
-/// Each request is tried once; of those that fail the first are kept.
+/// One client that keeps its connection and one that opens a new one for each request, until the entry 'load' ends them. Each
+/// request is tried once; the first failures are kept.
 pub(crate) const LOAD: &str = "
 import json, threading, time
 
@@ -50,7 +50,7 @@ print(json.dumps({
     'acknowledged': acknowledged}))
 ";
 
-/// What was acknowledged is on each node: every entry that was created, and the last update.
+/// Every acknowledged write is on each node: every created entry, and the last update.
 const NOTHING_IS_LOST: &str = "
 for ordinal in range(3):
     held = {entry['key']: entry['value'] for entry in node(ordinal).list_all()}
@@ -62,7 +62,7 @@ for ordinal in range(3):
 /// How many entries each client of a load made.
 pub(crate) type Acknowledged = BTreeMap<String, u64>;
 
-/// What a load says of itself.
+/// The final report of a load.
 #[derive(Deserialize)]
 struct Outcome {
     requests: u64,
@@ -96,11 +96,11 @@ impl<'s> Load<'s> {
         })
     }
 
-    /// Ends it; no request may have failed. Gives how many entries each of its clients made, at least so many.
+    /// Ends the load; no request may have failed. Gives how many entries each of its clients made, at least `least`.
     pub(crate) async fn end(self, least: u64) -> anyhow::Result<Acknowledged> {
         run(self.stage, "client.update('load', 'off')").await?;
         let printed = self.script.end().await?;
-        // The client says itself what it met.
+        // The client itself reports the failures.
         let last = printed.lines().last().unwrap_or_default();
         let Outcome {
             requests,
@@ -119,7 +119,7 @@ impl<'s> Load<'s> {
     }
 }
 
-/// Looks for every entry of a load on each node.
+/// Reads every entry of a load on each node.
 pub(crate) async fn nothing_is_lost(
     stage: &Stage,
     acknowledged: &Acknowledged,

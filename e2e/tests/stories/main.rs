@@ -1,4 +1,4 @@
-//! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and tells them two at a time.
+//! Stories on a real cluster, as users live them. `make e2e` sets up the cluster and runs them two at a time.
 
 mod api_key;
 mod containers;
@@ -32,9 +32,9 @@ use serde_json::json;
 
 /// Where the operator notes which node bootstrapped a cluster.
 const BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
-/// What keeps Argo CD from deleting something.
+/// The annotation that keeps Argo CD from deleting an object.
 const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
-/// What a client of today does first; `survivor` stays.
+/// The first work of a present-day client; `survivor` stays.
 const FIRST_WORK: &str = "
 created = client.create('db', {'host': 'db.internal', 'port': 5432}, 'database')
 assert created['value']['port'] == 5432, created
@@ -78,7 +78,7 @@ fn one_resource_becomes_a_store_that_outlives_its_pods_and_itself() {
         report("a deleted pod serves again", killed);
         ensure!(workload.run(SURVIVES).await?.contains("'answer': 42"));
 
-        // As of an earlier release; the operator gives them back at the next look.
+        // As an earlier release made the object; the operator restores the annotations at its next reconcile.
         let annotations = json!({ SYNC_OPTIONS: null, "argocd.argoproj.io/compare-options": null });
         let without = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
         stage
@@ -128,7 +128,7 @@ fn one_resource_becomes_a_store_that_outlives_its_pods_and_itself() {
                 found.is_none()
             })
             .await?;
-        // An application of this name, and nothing of it in git any more.
+        // An application of this name, whose objects are all gone from git.
         prune::<Secret>(&stage).await?;
         prune::<PersistentVolumeClaim>(&stage).await?;
         ensure!(
@@ -144,7 +144,7 @@ fn one_resource_becomes_a_store_that_outlives_its_pods_and_itself() {
             "the Secrets are not what they were"
         );
 
-        // Nobody but the volume knows the salt now.
+        // Now only the volume has the salt.
         stage
             .api::<Secret>()
             .delete("demo-salt", &DeleteParams::default())
@@ -268,7 +268,8 @@ fn an_unchanged_cluster_is_left_alone_and_a_new_operator_restarts_no_node() {
             )
             .await?;
 
-        // What the new operator does first for every cluster is a whole reconcile; a changed spec shows that it did one.
+        // A new operator first reconciles every cluster as a whole; the observed generation of a changed spec shows that it
+        // did.
         let cluster = touch(&stage, "demo").await?;
         ensure!(cluster.metadata.generation == Some(2));
         stage.until_condition("demo", "Ready", "True").await?;
@@ -314,7 +315,7 @@ fn serves(pod: &Pod) -> bool {
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Deletes a child and waits for another one of its name.
+/// Deletes a child and waits for a new one of the same name.
 async fn comes_back<K>(stage: &Stage, name: &str) -> anyhow::Result<()>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -348,7 +349,8 @@ where
     Ok(())
 }
 
-/// Deletes what Argo CD would take for an application's that is called as the cluster is, unless an annotation keeps it.
+/// Deletes the objects that Argo CD would take for those of an application with the cluster's name, unless an annotation keeps
+/// them.
 async fn prune<K>(stage: &Stage) -> anyhow::Result<()>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>

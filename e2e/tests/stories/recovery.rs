@@ -1,4 +1,4 @@
-//! What nobody but a person can bring back, by the commands that the status itself names.
+//! States that only a person can end, by the commands that the status itself names.
 
 mod cluster_uid;
 
@@ -54,7 +54,7 @@ impl Desk {
     }
 }
 
-/// The commands in what a condition says, in their order, each once.
+/// The commands in a condition's message, in their order, each once.
 fn commands(message: &str) -> Vec<String> {
     let quoted = message.split('`').skip(1).step_by(2);
     let mut found = Vec::new();
@@ -83,7 +83,7 @@ fn message(cluster: &DynamicObject, type_: &str) -> String {
         .to_owned()
 }
 
-/// Waits until a condition has this reason, and gives what it says.
+/// Waits until a condition has this reason, and gives its message.
 async fn told(stage: &Stage, type_: &str, reason: &str) -> anyhow::Result<String> {
     let is = |found: Option<&DynamicObject>| {
         let told = found.and_then(|cluster| condition(cluster, type_));
@@ -94,7 +94,7 @@ async fn told(stage: &Stage, type_: &str, reason: &str) -> anyhow::Result<String
     Ok(message(&cluster.context("the cluster is gone")?, type_))
 }
 
-/// Waits until condition `Ready` says these words, and gives all of them.
+/// Waits until the message of condition `Ready` contains these words, and gives all of it.
 async fn told_of(stage: &Stage, words: &str) -> anyhow::Result<String> {
     let says = |found: Option<&DynamicObject>| {
         found.is_some_and(|cluster| message(cluster, "Ready").contains(words))
@@ -132,7 +132,7 @@ fn lose_all_volumes(stage: &Stage, desk: &Desk) -> anyhow::Result<()> {
     ))
 }
 
-/// What somebody keeps who is careful.
+/// The backups of a careful user.
 fn back_up(stage: &Stage, desk: &Desk) -> anyhow::Result<()> {
     let namespace = &stage.namespace;
     desk.run(&format!(
@@ -340,7 +340,7 @@ async fn claims(stage: &Stage) -> anyhow::Result<Vec<Option<String>>> {
     Ok(found.items.iter().map(ResourceExt::uid).collect())
 }
 
-/// Waits until another volume has the name of the last one.
+/// Waits until a new volume has the name of the last one.
 async fn until_another_claim(stage: &Stage, before: Option<&Option<String>>) -> anyhow::Result<()> {
     let before = before.cloned().flatten();
     let is_another =

@@ -1,4 +1,4 @@
-//! Several nodes: what is written to one is on all, whatever happens to pods and volumes, and whatever number is wanted.
+//! Several nodes: a write to one reaches all, whatever happens to pods, volumes and the number of replicas.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{replace_pod, report, until_replaced};
 
-/// What scripts need to talk to single nodes.
+/// The functions with which scripts talk to single nodes.
 const NODES: &str = "
 from urllib.parse import urlsplit
 def node(ordinal):
@@ -141,7 +141,7 @@ fn nodes_come_and_go_without_a_restart_and_without_a_loss() {
         let scaled = Instant::now();
         scale(&stage, "config", 5).await?;
         report("from 3 to 5 nodes", scaled);
-        // Each on the node that answers, also on those that are about to go.
+        // Each request goes to the node that answers, also to those that are about to leave.
         run(
             &stage,
             "for n in range(20): node(n % 5).create(f'late-{n}', {'n': n})",
@@ -229,7 +229,7 @@ for reader in range(2):
     });
 }
 
-/// Scales, and waits until nodes have come or gone: while they go, the others are ready all the time.
+/// Scales, and waits until nodes have come or gone: while some leave, the others stay ready.
 async fn scale(stage: &Stage, cluster: &str, replicas: i32) -> anyhow::Result<()> {
     let patch = json!({ "spec": { "replicas": replicas } });
     stage

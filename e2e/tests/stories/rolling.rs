@@ -19,7 +19,7 @@ use crate::{
     report, serves, touch,
 };
 
-/// What `kubectl rollout restart` writes.
+/// The annotation that `kubectl rollout restart` writes.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 #[test]
@@ -80,7 +80,7 @@ async fn replace_all_twice(stage: &Stage) -> anyhow::Result<()> {
     let restarted = lives(stage).await?;
     all_replaced(&changed, &restarted)?;
 
-    // The operator writes the StatefulSet again, and what is not its own stays.
+    // The operator writes the StatefulSet again, and keeps the fields of others.
     touch(stage, "config").await?;
     stage.until_condition("config", "Ready", "True").await?;
     let set = stage.api::<StatefulSet>().get("config").await?;
@@ -109,7 +109,7 @@ fn all_replaced(before: &Lives, after: &Lives) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends only with an error: when two nodes are away at once, or nobody can tell.
+/// Ends only with an error: when two nodes are away at once, or the API server does not answer.
 async fn one_away_at_most(stage: &Stage) -> anyhow::Result<()> {
     let nodes = watcher::Config::default()
         .labels("app.kubernetes.io/instance=config,app.kubernetes.io/component=node");

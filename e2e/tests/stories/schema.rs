@@ -1,4 +1,4 @@
-//! The resource against a real API server: whatever is set can be emptied again, by server-side apply.
+//! The resource against a real API server: every field that is set can be emptied again, by server-side apply.
 
 use anyhow::{Context, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -6,16 +6,16 @@ use kube::api::DynamicObject;
 use opensecureconf_e2e::{Stage, condition};
 use serde_json::{Value, json};
 
-/// Sets every field to something that is not its default.
+/// Sets every field to a value that is not its default.
 const EVERYTHING: &str = include_str!("../../../operator/tests/it/everything.yaml");
 const DEFINITION: &str =
     include_str!("../../../crds/opensecureconfclusters.opensecureconf.io.yaml");
 
-/// What does not go together with that.
+/// Fields that cannot stand together with those of `everything.yaml`.
 const EVERYTHING_ELSE: &str = include_str!("../../../operator/tests/it/everything-else.yaml");
 /// Nodes that share a database: it is not there, and no pod comes up.
 const SHARED: &str = include_str!("../../../operator/tests/it/everything-shared.yaml");
-/// Volumes of which nothing is set that cannot be changed.
+/// Volumes without the fields that cannot be changed.
 const VOLUMES: &str = "
 apiVersion: opensecureconf.io/v1alpha1
 kind: OpenSecureConfCluster
@@ -24,7 +24,7 @@ spec: {storage: {size: 2Gi, retention: {whenScaled: Delete}}}
 ";
 /// Scalars on which another field of the resources depends.
 const KEPT: &[&str] = &["/tls/mode", "/upgrade/policy", "/service/type"];
-/// What cannot be changed. It stays also where all around it is emptied.
+/// Fields that cannot be changed. They stay where everything around them is emptied.
 const FIXED: &[&str] = &[
     "/mode",
     "/storage/storageClassName",
@@ -55,9 +55,9 @@ fn every_field_that_is_set_can_be_emptied_again() {
                 "{field}: {bare:?}"
             );
         }
-        // And what the operator makes of it, this API server takes.
+        // This API server also accepts the objects that the operator makes of the resource.
         until_carried_out(&stage, &bare, None).await?;
-        // At this moment it may be made anew, with the other size of volumes.
+        // The operator may be replacing the StatefulSet at this moment, with the other size of volumes.
         let is_there = |found: Option<&StatefulSet>| found.is_some();
         stage
             .until(stage.api(), "everything", "made", is_there)
@@ -72,7 +72,7 @@ fn every_field_that_is_set_can_be_emptied_again() {
             bare.data.pointer("/spec/storage") == Some(&storage),
             "{bare:?}"
         );
-        // Where a volume has the larger size already, the operator says that it stays.
+        // Where a volume has the larger size already, the operator reports that it stays.
         until_carried_out(&stage, &bare, Some("VolumeWouldShrink")).await?;
 
         let other: Value = serde_saphyr::from_str(EVERYTHING_ELSE)?;
@@ -204,7 +204,7 @@ async fn empty_each(
     stage.apply_value(&resource).await
 }
 
-/// Puts the fields of one object into another one.
+/// Merges the fields of one object into another.
 fn merge(into: &mut Value, from: &mut Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
@@ -219,7 +219,7 @@ fn merge(into: &mut Value, from: &mut Value) {
     }
 }
 
-/// Puts what cannot be changed where it was.
+/// Restores the fields that cannot be changed.
 fn put_back(spec: &mut Value, before: &Value) {
     for path in FIXED {
         if let Some(value) = before.pointer(path) {
@@ -234,7 +234,7 @@ fn put_back(spec: &mut Value, before: &Value) {
     }
 }
 
-/// The resource with nothing in that place but what cannot be changed; a scalar is left out.
+/// The resource with nothing in that place but the fields that cannot be changed; a scalar is left out.
 fn emptied(resource: &Value, place: &str) -> anyhow::Result<Value> {
     let mut emptied = resource.clone();
     let before = resource.get("spec").context("no spec")?;
@@ -275,8 +275,8 @@ async fn until_carried_out(
     Ok(())
 }
 
-/// Every list, every map, every object of our own and every scalar that need not be given, outermost first. An object of
-/// Kubernetes' own that is emptied is refused, and rightly: in a selector nothing and `{}` differ.
+/// Every list, every map, every object of our own and every optional scalar, outermost first. The API server rightly refuses an
+/// empty object of Kubernetes' own types: in a selector, absent and `{}` differ.
 fn collect(path: &str, value: &Value, schema: &Value, places: &mut Vec<String>) {
     if schema.get("default").is_some() {
         places.push(path.to_owned());

@@ -1,5 +1,5 @@
-//! What a downgrade meets that comes too late: a database which a later release has written. Its first pod refuses, the others go on, and
-//! what the refusal names mends it.
+//! A downgrade that comes too late: a later release has written a database. Its first pod refuses to start, the others go on,
+//! and the remedy that the refusal names works.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const FIRST: &str = "config-2";
 /// Until its pod has ended twice, and after it is in order again.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// Prints the number of the schema that a database has, and gives it another one.
+/// Prints the schema number of a database, and sets another one.
 const RENUMBER: &str = "
 import sqlite3
 database = sqlite3.connect('/data/configurations.db', timeout=30)
@@ -32,7 +32,7 @@ database.commit()
 database.close()
 ";
 
-/// Asks for the nodes of another release once the database of one node is of a later one.
+/// Asks for the nodes of another release once the database of one node belongs to a later one.
 pub(crate) async fn stops_a_rollout_at_its_first_pod(
     stage: &Stage,
     other: &Release,
@@ -59,7 +59,7 @@ pub(crate) async fn stops_a_rollout_at_its_first_pod(
     ensure!(during == untouched, "another pod was replaced: {during:?}");
     report("until the status tells of a later database", begun);
 
-    // The release that wrote it is asked for again, which knows its number.
+    // The story asks for the release that wrote the database again, which knows its number.
     renumber(stage, &schema).await?;
     want(stage, json!({ "image": null })).await?;
     for name in before.keys() {
@@ -77,7 +77,7 @@ pub(crate) async fn stops_a_rollout_at_its_first_pod(
     Ok(())
 }
 
-/// Gives the first node's database another number, and returns the one that it had.
+/// Gives the first node's database another number, and returns its earlier one.
 async fn renumber(stage: &Stage, number: &str) -> anyhow::Result<String> {
     let script = RENUMBER.replace("NUMBER", number);
     let python = json!({ "image": IMAGE, "command": ["/usr/bin/python3", "-c", script] });

@@ -1,5 +1,5 @@
-//! A cluster of another revision is upgraded to this one and taken back, while clients write: `make e2e-versions REV=...`. What is
-//! promised of that stands in docs/upgrades.md.
+//! A cluster of another revision is upgraded to this one and taken back, while clients write: `make e2e-versions REV=...`.
+//! docs/upgrades.md has the promises.
 
 mod later_database;
 mod release;
@@ -40,7 +40,7 @@ fn operator_and_nodes_change_their_version_both_ways_and_lose_nothing() {
             report(&format!("to {this} again"), begun);
             later_database::stops_a_rollout_at_its_first_pod(&stage, &other).await?;
         } else {
-            // Another layout: nothing is touched, and the operator that made the cluster goes on with it.
+            // Another layout: the operator touches nothing, and the operator that made the cluster goes on with it.
             report(&format!("{this} refuses what {other} made"), begun);
             ensure!(release::pods(&stage).await? == pods, "a pod was touched");
             other.install().await?;
@@ -61,7 +61,7 @@ fn operator_and_nodes_change_their_version_both_ways_and_lose_nothing() {
     });
 }
 
-/// Only what the first release of the resource had.
+/// Only fields of the resource's first release.
 fn cluster() -> String {
     format!(
         "
@@ -84,7 +84,7 @@ async fn want(stage: &Stage, spec: Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the status of the current generation says that all nodes serve.
+/// Whether the status of the current generation reports that all nodes serve.
 fn is_ready(cluster: &DynamicObject) -> bool {
     condition(cluster, "Ready").is_some_and(|(status, _, generation)| {
         status == "True" && generation == cluster.metadata.generation

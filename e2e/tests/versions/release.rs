@@ -1,4 +1,4 @@
-//! One of the two releases: its operator is installed, and its nodes are looked for.
+//! One of the two releases: installs its operator, and finds its nodes.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ impl Display for Release {
 }
 
 impl Release {
-    /// The one that was built apart.
+    /// The release that was built apart.
     pub(crate) fn other() -> anyhow::Result<Self> {
         Self::of_environment("VERSIONS_OTHER")
     }
@@ -62,7 +62,7 @@ impl Release {
         format!("opensecureconf-node:{}", self.tag)
     }
 
-    /// Installs its definition, rights and operator over those of the other one, and waits for the operator.
+    /// Installs its definition, rights and operator over those of the other release, and waits for the operator.
     pub(crate) async fn install(&self) -> anyhow::Result<()> {
         let apply = "apply --server-side --force-conflicts -f";
         kubectl(apply, &self.manifest).await?;
@@ -72,14 +72,14 @@ impl Release {
         kubectl(rolled_out, "deployment/opensecureconf-operator").await
     }
 
-    /// Waits until every node runs its image, and all of them serve.
+    /// Waits until every node runs its image, and all nodes serve.
     pub(crate) async fn has_taken_over(&self, stage: &Stage) -> anyhow::Result<()> {
         let is = |cluster: &DynamicObject| self.serves(cluster);
         self.until(stage, is).await?;
         self.is_settled(stage).await
     }
 
-    /// Waits until every node runs its image (true), or its operator says that it does not know the cluster's layout (false).
+    /// Waits until every node runs its image (true), or its operator reports an unknown layout of the cluster (false).
     pub(crate) async fn takes_over_or_refuses(&self, stage: &Stage) -> anyhow::Result<bool> {
         let is = |cluster: &DynamicObject| refuses(cluster) || self.serves(cluster);
         let cluster = self.until(stage, is).await?;
@@ -90,7 +90,7 @@ impl Release {
         Ok(true)
     }
 
-    /// Whether the status says that its nodes serve.
+    /// Whether the status reports that its nodes serve.
     fn serves(&self, cluster: &DynamicObject) -> bool {
         let shown = cluster
             .data
@@ -112,7 +112,7 @@ impl Release {
         found.context("the cluster is gone")
     }
 
-    /// Waits until each pod has its image, and nothing is under way any more.
+    /// Waits until each pod has its image, and no change is under way.
     async fn is_settled(&self, stage: &Stage) -> anyhow::Result<()> {
         let image = self.node_image();
         for ordinal in 0..3 {

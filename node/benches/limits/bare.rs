@@ -1,4 +1,4 @@
-//! What HTTP alone costs on this machine: an axum handler that reads a request and has the answer of a node ready, with all its
+//! The cost of HTTP alone on this machine: an axum handler reads a request and gives a node's answer, prepared with all its
 //! headers.
 
 use axum::{
@@ -16,7 +16,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// What a node answers to a request.
+    /// The answer of a node to a request.
     pub(crate) async fn to(request: reqwest::RequestBuilder) -> Self {
         let answer = request.send().await.unwrap().error_for_status().unwrap();
         let mut headers = answer.headers().clone();

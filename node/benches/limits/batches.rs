@@ -1,5 +1,5 @@
-//! Batches of 1,000 creates, beside SQLite with 64 rows in a transaction: one node, and three of which all healthy ones hold each
-//! row before its line is sent.
+//! Batches of 1,000 creates, beside SQLite with 64 rows in a transaction: on one node, and on three nodes of which all healthy
+//! ones hold each row before its line is sent.
 
 use crate::{
     cluster::Cluster,
@@ -9,7 +9,7 @@ use crate::{
     wrk::requests_per_second,
 };
 
-/// One that sends, while others wait for the disk.
+/// One connection sends while others wait for the disk.
 const CONNECTIONS: u32 = 4;
 const ROWS: u32 = 1_000;
 const ROUNDS: u32 = 5;
@@ -92,7 +92,7 @@ fn open_something(cluster: &Cluster, url: &str) {
     });
 }
 
-/// A batch is answered with 200 whatever became of its rows.
+/// A node answers a batch with 200 whatever happened to its rows.
 fn assert_nothing_was_refused(cluster: &Cluster, url: &str) {
     let page = cluster.runtime.block_on(async {
         let page = reqwest::get(format!("{url}/metrics")).await.unwrap();

@@ -1,5 +1,5 @@
-//! Three nodes on this machine: what each acknowledgement level costs, how late a change is elsewhere, how long a node
-//! takes that was away, and what a cluster costs that does nothing.
+//! Three nodes on this machine: the cost of each acknowledgement level, the replication lag, the time that a returning node
+//! needs to catch up, and the cost of an idle cluster.
 
 use std::{
     net::TcpListener,
@@ -28,12 +28,12 @@ pub(crate) fn rows() -> Vec<Row> {
     rows
 }
 
-/// Three nodes, one of them instructed to bootstrap.
+/// Three nodes, of which one got the order to bootstrap.
 pub(crate) struct Cluster {
     folders: Vec<TempDir>,
     list: String,
     mode: &'static str,
-    /// The folder with the certificates of mutual TLS; `None` where nodes have one port each.
+    /// The folder with the certificates of mutual TLS; `None` where each node has one port.
     tls: Option<PathBuf>,
     nodes: Vec<Option<Node>>,
     pub(crate) runtime: tokio::runtime::Runtime,
@@ -209,7 +209,7 @@ fn levels() -> Vec<Row> {
         .collect()
 }
 
-/// Writes 500 entries a second to one node; each is read at another one as soon as it is acknowledged locally.
+/// Writes 500 entries a second to one node; reads each at another node as soon as the first acknowledged it.
 fn lag() -> Row {
     const RATE: u32 = 500;
     const COUNT: u32 = 2500;
@@ -276,7 +276,7 @@ fn away_and_idle() -> [Row; 3] {
         "ready with {entries} of {written}"
     );
 
-    // Heartbeats and nothing else, once the others have heard that it is back.
+    // Only heartbeats, once the others have noticed that the node is back.
     std::thread::sleep(Duration::from_secs(3));
     let pids = cluster.pids();
     let before = (processor_seconds(&pids), loopback_bytes());
@@ -333,7 +333,7 @@ pub(crate) fn processor_seconds(pids: &[u32]) -> f64 {
     ticks / 100.0
 }
 
-/// What was sent over loopback so far.
+/// The bytes that loopback has sent so far.
 fn loopback_bytes() -> f64 {
     let devices = std::fs::read_to_string("/proc/net/dev").unwrap();
     let line = devices

@@ -1,4 +1,4 @@
-//! Two builds by turns: the benchmark of this tree and that of another one, each with its own node. The machine's moods are in
+//! Two builds in turn: the benchmark of this tree and that of another one, each with its own node. Noise of the machine hits
 //! both.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 use crate::report::{FILE, median};
 
-/// How often each of them is measured.
+/// How often each build is measured.
 const TURNS: usize = 3;
 
-/// What was measured of a row, one figure for each turn.
+/// The figures of a row, one for each turn.
 type Figures = BTreeMap<(String, String), Vec<f64>>;
 
 /// Measures rows with this program and with that of another tree, and prints how they compare.
 ///
 /// # Panics
-/// Where one of them does not measure.
+/// Where one of the programs fails.
 pub(crate) fn run(tree: &Path, program: &Path, rows: &[String]) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let ours = std::env::current_exe().unwrap();
@@ -45,9 +45,9 @@ pub(crate) fn run(tree: &Path, program: &Path, rows: &[String]) {
     }
 }
 
-/// Runs a benchmark and notes what it writes.
+/// Runs a benchmark and records its figures.
 fn measure(program: &Path, tree: &Path, rows: &[String], figures: &mut Figures) {
-    // Where a bar is missed, it says so with 1.
+    // Where a row misses its bar, the program ends with 1.
     let status = Command::new(program).args(rows).status().unwrap();
     assert!(
         matches!(status.code(), Some(0 | 1)),
@@ -59,7 +59,7 @@ fn measure(program: &Path, tree: &Path, rows: &[String], figures: &mut Figures) 
     let mut noted = BTreeMap::new();
     for row in report["rows"].as_array().unwrap() {
         let text = |name: &str| row[name].as_str().unwrap().to_owned();
-        // Of several limits of one row the figure of the node is the same.
+        // Where a row has several limits, the node's figure is the same.
         noted.insert((text("what"), text("unit")), row["ours"].as_f64().unwrap());
     }
     for (row, figure) in noted {

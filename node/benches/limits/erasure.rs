@@ -1,4 +1,4 @@
-//! What it costs that deleted and replaced values are overwritten: SQLite alone, with and without `secure_delete`.
+//! The cost of overwriting deleted and replaced values: SQLite alone, with and without `secure_delete`.
 
 use std::time::{Duration, Instant};
 

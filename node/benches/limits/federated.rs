@@ -1,4 +1,4 @@
-//! A federated cluster on this machine: what it costs to read a value that another node has.
+//! A federated cluster on this machine: the cost of reading a value that another node has.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::{
     report::{Bar, Row, median},
 };
 
-/// Reads of each kind; one of each in turn, so that both meet the same machine.
+/// Reads of each kind, in turn, so that both meet the same load of the machine.
 const READS: usize = 2000;
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -56,7 +56,7 @@ pub(crate) fn rows() -> Vec<Row> {
     };
     vec![
         row("federated read of another node's value", remote, 3.0),
-        // No question to anybody, so it costs no more than a value that is here.
+        // The node asks no other node, so the read costs no more than that of a local value.
         row("federated read of a missing key", missing, 1.1),
     ]
 }

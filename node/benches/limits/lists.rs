@@ -1,4 +1,4 @@
-//! A list of 1,000 entries, beside opening and writing just those values.
+//! A list of 1,000 entries, beside opening and writing those values alone.
 
 use std::time::Instant;
 

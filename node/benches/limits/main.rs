@@ -1,4 +1,4 @@
-//! What the node does beside what the machine could do, in the same run. Prints a table and writes `target/bench.json`.
+//! The node's speed beside the machine's limits, in the same run. Prints a table and writes `target/bench.json`.
 //!
 //!     make bench              # everything, a few minutes
 //!     make bench ROWS="read create"

@@ -1,4 +1,4 @@
-//! Reading one entry with a cached key, beside an axum handler that has the answer ready.
+//! Reads of one entry with a cached key, beside an axum handler that has the answer ready.
 
 use crate::{
     bare,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-/// What is compared with the bar.
+/// The figure that is compared with the bar.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bar {
     /// `ours / limit` must be at least this.
@@ -23,7 +23,7 @@ pub(crate) struct Row {
     pub(crate) what: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) ours: f64,
-    /// What the limit is, in words.
+    /// A description of the limit.
     pub(crate) against: &'static str,
     pub(crate) limit: f64,
     pub(crate) bar: Bar,
@@ -91,7 +91,7 @@ pub(crate) fn write_json(rows: &[Row]) {
     eprintln!("written to {FILE}");
 }
 
-/// What the figures were measured on.
+/// The machine on which the figures were measured.
 fn machine() -> serde_json::Value {
     let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let value = |path: &str, name: &str| {

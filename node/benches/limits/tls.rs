@@ -1,5 +1,5 @@
-//! What TLS costs the processor: a read over HTTPS on connections that stay, beside the same over HTTP; and a replicated create
-//! whose nodes speak mutual TLS, beside nodes that speak plain HTTP.
+//! The processor cost of TLS: a read over HTTPS on kept connections, beside the same over HTTP; and a replicated create between
+//! nodes that speak mutual TLS, beside nodes that speak plain HTTP.
 
 use std::{
     net::{TcpListener, TcpStream},

@@ -1,4 +1,4 @@
-//! Creating entries, beside SQLite alone: with 64 rows in a transaction, and with one.
+//! Creates, beside SQLite alone: with 64 rows in a transaction, and with one.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub(crate) fn rows() -> Vec<Row> {
         .header("Content-Type", "application/json")
         .body(format!(r#"{{"key": "first", "value": {}}}"#, value(1)));
     let answer = runtime.block_on(bare::Answer::to(create));
-    // Until its key has opened something, each create waits for a derivation, and no other figure would show.
+    // Until its key has opened an entry, each create waits for a derivation, which would hide every other cost.
     let read = client
         .get(format!("{}/configs/k0", node.url))
         .header("X-User-Key", USER_KEY);

@@ -1,7 +1,8 @@
 //! PBKDF2-HMAC-SHA256 for the node, alone in a crate.
 //!
-//! The `pbkdf2` crate is generic: its loop is compiled with whoever calls it. Builds for tests leave the node's code unoptimized,
-//! where one derivation takes ten times as long; this crate is optimized in every profile (`Cargo.toml` of the workspace).
+//! The `pbkdf2` crate is generic: its loop is compiled in the crate that calls it. Test builds leave the node's code
+//! unoptimized, where one derivation takes ten times as long; this crate is optimized in every profile (`Cargo.toml` of the
+//! workspace).
 
 use sha2::Sha256;
 

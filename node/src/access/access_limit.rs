@@ -18,20 +18,20 @@ const FAILURES: u32 = 1_000;
 const ACCEPTED: usize = 16;
 /// How long they are remembered.
 const LATELY: Duration = Duration::from_hours(1);
-/// Origins remembered at most: about 16 MB where each of them shows as many keys as are remembered.
+/// Origins remembered at most: about 16 MB where the node remembers the most keys of each.
 const REMEMBERED: usize = 16_384;
 
 /// The keys that origins showed.
 #[derive(Debug)]
 pub(crate) struct AccessLimit {
-    /// Failures after which an answer says that there were too many; 0 switches the limits off.
+    /// Failures after which the node answers that there were too many; 0 switches the limits off.
     per_minute: u32,
     origins: HashMap<Origin, Shown>,
     /// Until when keys of some origin may not be compared.
     flooding_until: Option<Instant>,
 }
 
-/// What one origin showed.
+/// The keys that one origin showed.
 #[derive(Debug, Default)]
 struct Shown {
     told: LeakyBucket,
@@ -48,7 +48,7 @@ impl AccessLimit {
         }
     }
 
-    /// Whether a key may be compared with those that are accepted; else how long to wait.
+    /// Whether a key may be compared with the accepted ones; otherwise how long to wait.
     pub(crate) fn may_compare(
         &self,
         origin: Origin,
@@ -68,7 +68,7 @@ impl AccessLimit {
         Err(wait)
     }
 
-    /// How long an origin must wait until what it shows for the first time is compared; `None` where it need not.
+    /// How long an origin must wait until the node compares a new key of it; `None` where it need not.
     pub(crate) fn wait(&self, origin: Origin, now: Instant) -> Option<Duration> {
         self.origins.get(&origin)?.failed.wait(FAILURES, now)
     }
@@ -120,7 +120,7 @@ impl AccessLimit {
                 .retain(|(_, at)| now.saturating_duration_since(*at) < LATELY);
             !shown.accepted.is_empty() || !shown.failed.is_empty(now)
         });
-        // A flood from everywhere: those stay that had a key.
+        // A flood from everywhere: origins stay that showed an accepted key.
         if self.origins.len() >= REMEMBERED {
             self.origins.retain(|_, shown| !shown.accepted.is_empty());
         }

@@ -1,7 +1,7 @@
 //! How many user keys one origin may try that have opened nothing there. Pure: time comes in as an argument.
 //!
 //! A key counts from the moment when it is tried, so that guesses at the same time do not pass together, and counts once a
-//! minute, whatever it is tried on. What opens something gives its count back; nothing else does.
+//! minute, whatever entry it is tried on. Only a key that opens an entry gets its count back.
 
 use std::{
     collections::HashMap,
@@ -11,14 +11,14 @@ use std::{
 use super::leaky_bucket::{LeakyBucket, MINUTE};
 use crate::keys::{KeyPlace, Origin};
 
-/// Keys remembered of all origins together: about 16 MB. Beyond it the forgiven ones are dropped, then all: a flood from
-/// everywhere is no reason to grow.
+/// Keys remembered of all origins together: about 16 MB. Beyond it the node drops the forgiven keys, then all: a flood from
+/// everywhere must not let the memory grow.
 const REMEMBERED: usize = 500_000;
-/// Keys remembered of one origin, where it may not try more anyway.
+/// Keys remembered of one origin, which may not try more anyway.
 const OF_ONE_ORIGIN: usize = 32;
 /// Failures of one key a minute; each of them may have cost a derivation.
 const OF_ONE_KEY: u32 = 30;
-/// Refusals a minute after which an origin is taken for one that guesses beside honest callers.
+/// Refusals a minute after which the node assumes that an origin guesses beside honest clients.
 const FLOOD: u32 = 1_000;
 
 /// The keys that origins tried within the last minute.
@@ -31,7 +31,7 @@ pub(crate) struct FailureLimit {
     flooding_until: Option<Instant>,
 }
 
-/// What one origin tried.
+/// The keys that one origin tried.
 #[derive(Debug, Default)]
 struct Tried {
     keys: Vec<TriedKey>,
@@ -73,7 +73,7 @@ impl FailureLimit {
         }
     }
 
-    /// Whether a key may be tried; else how long its origin has to wait. One that counts already goes on until it fails.
+    /// Whether a key may be tried; otherwise how long its origin has to wait. A key that counts already goes on until it fails.
     pub(crate) fn may_try(&self, place: &KeyPlace, now: Instant) -> Result<(), Duration> {
         let Some(tried) = self.origins.get(&place.origin()) else {
             return Ok(());
@@ -104,7 +104,7 @@ impl FailureLimit {
         }
     }
 
-    /// The key did not open what it should.
+    /// The key failed to open an entry.
     pub(crate) fn failed(&mut self, place: &KeyPlace, now: Instant) {
         self.hold(place, now);
         if let Some(key) = self.counted(place, now) {
@@ -112,7 +112,7 @@ impl FailureLimit {
         }
     }
 
-    /// Whether the key did not open what it should within this minute.
+    /// Whether the key failed to open an entry within this minute.
     pub(crate) fn has_failed(&self, place: &KeyPlace, now: Instant) -> bool {
         let tried = self.origins.get(&place.origin());
         tried.is_some_and(|tried| {
@@ -122,7 +122,7 @@ impl FailureLimit {
         })
     }
 
-    /// The same of a key that is exempt: refused where its origin may try no more keys.
+    /// The same for an exempt key: refused where its origin may try no more keys.
     ///
     /// # Errors
     /// How long to wait.
@@ -135,7 +135,7 @@ impl FailureLimit {
         Ok(())
     }
 
-    /// The key opened something, or was not tried after all: it does not count, unless another request keeps it counted.
+    /// The key opened an entry, or was not tried after all: it does not count, unless another request keeps it counted.
     pub(crate) fn give_back(&mut self, place: &KeyPlace) {
         if let Some(tried) = self.origins.get_mut(&place.origin()) {
             tried
@@ -144,7 +144,7 @@ impl FailureLimit {
         }
     }
 
-    /// What the key was held for did not take place.
+    /// The create for which the key was held did not take place.
     pub(crate) fn release(&mut self, place: &KeyPlace) {
         let tried = self.origins.get_mut(&place.origin());
         if let Some(key) = tried.and_then(|tried| tried.key(place.number())) {

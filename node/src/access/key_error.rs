@@ -12,15 +12,15 @@ pub enum KeyFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// A line of it is no key.
+    /// A line of the file is no key.
     #[error("cannot be used ({path}): {fault}")]
     Lines {
         /// The file.
         path: PathBuf,
-        /// What it has instead.
+        /// The fault of the line.
         fault: LineFileError,
     },
     /// It has no line with a key.

@@ -37,7 +37,7 @@ pub(super) fn read_files(path: &Path, previous: Option<&Path>) -> Result<Keys, K
     if current.is_empty() {
         return Err(KeyFileError::Empty(path.to_owned()));
     }
-    // The previous one first: it is shown to nodes that may not have read the new one yet.
+    // The previous key first: the node shows it to nodes that may not have read the new one yet.
     let mut keys = lines_of(&previous, previous_path)?;
     let previous = keys.len();
     keys.extend(current);

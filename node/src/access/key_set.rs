@@ -1,4 +1,4 @@
-//! Some access keys: as digests, and as what nodes sign with.
+//! A set of access keys: their digests, and the keys derived from them for signatures.
 
 use std::fmt;
 
@@ -12,16 +12,16 @@ use crate::crypto::PeerProofKey;
 /// How short a key of one kind may be, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lengths {
-    /// Shorter ones are refused.
+    /// Shorter keys are refused.
     pub(super) least: usize,
-    /// Shorter ones are accepted with a warning.
+    /// Shorter keys are accepted with a warning.
     pub(super) safe: usize,
 }
 
 impl Lengths {
-    /// A workload with an API key opens nothing yet; it may try 1,000 keys a minute.
+    /// A workload with an API key opens no entry yet; it may try 1,000 keys a minute.
     pub(crate) const API_KEY: Self = Self { least: 8, safe: 16 };
-    /// Who has the cluster key is a node.
+    /// A holder of the cluster key counts as a node.
     pub(crate) const CLUSTER_KEY: Self = Self {
         least: 16,
         safe: 32,
@@ -33,7 +33,7 @@ impl Lengths {
 pub struct AccessKey(pub(super) [u8; 32]);
 
 impl AccessKey {
-    /// The digest of a key as it is sent.
+    /// The digest of a key in the form in which a client sends it.
     pub fn new(key: &[u8]) -> Self {
         Self(Sha256::digest(key).into())
     }
@@ -45,13 +45,13 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// What is accepted, and what is shown to others.
+/// The accepted keys, and the keys that the node shows to others.
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) accepted: Vec<AccessKey>,
-    /// How many of them, at the beginning, are previous ones.
+    /// How many of the keys, at the beginning, are previous ones.
     pub(super) previous: usize,
-    /// What nodes sign with, one for each of them.
+    /// The signing keys, one for each access key.
     pub(super) proofs: Vec<PeerProofKey>,
     /// The first key itself; only nodes show theirs to each other.
     pub(super) first: Zeroizing<Vec<u8>>,

@@ -20,12 +20,12 @@ use crate::{
     domain::KeyNumber,
 };
 
-/// Keys of one kind, all of them accepted. Clones share what is accepted.
+/// Keys of one kind, all of them accepted. Clones share them.
 #[derive(Clone)]
 pub struct AccessKeys {
     keys: Arc<RwLock<Keys>>,
     file: Option<PathBuf>,
-    /// Keys that are accepted as well while callers move to others; it may be absent.
+    /// The file of keys that are accepted as well while callers move to others; it may be absent.
     previous: Option<PathBuf>,
     lengths: Lengths,
 }
@@ -48,7 +48,7 @@ impl AccessKeys {
         }
     }
 
-    /// No keys: nothing is accepted.
+    /// An empty set: the node accepts no key.
     pub(crate) fn none(lengths: Lengths) -> Self {
         Self::new(Keys::default(), None, lengths)
     }
@@ -63,7 +63,7 @@ impl AccessKeys {
         Ok(Self::new(keys, None, lengths))
     }
 
-    /// The keys of a file, and of that of the previous ones.
+    /// The keys of a file, and of the file of previous keys.
     ///
     /// # Errors
     /// A file that cannot be read or has no key, and a line that is no key or too short.
@@ -80,24 +80,24 @@ impl AccessKeys {
         })
     }
 
-    /// The first key: what a node shows to others.
+    /// The first key, which the node shows to others.
     pub fn first(&self) -> Zeroizing<Vec<u8>> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.first.clone()
     }
 
-    /// What nodes sign with: one key for each of these, the first first.
+    /// The signing keys, one for each of these keys, the first first.
     pub fn proof_keys(&self) -> Vec<PeerProofKey> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         keys.proofs.clone()
     }
 
-    /// Whether the presented key is one of these; takes the same time whichever it is.
+    /// Whether the presented key is one of these; takes the same time whichever matches.
     pub fn accept(&self, presented: &[u8]) -> bool {
         self.number_of(&AccessKey::new(presented)).is_some()
     }
 
-    /// Which one of these a key is whose digest is at hand; `None` for none. Takes the same time whichever it is.
+    /// The number of the key with this digest; `None` where it is none of these. Takes the same time whichever matches.
     pub fn number_of(&self, presented: &AccessKey) -> Option<KeyNumber> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let (mut found, mut place) = (Choice::from(0), 0_u64);
@@ -108,19 +108,20 @@ impl AccessKeys {
         }
         let place = usize::try_from(place).ok().filter(|_| found.into())?;
         let count = keys.accepted.len();
-        // Previous ones stand first, and count last.
+        // Previous keys stand first in the file, and count last.
         let number = (place + count).checked_sub(keys.previous)?;
         Some(KeyNumber::at(number.checked_rem(count)?))
     }
 
-    /// How many characters a key should have, where one of them is shorter.
+    /// How many characters a key should have, where one of these is shorter.
     pub(crate) fn weakness(&self) -> Option<usize> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let safe = self.lengths.safe;
         (!keys.accepted.is_empty() && keys.shortest < safe).then_some(safe)
     }
 
-    /// What proves to a holder of the cluster key which ones these are; nothing where there is no cluster key. Reveals nothing to others.
+    /// Proofs that show a holder of the cluster key which keys these are; none without a cluster key. They reveal nothing to
+    /// others.
     pub fn key_proofs(&self, cluster_keys: &Self) -> Vec<String> {
         let cluster_key = cluster_keys.first();
         if cluster_key.is_empty() {
@@ -156,8 +157,8 @@ impl AccessKeys {
         self.file.iter().chain(&self.previous).cloned().collect()
     }
 
-    /// Reads the files again and returns whether they hold other keys than before. What was accepted stays accepted where the
-    /// file is of no use now, or holds a key of the other kind.
+    /// Reads the files again and returns whether the keys changed. The accepted keys stay where a file is useless now, or holds
+    /// a key of the other kind.
     pub fn reload(&self, other_kind: Option<&Self>) -> Result<bool, KeyFileError> {
         let Some(file) = &self.file else {
             return Ok(false);

@@ -1,10 +1,10 @@
-//! Counts what happens within a minute in one number. Pure: time comes in as an argument.
+//! Counts the events of a minute in one number. Pure: time comes in as an argument.
 
 use std::time::{Duration, Instant};
 
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 
-/// Takes `per_minute` events at once, then one for each `minute / per_minute`.
+/// Accepts `per_minute` events at once, then one for each `minute / per_minute`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct LeakyBucket {
     empty_at: Option<Instant>,
@@ -19,7 +19,7 @@ impl LeakyBucket {
             .filter(|wait| !wait.is_zero())
     }
 
-    /// Notes an event. Those beyond the limit do not add up: it is forgiven after little more than a minute.
+    /// Notes an event. Events beyond the limit do not add up: all is forgiven after little more than a minute.
     pub(crate) fn add(&mut self, per_minute: u32, now: Instant) {
         if let Some(interval) = MINUTE.checked_div(per_minute) {
             let empty_at = self.empty_at.map_or(now, |empty_at| empty_at.max(now));
@@ -27,7 +27,7 @@ impl LeakyBucket {
         }
     }
 
-    /// Whether it remembers nothing any more.
+    /// Whether it remembers no event any more.
     pub(crate) fn is_empty(&self, now: Instant) -> bool {
         self.empty_at.is_none_or(|empty_at| empty_at <= now)
     }

@@ -1,4 +1,4 @@
-//! Who may do what: the keys that callers show, and how many of them they may try.
+//! Access: the keys that callers show, their rights, and how many keys they may try.
 
 mod access_limit;
 mod failure_limit;

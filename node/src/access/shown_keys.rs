@@ -1,4 +1,4 @@
-//! Which keys the requests of one connection showed.
+//! The keys that the requests of one connection showed.
 
 use std::{
     sync::{
@@ -15,17 +15,17 @@ const OPENED: usize = 16;
 /// How often it is noted anew that a connection shows an accepted key; keys are remembered for an hour.
 const NOTED_EVERY: Duration = Duration::from_mins(10);
 
-/// The accepted access key that was noted last, and the user keys that opened something.
+/// The accepted access key that was noted last, and the user keys that opened an entry.
 #[derive(Debug, Default)]
 pub(crate) struct ShownKeys {
-    /// The last one that opened something, so that a connection with one user key takes no lock. 0 is none.
+    /// The last user key that opened an entry, so that a connection with one user key takes no lock. 0 is none.
     last_opened: AtomicU64,
     opened: Mutex<Vec<u64>>,
     noted: Mutex<Option<(AccessKey, Instant)>>,
 }
 
 impl ShownKeys {
-    /// A user key opened something.
+    /// Notes that a user key opened an entry.
     pub(crate) fn opened(&self, number: u64) {
         if self.last_opened.load(Ordering::Relaxed) == number {
             return;
@@ -40,7 +40,7 @@ impl ShownKeys {
         self.last_opened.store(number, Ordering::Relaxed);
     }
 
-    /// Whether a user key opened something on this connection.
+    /// Whether a user key opened an entry on this connection.
     pub(crate) fn has_opened(&self, number: u64) -> bool {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.contains(&number)

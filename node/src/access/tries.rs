@@ -1,4 +1,4 @@
-//! The limits of what may be tried, shared by all requests. Where no origin floods, exempt keys take no lock here.
+//! The limits on tried keys, shared by all requests. Where no origin floods, exempt keys take no lock here.
 
 use std::{
     sync::{
@@ -66,13 +66,13 @@ pub(crate) struct AccessKeyTries {
     flooding: AtomicBool,
 }
 
-/// What became of an access key.
+/// The verdict on an access key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// This one of the accepted keys.
+    /// It is this one of the accepted keys.
     Accepted(KeyNumber),
     Wrong,
-    /// Compared or not: its origin showed too many wrong ones.
+    /// Whether compared or not: its origin showed too many wrong keys.
     TooMany(Duration),
 }
 
@@ -115,7 +115,7 @@ impl AccessKeyTries {
         wait.map_or(Shown::Wrong, Shown::TooMany)
     }
 
-    /// How long an origin must wait until what it shows for the first time is compared; `None` where it need not.
+    /// How long an origin must wait until the node compares a new key of it; `None` where it need not.
     pub(crate) fn wait(&self, origin: Origin) -> Option<Duration> {
         if !self.flooding.load(Ordering::Relaxed) {
             return None;

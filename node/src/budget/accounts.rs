@@ -10,12 +10,12 @@ use std::{
     },
 };
 
-/// Maps that are locked one by one, so that requests of different addresses do not wait for each other.
+/// Maps with a lock each, so that requests of different addresses do not wait for each other.
 const SHARDS: usize = 16;
-/// Accounts of a shard before those that hold nothing are forgotten.
+/// Accounts of a shard from which on the empty ones are forgotten.
 const TIDY_FROM: usize = 512;
 
-/// What one address holds, in bytes.
+/// The bytes that one address holds.
 pub(super) type Account = Arc<AtomicUsize>;
 
 /// The accounts of one share.
@@ -33,7 +33,7 @@ impl Accounts {
         }
     }
 
-    /// The account of an address; it is kept at least as long as this is held or it holds something.
+    /// The account of an address; the map keeps it at least while the caller has it or it holds bytes.
     pub(super) fn of(&self, address: IpAddr) -> Account {
         let place = usize::try_from(self.hasher.hash_one(address) % SHARDS as u64).unwrap_or(0);
         let Some(shard) = self.shards.get(place) else {

@@ -1,17 +1,17 @@
-//! What SQLite and the caches of rows and keys may take of the store's share. Pure.
+//! How much of the store's share SQLite and the caches of rows and keys may use. Pure.
 
-/// What an entry of the key cache takes, in bytes: two keys, its place in the maps, and its share of their spare room.
+/// The size of an entry of the key cache, in bytes: two keys, its place in the maps, and its share of their spare room.
 const KEY_ENTRY: usize = 400;
 /// Keys that are cached at most, however much memory there is.
 const MOST_KEYS: usize = 10_000;
-/// What is cached of rows at most, in bytes, however much memory there is.
+/// The largest row cache, in bytes, however much memory there is.
 const MOST_ROWS: usize = 4 << 20;
-/// SQLite's own default of a connection's page cache, in bytes: it gains nothing from more.
+/// SQLite's own default for a connection's page cache, in bytes: a larger one brings nothing.
 const MOST_PAGES: usize = 2 << 20;
 /// With less, in bytes, SQLite reads the same pages again and again.
 const LEAST_PAGES: usize = 64 << 10;
 
-/// Connections that a store needs: one that writes, one for lists, one for all other reads.
+/// Connections that a store needs: a writer, one for lists, and one for all other reads.
 const LEAST_CONNECTIONS: usize = 3;
 
 /// Sizes of the caches behind the store.
@@ -39,9 +39,9 @@ impl CacheSizes {
         pages: LEAST_PAGES,
     };
 
-    /// The caches of a share of this many bytes: an eighth for rows and keys each, half for SQLite's pages; what is left is
-    /// for its statements, its log's index, and the transaction that is written. There are as many readers as are wanted,
-    /// or as their pages have room. `None` for less than [`Self::LEAST`].
+    /// The caches of a share of this many bytes: an eighth for rows and keys each, half for SQLite's pages; the rest is for its
+    /// statements, its log's index, and the open write transaction. There are as many readers as wanted, or as their pages have
+    /// room for. `None` for less than [`Self::LEAST`].
     pub fn of(share: usize, wanted_readers: usize) -> Option<Self> {
         let for_pages = share / 2;
         let room = for_pages / LEAST_PAGES;

@@ -24,8 +24,8 @@ fn limit_in(text: &str) -> Option<u64> {
         .filter(|limit| (1..NO_LIMIT).contains(limit))
 }
 
-/// Where limits may stand: those of the group and of all groups around it. Within a container the mount begins with its own
-/// group, so the path that the kernel names may not be there.
+/// The files in which limits may stand: those of the group and of all groups around it. Within a container the mount begins
+/// with its own group, so the kernel's path may not exist there.
 fn limit_files(mount: &Path, groups: &str) -> Vec<PathBuf> {
     let of_group = |line: &str| {
         let (_, rest) = line.split_once(':')?;

@@ -1,5 +1,5 @@
-//! The end of a connection whose client takes its answers too slowly: decided where answers are made, carried out where
-//! the connection is served.
+//! The end of a connection whose client reads its answers too slowly. The code that makes answers decides it, and the code that
+//! serves the connection carries it out.
 
 use std::sync::{
     Arc,
@@ -25,7 +25,7 @@ impl CutOff {
         self.0.0.load(Ordering::SeqCst)
     }
 
-    /// Waits until the connection is to end. One may wait.
+    /// Waits until the connection must end. One task may wait.
     pub async fn wait(&self) {
         while !self.is_cut() {
             self.0.1.notified().await;

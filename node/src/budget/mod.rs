@@ -1,8 +1,8 @@
 //! How much memory each kind of work may take, so that no caller can end the node.
 //!
-//! All of it is one figure, `OSC_MEMORY_BYTES`. A [`MemoryPlan`] divides it into shares; each share that callers fill is a
-//! [`Pool`], from which bytes are reserved before they are allocated. What a client waits for is refused when its share
-//! stays full; the other shares do not notice.
+//! All memory is one figure, `OSC_MEMORY_BYTES`. A [`MemoryPlan`] divides it into shares; each share that callers fill is a
+//! [`Pool`], from which bytes are reserved before they are allocated. Where a share stays full, the node refuses requests that
+//! need it; the other shares are not affected.
 
 mod accounts;
 mod caches;
@@ -22,25 +22,24 @@ pub use window::{Window, WindowPart};
 /// How long a request waits for room in a share before it is refused.
 pub const ROOM_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// What counts as small: bodies up to this size, in bytes, have a reserve of their own.
+/// Bodies up to this size, in bytes, count as small and have a reserve of their own.
 pub const SMALL_BODY: usize = 16 << 10;
 
 /// Answers up to this size, in bytes, have a reserve of their own; larger values are opened and parsed in their own threads.
 pub const SMALL_ANSWER: usize = 64 << 10;
 
-/// What storing a value takes, for each byte of it as it is stored: its text twice, what encryption makes of it, its token,
-/// and the four parts from which that is opened again before it counts. SQLite's copies of the token come after them, and
-/// are no more.
+/// The memory for storing a value, for each of its stored bytes: its text twice, the encryption's buffer, its token, and the
+/// four parts of opening that again before it counts. SQLite's copies of the token come after them, and need no more.
 pub const SEALING: usize = 8;
 
-/// The part of a share that is kept for what is small.
+/// The part of a share that is kept for small bodies.
 const SMALL_PART: usize = 4;
 
 fn small_part(share: usize) -> usize {
     share / SMALL_PART
 }
 
-/// The shares of one node from which callers take.
+/// The shares of one node from which callers reserve memory.
 #[derive(Debug, Clone)]
 pub struct Budgets {
     plan: MemoryPlan,
@@ -54,7 +53,7 @@ pub struct Budgets {
     pub answers: Pool,
     /// Answers up to [`SMALL_ANSWER`].
     pub small_answers: Pool,
-    /// What opening, parsing, sealing and writing one large value takes.
+    /// Memory for opening, parsing, sealing and writing one large value.
     pub values: Pool,
     /// Messages of other nodes.
     pub peers: Pool,
@@ -82,8 +81,8 @@ impl Budgets {
         all - small_part(all)
     }
 
-    /// The longest value for which there is memory to store it, in bytes as it is stored. What needs more than its share
-    /// goes alone, and takes a third of all memory at most: less than what is not planned with.
+    /// The longest value for which there is memory to store it, in bytes as it is stored. A value that needs more than its
+    /// share goes alone, and uses a third of all memory at most: less than the unplanned part.
     pub fn largest_value(plan: &MemoryPlan) -> usize {
         plan.bytes(Share::Values).max(plan.total() / 3) / SEALING
     }
@@ -93,7 +92,7 @@ impl Budgets {
         &self.plan
     }
 
-    /// What every pool holds now, for the metrics.
+    /// The bytes that every pool holds now, for the metrics.
     pub fn in_use(&self) -> [PoolUse; 7] {
         [
             &self.connections,

@@ -1,10 +1,10 @@
-//! The division of the memory: one figure, its shares, and what the settings say of them. Pure.
+//! The division of the memory: one figure, its shares, and the settings of them. Pure.
 
 use std::fmt;
 
-/// What is taken where neither a setting nor a cgroup says how much there is: 160 MiB.
+/// The memory where neither a setting nor a cgroup gives a figure: 160 MiB.
 const FALLBACK: usize = 160 << 20;
-/// The part of a cgroup's limit that is planned with; the rest is for the program itself and for what allocators keep.
+/// The part of a cgroup's limit that is planned; the rest is for the program itself and for memory that allocators keep.
 const PERCENT_OF_LIMIT: usize = 60;
 
 /// One kind of use of the memory.
@@ -20,12 +20,12 @@ pub enum Share {
     Values,
     /// Messages of other nodes.
     Peers,
-    /// SQLite, and the caches of rows and keys: what the others leave.
+    /// SQLite, and the caches of rows and keys: the rest of the memory.
     Store,
 }
 
 impl Share {
-    /// All of them, in the order in which they are shown.
+    /// All shares, in the order in which they are shown.
     pub const ALL: [Self; 6] = [
         Self::Connections,
         Self::Bodies,
@@ -35,7 +35,7 @@ impl Share {
         Self::Store,
     ];
 
-    /// The setting that gives it another size, without `OSC_`.
+    /// The setting for another size of the share, without `OSC_`.
     pub const fn setting(self) -> &'static str {
         match self {
             Self::Connections => "CONNECTION_MEMORY_BYTES",
@@ -47,7 +47,7 @@ impl Share {
         }
     }
 
-    /// Its part of the whole, in percent; the store's is what is left.
+    /// Its part of the whole, in percent; the store has the rest.
     pub const fn percent(self) -> usize {
         match self {
             Self::Connections | Self::Store => 20,
@@ -59,7 +59,7 @@ impl Share {
 /// Where the figure that is divided comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemorySource {
-    /// `OSC_MEMORY_BYTES` says so.
+    /// The figure is that of `OSC_MEMORY_BYTES`.
     Setting,
     /// 60 % of the cgroup's limit, in bytes.
     Cgroup(u64),
@@ -80,7 +80,7 @@ pub struct MemoryPlan {
 pub struct PlanError {
     /// All shares together, in bytes.
     pub sum: usize,
-    /// What there is.
+    /// The whole memory.
     pub total: usize,
 }
 
@@ -96,8 +96,8 @@ impl fmt::Display for PlanError {
 }
 
 impl MemoryPlan {
-    /// Divides the memory. `total` is what `OSC_MEMORY_BYTES` says, `limit` the cgroup's; `sizes` says which shares the
-    /// settings give another size, in bytes.
+    /// Divides the memory. `total` is the value of `OSC_MEMORY_BYTES`, `limit` the cgroup's; `sizes` has the shares to which
+    /// the settings give another size, in bytes.
     pub fn new(
         total: Option<usize>,
         limit: Option<u64>,
@@ -146,7 +146,7 @@ impl MemoryPlan {
         }
     }
 
-    /// All of it, in bytes.
+    /// The whole memory, in bytes.
     pub fn total(&self) -> usize {
         self.total
     }

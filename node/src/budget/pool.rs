@@ -14,12 +14,12 @@ use tokio::{sync::Notify, time::timeout};
 
 use super::accounts::{Account, Accounts};
 
-/// Requests that may wait for room at the same time: each holds something itself.
+/// Requests that may wait for room at the same time: each holds memory itself.
 const MOST_WAITING: usize = 256;
 /// The part of a share that one address may hold.
 const PART_OF_ADDRESS: usize = 4;
 
-/// A share is full, or one address has its part of it.
+/// A share is full, or one address holds its part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no room for more {share}")]
 pub struct NoRoom {
@@ -27,7 +27,7 @@ pub struct NoRoom {
     pub share: &'static str,
 }
 
-/// What a pool holds, and how often it had no room.
+/// The bytes that a pool holds, and how often it had no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUse {
     /// The name of the share.
@@ -48,7 +48,7 @@ pub struct Pool(Arc<Inner>);
 struct Inner {
     share: &'static str,
     capacity: usize,
-    /// What one address may hold, unless it holds nothing else.
+    /// The bytes that one address may hold, unless it holds a single reservation.
     most_of_address: usize,
     reserved: AtomicUsize,
     refused: AtomicU64,
@@ -87,7 +87,7 @@ impl Pool {
         self.0.capacity
     }
 
-    /// What it holds now.
+    /// The bytes that it holds now.
     pub fn in_use(&self) -> PoolUse {
         let inner = &self.0;
         PoolUse {
@@ -123,7 +123,7 @@ impl Pool {
         let room = async {
             loop {
                 let mut released = pin!(self.0.released.notified());
-                // Registered before the look: what is given back in between is not missed.
+                // Registered before the check: a release in between is not missed.
                 released.as_mut().enable();
                 if let Some(reservation) = self.take(address, bytes) {
                     return reservation;
@@ -153,7 +153,7 @@ impl Pool {
         reservation.take(bytes).then_some(reservation)
     }
 
-    /// Counts a refusal, and is what the caller gets.
+    /// Counts a refusal, and gives the caller's error.
     pub fn refuse(&self) -> NoRoom {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
         NoRoom {
@@ -162,7 +162,7 @@ impl Pool {
     }
 }
 
-/// A place among those that wait; given up when it is dropped.
+/// A place in the queue; `drop` gives it up.
 struct Place<'p>(&'p Pool);
 
 impl Drop for Place<'_> {
@@ -185,12 +185,12 @@ impl Reservation {
         self.bytes
     }
 
-    /// Whether it holds all that there is: what needs more goes alone.
+    /// Whether it holds the whole share: a larger request goes alone.
     pub fn is_whole_share(&self) -> bool {
         self.bytes == self.pool.0.capacity
     }
 
-    /// Reserves more, or refuses at once and keeps what it has.
+    /// Reserves more bytes, or refuses at once and keeps the present ones.
     pub fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
         if self.take(bytes) {
             Ok(())
@@ -199,25 +199,25 @@ impl Reservation {
         }
     }
 
-    /// Reserves more where there is room now, and returns whether there was. That there is none is not counted: the caller
-    /// manages with what it has.
+    /// Reserves more bytes where there is room now, and returns whether there was. A failure does not count as a refusal: the
+    /// caller manages with its present bytes.
     pub fn grow_now(&mut self, bytes: usize) -> bool {
         self.take(bytes)
     }
 
-    /// Gives some back; more than it has is all of it.
+    /// Gives bytes back; at most all that it holds.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.give_back(bytes);
     }
 
-    /// Holds no more than this from now on.
+    /// Keeps at most this many bytes from now on.
     pub fn shrink_to(&mut self, bytes: usize) {
         self.shrink(self.bytes.saturating_sub(bytes));
     }
 
-    /// Parts with some of it, which is held and given back on its own from now on.
+    /// Splits bytes off into a reservation of their own.
     #[must_use]
     pub fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
@@ -234,7 +234,7 @@ impl Reservation {
         let of_address = self
             .account
             .fetch_update(Ordering::SeqCst, Ordering::Relaxed, |held| {
-                // Who holds nothing may have one thing of any size, or it could never be had.
+                // An address that holds nothing may reserve any size, or it could never store its value.
                 let allowed = held == 0 || held.saturating_add(more) <= inner.most_of_address;
                 allowed.then(|| held.saturating_add(more))
             });

@@ -1,4 +1,4 @@
-//! A reservation out of which one answer takes room again and again.
+//! A reservation from which one answer takes room again and again.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Reservation;
 
-/// Room of one answer. Who waits for a part of it waits for the parts that the same answer has handed to its client, never
-/// for others. Given back to its share when it and all its parts are dropped.
+/// Room of one answer. A wait for a part ends when the client has read earlier parts of the same answer, never through others.
+/// The room returns to its share when the window and all its parts are dropped.
 #[derive(Debug)]
 pub struct Window {
     whole: Arc<Reservation>,
@@ -34,7 +34,7 @@ impl Window {
         }
     }
 
-    /// Waits until so many bytes of it are free; more than it has is all of it.
+    /// Waits until this many bytes of it are free; at most all of them.
     pub async fn part(&self, bytes: usize) -> WindowPart {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.size);
         let taken = Arc::clone(&self.free).acquire_many_owned(bytes).await;

@@ -39,7 +39,7 @@ pub(crate) fn bootstrap(config: &Config, arguments: &ArgMatches) -> anyhow::Resu
     Ok(Outcome::Done)
 }
 
-/// Lets the running node with these settings go on with what it has, and lists what may have been deleted.
+/// Lets the running node with these settings go on with its present rows, and lists those that may have been deleted.
 pub(crate) fn unfence(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     let dry_run = arguments.get_flag("dry-run");
     let unfenced = wait_for(running_node::unfence(config, dry_run))?;
@@ -65,7 +65,7 @@ pub(crate) fn unfence(config: &Config, arguments: &ArgMatches) -> anyhow::Result
     Ok(Outcome::Done)
 }
 
-/// Lists the members of the cluster, or removes one.
+/// Lists the members of the cluster, or removes a member.
 pub(crate) fn members(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     if let Some(("remove", arguments)) = arguments.subcommand() {
         let name = text(arguments, "name")?;
@@ -143,7 +143,7 @@ pub(crate) fn leave(config: &Config) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Exports the salt, or compares one with it.
+/// Exports the salt, or compares the node's with an exported one.
 pub(crate) fn salt(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
     match arguments.subcommand() {
         Some(("export", arguments)) => export(config, arguments),
@@ -175,7 +175,7 @@ fn export(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Outcome> {
         !(is_stream && out.is_terminal()),
         "a salt is no text for a terminal: send standard output into a file, or name one with --output"
     );
-    // Before the node is asked for it; nothing is overwritten either way.
+    // Checked before the node is asked for the salt; no file is overwritten either way.
     ensure!(
         is_stream || output.symlink_metadata().is_err(),
         "{} exists already; name another file",

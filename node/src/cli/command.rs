@@ -29,7 +29,8 @@ pub fn command() -> Command {
         .subcommands(subcommands().into_iter().map(with_settings))
 }
 
-/// A command about a file shows only the settings that matter to it, and takes all, since they are judged as a whole.
+/// The help of a command about a file lists only the settings that matter to it, but the command accepts all, since they are
+/// judged as a whole.
 fn with_settings(command: Command) -> Command {
     let shown: &[&str] = match command.get_name() {
         "check" | "backup" | "vacuum" => &["DATABASE_PATH"],

@@ -17,7 +17,7 @@ use crate::{
     store::sqlite::{self, Findings, NewLife, Vacuumed},
 };
 
-/// How a command ended, as the exit code says it.
+/// The result of a command, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
@@ -25,8 +25,8 @@ pub(crate) enum Outcome {
     Incomplete,
 }
 
-/// Prints the settings in effect, one per line, as a `.env` file has them; secrets are masked.
-/// What the node works out itself stands in comments.
+/// Prints the settings in effect, one per line, in the form of a `.env` file; secrets are masked. Values that the node derives
+/// stand in comments.
 pub(crate) fn show_config(layers: &Layers, config: &Config) -> anyhow::Result<Outcome> {
     let mut out = io::stdout().lock();
     for setting in SETTINGS {
@@ -285,7 +285,7 @@ pub(super) fn wait_for<T>(command: impl Future<Output = anyhow::Result<T>>) -> a
     runtime.block_on(command)
 }
 
-/// The folder of the node's database: it has room for another one.
+/// The folder of the node's database, which has room for another database.
 pub(super) fn beside(config: &Config) -> &Path {
     folder_of(&config.database_path)
 }
@@ -297,7 +297,7 @@ fn folder_of(database: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Refuses what is done with a file where there is none.
+/// Refuses a command about a file where the node has none.
 fn must_have_a_file(config: &Config) -> anyhow::Result<()> {
     if config.shared.is_none() {
         return Ok(());
@@ -313,9 +313,9 @@ fn database(config: &Config) -> anyhow::Result<&Path> {
     existing(&config.database_path, "--database-path (OSC_DATABASE_PATH)")
 }
 
-/// A database that is there; SQLite's own words for one that is not name no option.
+/// An existing database; SQLite's own error for a missing one names no option.
 pub(super) fn existing<'a>(path: &'a Path, option: &str) -> anyhow::Result<&'a Path> {
-    // What cannot be looked at is reported better by the code that opens it.
+    // The code that opens the path reports other faults better.
     let absent = matches!(path.try_exists(), Ok(false));
     ensure!(
         !absent,

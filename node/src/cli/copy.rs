@@ -1,4 +1,4 @@
-//! `osc-node copy`: a whole store, from a database in a file into the one that nodes share, or back.
+//! `osc-node copy`: a whole store, from a database in a file into the shared one, or back.
 
 use std::{
     io::{self, Write},
@@ -15,7 +15,7 @@ use crate::{
     store::copy::{Copied, CopyError, Progress, SharedStore, into_shared, out_of_shared},
 };
 
-/// How the shared database is called, whose address has a password that no command line shows.
+/// The name of the shared database on the command line, which must not show the password in its address.
 const SHARED: &str = "shared";
 /// How often progress is reported.
 const REPORT: Duration = Duration::from_secs(2);
@@ -61,7 +61,7 @@ fn reporter() -> impl FnMut(Progress) {
         }
         last = Instant::now();
         let Progress { looked_at, written } = progress;
-        // Where nothing reads the progress, the copy goes on.
+        // If no reader takes the progress, the copy goes on.
         let _ = writeln!(
             io::stderr(),
             "{looked_at} rows compared, {written} of them written"
@@ -102,7 +102,7 @@ fn show(copied: &Copied, to: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Incomplete)
 }
 
-/// What needs other settings is reported as a fault of theirs.
+/// A copy that needs other settings reports a fault of the settings.
 fn as_said(error: CopyError) -> anyhow::Error {
     match error {
         CopyError::Shared(error) => as_told(error),

@@ -1,4 +1,4 @@
-//! `osc-node database`: the tables of a database that nodes share, and whose store it is.
+//! `osc-node database`: the tables of a shared database, and the cluster to which its store belongs.
 
 use std::io::{self, Write};
 
@@ -14,7 +14,7 @@ use crate::{
     store::postgres::{self, Migrated, PostgresSettings},
 };
 
-/// What both commands need: how the database is reached, and what it must fit.
+/// The input of both commands: how to reach the database, and what it must match.
 struct Target {
     settings: PostgresSettings,
     cluster: String,

@@ -1,4 +1,4 @@
-//! A database that a command is given: a file, or `-` for standard input, which is how one reaches a pod that has no shell.
+//! A database given to a command: a file, or `-` for standard input, through which a command reaches a pod without a shell.
 
 use std::{
     fs::File,

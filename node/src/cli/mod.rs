@@ -1,4 +1,4 @@
-//! `osc-node`: reads the settings, and serves or does what its command says.
+//! `osc-node`: reads the settings, and serves or runs a command.
 
 mod administration;
 mod command;
@@ -23,7 +23,7 @@ use crate::{
     os::{allocator, open_files, process_privacy},
 };
 
-/// Does what the command line of this process says, and gives the exit code.
+/// Runs the command line of this process, and gives the exit code.
 pub fn run() -> ExitCode {
     process_privacy::withdraw();
     open_files::raise();
@@ -38,7 +38,7 @@ pub fn run() -> ExitCode {
     let layers = Layers::of_process(flags);
     let config = match Config::from_layers(&layers) {
         Ok(config) => config,
-        // Docker takes 0 and 1 only.
+        // Docker accepts only 0 and 1.
         Err(error) => return complain(&error, if name == "health" { 1 } else { 2 }),
     };
     let outcome = match name {

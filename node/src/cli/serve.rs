@@ -44,7 +44,7 @@ pub(super) fn serve(config: Config) -> anyhow::Result<Outcome> {
         .context("cannot start the runtime")?;
     let log = log.control.clone();
     runtime.block_on(async {
-        // Before the start: until a process listens, a signal ends it at once, or says nothing to the first one of a container.
+        // Before the start: until a process listens, a signal ends it at once, or a container's first process ignores it.
         let signals = Signals::listen().context("cannot listen to signals")?;
         let stop = CancellationToken::new();
         tokio::spawn(signals.stop_at_next(stop.clone()));

@@ -13,7 +13,7 @@ struct Waiting {
     identity: Identity,
     seq: Seq,
     level: AckLevel,
-    /// Who does not hold it yet.
+    /// The members that do not hold it yet.
     missing: BTreeSet<Incarnation>,
     /// Members that cannot be asked, because no node knows their incarnation.
     unknown: usize,
@@ -24,17 +24,17 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(super) struct WaitingWrites(Vec<Waiting>);
 
-/// Whom a write waits for.
+/// The nodes that a write waits for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AckTargets {
     /// Incarnations that must hold it.
     pub(super) members: BTreeSet<Incarnation>,
-    /// Listed nodes whose incarnation is unknown: they count, and cannot acknowledge.
+    /// Listed nodes whose incarnation is unknown: they count, but cannot acknowledge.
     pub(super) unknown: usize,
 }
 
 impl WaitingWrites {
-    /// Lets a write wait, or gives it back where there is nothing to wait for.
+    /// Adds a write that waits, or gives it back where it waits for no member.
     pub(super) fn add(
         &mut self,
         reply: ReplyId,
@@ -62,7 +62,7 @@ impl WaitingWrites {
         None
     }
 
-    /// An entry has a later version: its earlier ones are not in the feed any more, so a member that holds the feed up to an
+    /// An entry has a later version. Its earlier ones are no longer in the feed, so a member that holds the feed up to an
     /// earlier sequence may hold none of them.
     pub(super) fn replaced(&mut self, identity: &Identity, seq: Seq) {
         for waiting in self
@@ -74,7 +74,7 @@ impl WaitingWrites {
         }
     }
 
-    /// A member holds everything up to a sequence; gives the writes that were waiting for just that.
+    /// A member holds all changes up to a sequence; gives the writes that waited for that alone.
     pub(super) fn acknowledged(
         &mut self,
         member: Incarnation,
@@ -90,7 +90,7 @@ impl WaitingWrites {
             .collect()
     }
 
-    /// Gives the writes that waited long enough, and who was missed by a write that waits for healthy nodes only.
+    /// Gives the writes that waited long enough, and the members that a write for healthy nodes only missed.
     pub(super) fn expire(
         &mut self,
         now: Duration,
@@ -108,7 +108,7 @@ impl WaitingWrites {
         (answers, missed)
     }
 
-    /// Gives all of them, as they are.
+    /// Gives all waiting writes, as they are.
     pub(super) fn drain(&mut self) -> Vec<(ReplyId, Written)> {
         self.take(|_| true)
             .map(|waiting| (waiting.reply, waiting.written))

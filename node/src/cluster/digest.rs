@@ -1,7 +1,7 @@
-//! Digests: a table in a few numbers, so that members can compare what they hold without sending it.
+//! Digests: a table in a few numbers, so that members can compare their rows without sending them.
 //!
-//! A row counts in the bucket of its name, with its hash: the numbers differ where the rows do. What a row contains does
-//! not matter here, only its name, its version and its hash.
+//! A row counts in the bucket of its name, with its hash: the numbers differ where the rows do. Only its name, its version and
+//! its hash matter here, not its content.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,9 +17,9 @@ use crate::domain::{Clock, Identity, RowHash, Stamp, Timestamp, Version, entry_i
 
 /// Into how many parts a table is divided.
 const BUCKETS: u16 = 4096;
-/// Buckets whose entries are listed in one round at most.
+/// Buckets whose entries one round lists at most.
 const LISTED_BUCKETS: usize = 64;
-/// Entries that are listed in one round at most.
+/// Entries that one round lists at most.
 const LISTED_ENTRIES: usize = 4096;
 /// How old a row must be to be compared: long enough to be everywhere, or on its way through a feed.
 const AGE: Duration = Duration::from_mins(10);
@@ -37,7 +37,8 @@ impl Bucket {
     }
 }
 
-/// What a round of comparisons is about: rows with stamps before this. All members come to the same one by themselves.
+/// The boundary of a round of comparisons: rows with earlier stamps are compared. All members compute the same one by
+/// themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cutoff(Clock);
@@ -65,8 +66,8 @@ impl Cutoff {
         self.0.time().as_micros().div_euclid(micros(ROUND))
     }
 
-    /// Whether this round follows another one, or wall clocks were set back far behind it: a boundary that clocks pass to
-    /// and fro is no round.
+    /// Whether this round follows another one, or wall clocks were set back far behind it. A boundary that clocks cross to and
+    /// fro makes no round.
     pub(super) fn follows(self, last: Self) -> bool {
         self > last || self.number() < last.number() - 1
     }
@@ -76,14 +77,14 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A look through the table that an engine asks for.
+/// A scan of the table that an engine asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
-    /// Which one: its result names it.
+    /// The scan's id, which its result repeats.
     pub id: ExchangeId,
     /// Which rows count.
     pub cutoff: Cutoff,
-    /// Buckets whose entries are wanted one by one.
+    /// Buckets whose entries are listed one by one.
     pub listed: BTreeSet<Bucket>,
 }
 
@@ -94,11 +95,11 @@ pub(super) struct ListedEntry {
     pub(super) live: bool,
 }
 
-/// What a table holds, as of one moment.
+/// The digest of a table, as of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest {
     pub(super) scan: Scan,
-    /// The last sequence at that moment: who holds the feed so far has seen all that was counted.
+    /// The last sequence at that moment: a node that holds the feed so far has seen every counted row.
     pub(super) head: Seq,
     buckets: Vec<u64>,
     pub(super) entries: BTreeMap<Identity, ListedEntry>,
@@ -115,7 +116,7 @@ impl Digest {
         }
     }
 
-    /// Takes a row into account. Tombstones are listed but not counted: one member may have purged what another has not.
+    /// Adds a row. Tombstones are listed but not counted: one member may have purged some that another has not.
     pub fn add(
         &mut self,
         (environment, key): (&str, &str),
@@ -180,7 +181,7 @@ impl Digest {
     }
 }
 
-/// What a table at rest holds in full, tombstones and young rows included: equal where two tables are.
+/// The digest of a whole table at rest, tombstones and young rows included: equal where two tables are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableDigest {
     rows: u64,
@@ -203,7 +204,7 @@ impl Default for TableDigest {
 }
 
 impl TableDigest {
-    /// Takes a row into account, whose hash says what it contains.
+    /// Adds a row, whose hash stands for its content.
     pub fn add(&mut self, identity: &Identity, stamp: Stamp) {
         self.rows += 1;
         let names = (identity.environment.as_str(), identity.key.as_str());
@@ -211,8 +212,8 @@ impl TableDigest {
     }
 }
 
-/// The buckets that are listed in a round, out of those that differed in the last one. Two members that differ in more
-/// choose the same ones; in each round others, so that none is left out for ever.
+/// The buckets that a round lists, out of those that differed in the last one. Two members that differ in more buckets choose
+/// the same ones; each round chooses others, so that none is left out for ever.
 pub(super) fn choose(differing: &BTreeSet<Bucket>, cutoff: Cutoff) -> BTreeSet<Bucket> {
     let rounds = i64::from(BUCKETS) / i64::try_from(LISTED_BUCKETS).unwrap_or(1);
     let turn = usize::try_from(cutoff.number().rem_euclid(rounds)).unwrap_or_default();

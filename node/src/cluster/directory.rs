@@ -1,11 +1,11 @@
-//! Federated: what a node's directory knows, and which nodes it must ask.
+//! Federated: the knowledge of a node's directory, and the nodes that it must ask.
 
 use std::collections::BTreeMap;
 
 use super::{Address, MemberState, MemberView, Seq, View};
 use crate::domain::Incarnation;
 
-/// Who has the value of an entry.
+/// The place of the value of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueLocation {
     /// This node.
@@ -19,7 +19,7 @@ pub enum ValueLocation {
     },
     /// No node: its writer does not belong any more, and no other member can have taken the value back.
     Gone,
-    /// Perhaps no node, but these were not asked or have not looked yet.
+    /// Perhaps no node has it, but these were not asked or have not looked yet.
     Unclear {
         /// Their names.
         names: Vec<String>,
@@ -37,18 +37,18 @@ pub struct Place {
     pub keeps_seals: bool,
 }
 
-/// How far each member's feed goes, at one moment.
+/// The head of each member's feed, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heads(BTreeMap<Incarnation, Seq>);
 
 impl View {
-    /// Who has the values of a version that this database wrote.
+    /// The place of the values of versions that this database wrote.
     pub fn holder(&self, writer: Incarnation) -> ValueLocation {
         if writer == self.incarnation {
             return ValueLocation::Here;
         }
         let known = self.members.iter().find(|member| {
-            // One that has left may still come back with what it has.
+            // A member that has left may still come back with its values.
             member.incarnation == writer && (member.counts || member.state == MemberState::Left)
         });
         match known {
@@ -106,7 +106,7 @@ impl View {
         self.behind(heads).is_empty()
     }
 
-    /// Members whose feeds this node does not hold up to there.
+    /// Members whose feeds this node does not hold up to these heads.
     pub fn behind(&self, Heads(heads): &Heads) -> Vec<String> {
         self.counting()
             .filter(|member| {

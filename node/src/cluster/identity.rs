@@ -15,12 +15,12 @@ impl Seq {
     /// Before the first change.
     pub const START: Self = Self(0);
 
-    /// A sequence as it was stored.
+    /// A sequence from its stored number.
     pub fn from_raw(raw: i64) -> Self {
         Self(raw)
     }
 
-    /// The sequence as it is stored.
+    /// The number under which the sequence is stored.
     pub fn raw(self) -> i64 {
         self.0
     }
@@ -94,12 +94,12 @@ impl ProcessEpoch {
         Self(bits >> 1)
     }
 
-    /// A process epoch as it was stored.
+    /// A process epoch from its stored number.
     pub fn from_raw(raw: i64) -> Self {
         Self(raw.unsigned_abs())
     }
 
-    /// The process epoch as it is stored.
+    /// The number under which the process epoch is stored.
     pub fn raw(self) -> i64 {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }

@@ -5,19 +5,19 @@ use crate::domain::Row;
 /// The outcome of a row's arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merge {
-    /// What is stored is the same or newer. `lost` when the arriving value was written without knowing of it.
+    /// The stored row is the same or newer. `lost` when the writer of the arriving row did not know it.
     Stale {
         /// The arriving value is a loser that a user may want back.
         lost: bool,
     },
-    /// The arriving row replaces what is stored. `lost` when it was written without knowing of it.
+    /// The arriving row replaces the stored one. `lost` when the writer of the arriving row did not know that one.
     Newer {
         /// The stored value is a loser that a user may want back.
         lost: bool,
     },
 }
 
-/// Decides between what is stored and what arrives. The same pair gives the same winner on every node.
+/// Decides between a stored and an arriving row. The same pair gives the same winner on every node.
 pub fn merge(stored: Option<&Row>, arriving: &Row) -> Merge {
     // A stamp that no clock can have made is damage, and no version is older than that.
     let Some(stored) = stored.filter(|stored| stored.version.clock.is_plausible()) else {

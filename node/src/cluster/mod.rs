@@ -1,8 +1,8 @@
 //! The cluster engine: how nodes replicate, bootstrap, join, leave and fence. A state machine without I/O.
 //!
-//! Everything that happens is an [`Input`]; the engine changes the [`Tables`] it is given and answers with [`Output`]s.
-//! Its driver commits the tables first and acts on the outputs afterwards, so nothing is announced that could be lost.
-//! Time, randomness, storage and transport come from outside: the same code runs in a node and in the simulator.
+//! Every event is an [`Input`]; the engine changes its [`Tables`] and answers with [`Output`]s. Its driver commits the tables
+//! first and acts on the outputs afterwards, so the engine announces only durable changes. Time, randomness, storage and
+//! transport come from outside: the same code runs in a node and in the simulator.
 
 mod acknowledgement;
 mod digest;

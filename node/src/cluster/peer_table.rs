@@ -1,4 +1,5 @@
-//! What is known of other nodes just now: where they may be, who answers there, and how they are. All of it volatile.
+//! The present knowledge of other nodes: their possible addresses, the nodes that answer there, and their health. All of it
+//! volatile.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,12 +8,12 @@ use crate::domain::Incarnation;
 
 /// A node that was silent for longer is not healthy.
 pub(super) const SILENCE: Duration = Duration::from_millis(2500);
-/// A node that calls by itself is asked this often all the same: what it says unasked may be forged.
+/// How often a node that calls by itself is asked all the same: its own calls may be forged.
 pub(super) const ASKED_AGAIN: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
-/// What is under way with a node; one thing at a time.
+/// The kind of exchange that is under way with a node; one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exchange {
     Heartbeat,
@@ -55,13 +56,13 @@ pub(super) struct Route {
     pub(super) listed: bool,
     /// Whether this very node answered there.
     pub(super) is_me: bool,
-    /// Who answered there last.
+    /// The node that answered there last.
     pub(super) who: Option<Incarnation>,
     pub(super) in_flight: Option<(ExchangeId, Exchange)>,
     /// Exchanges that failed in a row.
     pub(super) failures: u32,
     pub(super) retry_at: Duration,
-    /// When something was last sent there.
+    /// When a message was last sent there.
     pub(super) sent_at: Option<Duration>,
     pub(super) pulled_at: Option<Duration>,
     pub(super) pushed_at: Option<Duration>,
@@ -92,14 +93,14 @@ pub(super) struct Contact {
     pub(super) offset_micros: i64,
     /// When `hello` was heard.
     noted: Duration,
-    /// What it last answered: a greeting that arrives may be forged.
+    /// Its last answer: a greeting that arrives by itself may be forged.
     pub(super) answered: Option<Answered>,
 }
 
-/// What an answer said.
+/// The content of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answered {
-    /// When it was asked for.
+    /// When it was requested.
     pub(super) began: Duration,
     /// Of which process.
     pub(super) process_epoch: ProcessEpoch,
@@ -107,7 +108,7 @@ pub(super) struct Answered {
     pub(super) head: Seq,
     /// Whether it gives snapshots.
     pub(super) source: bool,
-    /// Whether no node has to wait for what it holds.
+    /// Whether other nodes need not wait for its rows.
     pub(super) yields: bool,
 }
 
@@ -127,17 +128,17 @@ impl Contact {
     }
 }
 
-/// All of them.
+/// All known addresses and nodes.
 #[derive(Debug, Default)]
 pub(super) struct PeerTable {
     pub(super) routes: BTreeMap<Address, Route>,
     pub(super) known: BTreeMap<Incarnation, Contact>,
-    /// Whether a list was given, be it an empty one: before, this node does not know which nodes to hear.
+    /// Whether a list was given, even an empty one: before, this node does not know which nodes to hear.
     has_list: bool,
 }
 
 impl PeerTable {
-    /// Takes a new list of addresses. Vanishing from it removes no member: a member that was reached stays a route.
+    /// Sets a new list of addresses. Members stay, even without a listed address: the address at which one was reached remains.
     pub(super) fn list(&mut self, addresses: &[Address]) {
         self.has_list = true;
         for route in self.routes.values_mut() {
@@ -150,8 +151,8 @@ impl PeerTable {
             .retain(|_, route| route.listed || route.who.is_some());
     }
 
-    /// Whether a greeting was made after all that arrived before it. So was the answer to what was asked after those: where
-    /// its number says otherwise, one of them was forged.
+    /// Whether a greeting was made after all earlier arrivals. The answer to a later request was: where its number contradicts
+    /// that, one of the earlier greetings was forged.
     pub(super) fn is_news(&self, hello: &PeerInfo, asked: Option<Duration>) -> bool {
         self.known.get(&hello.incarnation).is_none_or(|contact| {
             contact.hello.process_epoch != hello.process_epoch
@@ -160,8 +161,8 @@ impl PeerTable {
         })
     }
 
-    /// Whether an address may be where a member is that says so: it is listed or held already, or neither the list nor a route
-    /// that works leads to it.
+    /// Whether a member may be at the address that it announces: the address is listed or its own already, or neither the list
+    /// nor a working route leads to the member.
     fn may_be_at(&self, address: &Address, node: Incarnation) -> bool {
         self.is_held(address)
             || !self
@@ -175,7 +176,7 @@ impl PeerTable {
         self.routes.contains_key(address)
     }
 
-    /// A node was heard: `address` is where it answered what it was `asked` at some time, or where it says that it is.
+    /// Records a greeting: `address` is where the node answered a request of the time `asked`, or its announced address.
     pub(super) fn heard(
         &mut self,
         hello: &PeerInfo,
@@ -210,7 +211,7 @@ impl PeerTable {
         contact.unreachable = false;
         let reborn = contact.hello.process_epoch != hello.process_epoch;
         if reborn {
-            // What its earlier process missed, the new one catches up with before it serves.
+            // A new process catches up with the writes that its predecessor missed, before it serves.
             contact.missed = None;
         }
         if is_news {
@@ -219,8 +220,8 @@ impl PeerTable {
             contact.offset_micros = offset_micros;
         }
         if reborn {
-            // No process is there any more that could answer what the earlier one was asked. Where a forged greeting says so,
-            // an answer that is under way still counts.
+            // The earlier process is gone and answers no open request. Where a forged greeting claims a new process, a pending
+            // answer still counts.
             let is_over = |route: &Route| {
                 let waited = route.sent_at.map(|sent| now.saturating_sub(sent));
                 asked.is_some() || waited >= Some(Exchange::Heartbeat.timeout())
@@ -268,7 +269,7 @@ impl PeerTable {
         }
     }
 
-    /// Where a member may be reached: where the list says so, if it does.
+    /// The address at which a member may be reached: the listed one, if there is one.
     pub(super) fn route_to(&self, member: Incarnation) -> Option<&Address> {
         let mut routes: Vec<_> = self
             .routes
@@ -279,7 +280,7 @@ impl PeerTable {
         routes.first().map(|(address, _)| *address)
     }
 
-    /// Whether a node answers at an address, and nothing keeps it and this one apart.
+    /// Whether a node answers at an address, and no refusal separates it from this one.
     pub(super) fn answers_well(&self, address: &Address, now: Duration) -> bool {
         self.routes.get(address).is_some_and(|route| {
             route.refusal.is_none()
@@ -314,14 +315,14 @@ impl PeerTable {
             .map(|(incarnation, _)| *incarnation)
     }
 
-    /// Forgets what is under way.
+    /// Forgets the exchanges under way.
     pub(super) fn give_up_exchanges(&mut self) {
         for route in self.routes.values_mut() {
             route.in_flight = None;
         }
     }
 
-    /// Forgets what is under way and who was tried: this node begins a new life.
+    /// Forgets the exchanges under way and the tried addresses: this node begins a new life.
     pub(super) fn start_over(&mut self) {
         for route in self.routes.values_mut() {
             route.in_flight = None;

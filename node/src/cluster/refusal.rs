@@ -35,16 +35,16 @@ pub enum Refusal {
     NameTaken,
     /// You are removed; here is the roster that says so.
     Removed(Roster),
-    /// Your database went back to an earlier state than this one that I know of, if you are not only late.
+    /// Your database went back to an earlier state than this one that I know of, unless your message is only late.
     RolledBack(Cursor),
-    /// Your changes begin after what I hold; my hello says where to begin.
+    /// Your changes begin after the ones that I hold; my greeting says where to begin.
     Gap,
     /// I am blank, joining, fenced or left: ask another.
     NotServing,
 }
 
 impl Refusal {
-    /// What it is called in logs: as on the wire.
+    /// Its name in logs, which is the one on the wire.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Protocol => "protocol",
@@ -60,7 +60,7 @@ impl Refusal {
         }
     }
 
-    /// What is wrong between the two nodes, whichever of them refuses, and what mends it.
+    /// The cause between the two nodes, whichever of them refuses, and the remedy.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Protocol => {

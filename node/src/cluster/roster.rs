@@ -1,4 +1,4 @@
-//! Who belongs to the cluster. Entries only advance and removals only accumulate, so two rosters merge in any order.
+//! The members of the cluster. Entries only advance and removals only accumulate, so two rosters merge in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,13 +16,13 @@ pub enum Phase {
     Joining,
     /// It acknowledges.
     Member,
-    /// It takes no writes and waits until all others hold what it holds.
+    /// It accepts no writes and waits until all others hold its rows.
     Leaving,
-    /// Nothing is left to do for it; it serves nothing.
+    /// It has handed everything over, and serves nothing.
     Left,
 }
 
-/// What an incarnation is to the cluster, all facts considered.
+/// The state of an incarnation in the cluster, by all facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// See [`Phase::Joining`].
@@ -68,13 +68,13 @@ impl State {
 pub struct RosterEntry {
     /// Its name.
     pub name: MemberName,
-    /// When it was admitted, and by whom. Of one name the latest is the current one.
+    /// When it was admitted, and by which incarnation. Of one name the latest admission is the current one.
     pub admitted: Version,
     /// How far it has come.
     pub phase: Phase,
 }
 
-/// A removal: its issuer says that the target does not belong any more.
+/// A removal: its issuer removes the target from the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Removal {
     clock: Clock,
@@ -153,7 +153,7 @@ impl Roster {
             .all(Clock::is_plausible)
     }
 
-    /// The roster without what no clock can have stamped: an earlier release may have stored that.
+    /// The roster without stamps that no clock can have made: an earlier release may have stored some.
     #[must_use]
     pub fn without_damage(mut self) -> Self {
         self.entries
@@ -162,9 +162,9 @@ impl Roster {
         self
     }
 
-    /// The roster without admissions that this one need not believe: unknown ones, issued by no node it knows. One that was admitted
-    /// by a node that the same roster shows to be admitted counts as known. Releases before this one had each node admit
-    /// itself: `believed` says of which that is believed.
+    /// The roster without admissions that this one need not believe: unknown ones, issued by no known node. An issuer that the
+    /// same roster shows to be admitted by a known node counts as known. In earlier releases each node admitted itself:
+    /// `believed` decides which of those count.
     #[must_use]
     pub fn believable(&self, other: &Self, believed: impl Fn(Incarnation) -> bool) -> Self {
         let mut known: BTreeSet<_> = self.entries.keys().copied().collect();
@@ -191,7 +191,7 @@ impl Roster {
         believable
     }
 
-    /// Takes an incarnation in.
+    /// Admits an incarnation.
     pub fn admit(&mut self, incarnation: Incarnation, entry: RosterEntry) {
         self.entries.entry(incarnation).or_insert(entry);
     }
@@ -223,7 +223,7 @@ impl Roster {
         *noted = (*noted).min(clock);
     }
 
-    /// Takes over what another roster knows; returns whether that was anything new.
+    /// Merges another roster; returns whether that changed anything.
     pub fn merge(&mut self, other: &Self) -> bool {
         let before = self.clone();
         for (incarnation, entry) in &other.entries {
@@ -237,8 +237,8 @@ impl Roster {
         *self != before
     }
 
-    /// Whose removal stands. Facts are judged in the order of their stamps: one is void when its issuer's own removal
-    /// came before and stands.
+    /// The incarnations whose removal stands. Facts are judged in the order of their stamps: a removal is void when an earlier
+    /// removal of its issuer stands.
     pub fn removed(&self, rules: Rules) -> BTreeSet<Incarnation> {
         let facts: BTreeSet<_> = self.facts().collect();
         let mut removed = BTreeSet::new();
@@ -289,7 +289,7 @@ impl Roster {
             .collect()
     }
 
-    /// A short hash of everything in it: two nodes whose hashes differ exchange their rosters.
+    /// A short hash of the whole roster: two nodes whose hashes differ exchange their rosters.
     pub fn fingerprint(&self) -> u64 {
         let text = serde_json::to_vec(self).unwrap_or_default();
         Sha256::digest(text)

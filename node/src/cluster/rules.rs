@@ -3,11 +3,11 @@
 /// A rule without which some promise fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// A new stamp is later than the one it replaces.
+    /// A new stamp is later than that of the replaced row.
     StampAboveStored,
-    /// A new stamp is later than the one that its caller names.
+    /// A new stamp is later than the reading that its caller names.
     StampAboveNamed,
-    /// A caller names nothing that is far ahead of all that this node has heard of.
+    /// A caller may name no reading far ahead of all that this node has heard of.
     NamedVersionsAreBounded,
     /// The clock takes over every reading that it sees, however far ahead.
     MergeClocks,
@@ -15,13 +15,13 @@ pub enum Rule {
     KeepUnknownTombstones,
     /// A tombstone is purged only when every incarnation of the roster has acknowledged it.
     PurgeWaitsForAll,
-    /// A tombstone is purged only when what its members had said before they knew of it has arrived.
+    /// A tombstone is purged only once all earlier messages of its members have arrived.
     PurgeWaitsForWhatIsUnderWay,
     /// A node below a purge mark joins anew.
     HonourPurgeMarks,
-    /// So does one below a mark that stood before another one's snapshot was made.
+    /// So is a node below a mark from before another node's snapshot.
     PurgeMarksAreInherited,
-    /// What the roster says, it says of an incarnation, not of a name.
+    /// A fact in the roster concerns an incarnation, not a name.
     RosterByIncarnation,
     /// A removed or superseded node is fenced.
     FenceRemoved,
@@ -31,35 +31,35 @@ pub enum Rule {
     JoinersDoNotAcknowledge,
     /// A push that would leave a gap is refused.
     RefuseGaps,
-    /// A member gets what it wrote, unless it reported that itself: its database may have gone back unnoticed.
+    /// A member gets its own writes too, unless it reported them itself: its database may have gone back unnoticed.
     WritersAreToldWhatTheyMayLack,
-    /// A joined node's snapshot is passed over only by those who hold what its source held.
+    /// A joined node's snapshot is passed over only by members that hold its source's feed.
     SnapshotsAreFedToThoseBehind,
-    /// What a fenced node brings back keeps its stamps.
+    /// Rows that a fenced node brings back keep their stamps.
     OwnStamps,
     /// A node bootstraps only when the cluster admin orders it, once, and where it reaches no cluster.
     BootstrapIsInstructed,
-    /// A node bootstraps only when nothing that a node of another cluster sent can be under way.
+    /// A node bootstraps only when no message of a node of another cluster can be under way.
     BootstrapWaitsForLostNodes,
     /// A blank node joins none of two clusters that it hears of.
     BlankJoinsNoneOfTwo,
     /// Nodes of another cluster id, cluster uid or salt are refused.
     StrangersAreRefused,
-    /// A leaving node stays until all others hold what it holds.
+    /// A leaving node stays until all others hold its rows.
     LeavingPushesAll,
-    /// A node is ready only once it has passed what the others had.
+    /// A node is ready only once it has passed the heads of the others.
     ReadyWaitsForHeads,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
-    /// A node that is refused as a removed one sends what it knows of the roster: the removal may be void.
+    /// A node that is refused as a removed one sends its roster: the removal may be void.
     RemovalsAreJudgedTogether,
     /// A write commits only over the row that its caller saw.
     WritesCheckWhatWasSeen,
-    /// What members hold differently for two rounds of digests is repaired.
+    /// Rows that differ between members for two rounds of digests are repaired.
     DigestsAreCompared,
-    /// A row that may have been deleted and purged is not taken back because one member still has it.
+    /// A row that may have been deleted and purged does not come back because one member still has it.
     OneMemberBringsNothingBack,
-    /// What a digest shows is missed only once the feed is held to the place where the digest was made.
+    /// A row in a digest counts as missing only once the feed is held to the place of the digest.
     RepairsWaitForTheFeed,
     /// A difference is shown only once both members hold each other's feed to where it was found first.
     MismatchesWaitForTheFeed,
@@ -69,25 +69,25 @@ pub enum Rule {
     ValuesFollowTheDirectory,
     /// Federated: the loser of a conflict is kept by its home node, with its value, and by no node without.
     LosersKeepTheirValues,
-    /// Federated: a node has not left before others own what it owned.
+    /// Federated: a node has not left before others own its values.
     LeavingHandsValuesOver,
-    /// Federated: a value is taken over only where it is the one that the directory names.
+    /// Federated: a node adopts a value only where the directory names that very value.
     AdoptedValuesAreTheOnes,
-    /// Federated: a value that changes its owner comes right after the version that it had: it beats nothing later.
+    /// Federated: a value that changes its owner comes right after its earlier version: it beats no later write.
     OwnersWriteNothingNew,
     /// Federated: a node that began a new life owns the values of its earlier one again.
     ValuesAreTakenBack,
-    /// Federated: an earlier value does not pass for the one that is lost.
+    /// Federated: an earlier value does not stand in for a lost one.
     EarlierValuesDoNotStandIn,
     /// Federated: an earlier value of an entry whose value is lost is kept as the loser of a conflict.
     EarlierValuesAreSetAside,
     /// Federated: an earlier value that was set aside is taken back where the directory turns out to name it.
     ValuesAreFoundAgain,
-    /// Federated: a node that has values to take back says so: no node may take them for lost.
+    /// Federated: a node that has values to take back reports it: no node may count them as lost.
     TakingBackIsTold,
-    /// A greeting that arrives may be forged: what it says counts once its member, asked at its own address, says so too.
+    /// A greeting that arrives may be forged: an accusation counts once the member, asked at its own address, confirms it.
     GreetingsAreAskedFor,
-    /// A node that may have missed deletes gives no snapshots before that is settled.
+    /// A node that may have missed deletes gives no snapshots before the suspicion is settled.
     SuspectsGiveNoSnapshots,
     /// A node that no other could give a snapshot is not fenced: it waits for the cluster admin.
     LastSourcesWait,
@@ -95,18 +95,18 @@ pub enum Rule {
     StampsHaveAnEnd,
     /// A roster with a stamp that is far ahead is taken from members only.
     OnlyMembersMoveClocks,
-    /// What another node knows of the roster is asked for: what arrives by itself may be forged.
+    /// A node asks for the roster of another: a roster that arrives by itself may be forged.
     RostersAreAskedFor,
     /// The source of a snapshot admits the node that takes it, before it gives the last page.
     SourcesAdmit,
-    /// A node that this one does not know admits no other.
+    /// An unknown node admits no other.
     StrangersAdmitNobody,
-    /// A node asks only where the list leads, or where a member is.
+    /// A node sends requests only where the list leads, or where a member is.
     StrangersAreNotDialled,
 }
 
 impl Rule {
-    /// All of them.
+    /// All rules.
     pub const ALL: &[Self] = &[
         Self::StampAboveStored,
         Self::StampAboveNamed,
@@ -161,8 +161,8 @@ impl Rule {
     ];
 }
 
-/// The rules in force: all of them. Only tests can leave one out, to show what it is for (feature `rule-switches`): in a program that
-/// is released no switch exists.
+/// The rules in force: all of them. Only tests can leave one out, to show why it is needed (feature `rule-switches`): a
+/// released program has no switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rules {
     #[cfg(feature = "rule-switches")]
@@ -176,7 +176,7 @@ impl Rules {
         broken: None,
     };
 
-    /// All rules but one.
+    /// All rules except one.
     #[cfg(feature = "rule-switches")]
     #[must_use]
     pub const fn without(rule: Rule) -> Self {

@@ -1,4 +1,4 @@
-//! What the engine needs of storage: one durable transaction at a time.
+//! The engine's demands on storage: one durable transaction at a time.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,15 +21,15 @@ pub trait Tables {
 
     /// The row of an identity, tombstones included.
     fn row(&mut self, identity: &Identity) -> Result<Option<Row>, Self::Error>;
-    /// The hash with which it is stored; another one than the row's own shows damage.
+    /// The stored hash of a row; a hash other than the row's own shows damage.
     fn row_hash(&mut self, identity: &Identity) -> Result<Option<RowHash>, Self::Error>;
-    /// Writes a row with its hash over whatever stands under its identity, as the change with this sequence.
+    /// Writes a row with its hash over any row of its identity, as the change with this sequence.
     fn put_row(&mut self, row: &Row, hash: RowHash, seq: Seq) -> Result<(), Self::Error>;
     /// Federated: the value of an entry that this node holds, and the version that it is.
     fn value(&mut self, identity: &Identity) -> Result<Option<(Version, String)>, Self::Error>;
-    /// The seal of that value: of another version than the directory's, the row has another one.
+    /// The seal of that value; the row has the seal of the directory's version, if that is another one.
     fn value_seal(&mut self, identity: &Identity) -> Result<Option<Seal>, Self::Error>;
-    /// Keeps the value of an entry in the place of an earlier one.
+    /// Keeps the value of an entry, and drops an earlier one.
     fn put_value(
         &mut self,
         identity: &Identity,
@@ -39,7 +39,7 @@ pub trait Tables {
     ) -> Result<(), Self::Error>;
     /// Drops the value of an entry.
     fn drop_value(&mut self, identity: &Identity) -> Result<(), Self::Error>;
-    /// Entries whose held values were written by another database than this one: by an earlier life of it.
+    /// Entries whose held values were written by an earlier life of this database.
     fn earlier_values(
         &mut self,
         than: Incarnation,
@@ -53,15 +53,15 @@ pub trait Tables {
     /// Whether there is any row, tombstones included.
     fn has_rows(&mut self) -> Result<bool, Self::Error>;
 
-    /// Rows that changed after a sequence, in its order: at least one where there is any, then as many as fit.
+    /// Rows that changed after a sequence, in its order: one at least, if there is any, then as many as fit.
     fn changes(
         &mut self,
         after: Seq,
         most: usize,
         bytes: usize,
     ) -> Result<Vec<FeedRow>, Self::Error>;
-    /// Rows after an identity, in (environment, key) byte order; at least one where there is any, then as many as fit.
-    /// Without those whose names are damaged beyond reading.
+    /// Rows after an identity, in (environment, key) byte order: one at least, if there is any, then as many as fit. Rows with
+    /// unreadable names are left out.
     fn page(
         &mut self,
         after: Option<&Identity>,
@@ -84,19 +84,19 @@ pub trait Tables {
         seen_at: Timestamp,
     ) -> Result<(), Self::Error>;
 
-    /// Takes the loser out whose ciphertext is the one that a row of a directory names; gives that.
+    /// Removes the losing version whose ciphertext a row of a directory names; gives the ciphertext.
     fn take_conflict(&mut self, named: &Row) -> Result<Option<String>, Self::Error>;
 
     /// How far each member's feed was read, and how far each has acknowledged ours.
     fn cursors(&mut self) -> Result<Vec<(Incarnation, Cursor)>, Self::Error>;
-    /// Writes one of them.
+    /// Writes one cursor.
     fn put_cursor(&mut self, member: Incarnation, cursor: Cursor) -> Result<(), Self::Error>;
 
     /// The roster.
     fn roster(&mut self) -> Result<Roster, Self::Error>;
     /// Writes it.
     fn put_roster(&mut self, roster: &Roster) -> Result<(), Self::Error>;
-    /// What this node is to the cluster; `None` in a database that never was in one.
+    /// The state of this node in the cluster; `None` in a database that never was in one.
     fn membership(&mut self) -> Result<Option<Membership>, Self::Error>;
     /// Writes it.
     fn put_membership(&mut self, membership: &Membership) -> Result<(), Self::Error>;
@@ -109,9 +109,9 @@ pub trait Tables {
     fn clear_staged(&mut self) -> Result<(), Self::Error>;
     /// Keeps a part of a snapshot beside the rows.
     fn stage(&mut self, rows: &[(Row, RowHash)]) -> Result<(), Self::Error>;
-    /// Puts the snapshot in the place of all rows. Live rows that it lacks, or has in an older version, become
-    /// conflicts with their own stamps; of a directory, those whose value is held and is not going to be taken back.
-    /// Values stay. Cursors are forgotten. Changes after `last` number the rows.
+    /// Puts the snapshot in the place of all rows. Live rows that the snapshot lacks, or has in an older version, become
+    /// conflicts with their own stamps; in a directory, only those whose value is held and will not be taken back. Values stay.
+    /// Cursors are forgotten. Changes after `last` number the rows.
     fn take_over(&mut self, takeover: Takeover) -> Result<Seq, Self::Error>;
 }
 
@@ -135,11 +135,11 @@ pub struct FeedRow {
     pub seq: Seq,
     /// The row.
     pub row: Row,
-    /// Its hash as it was received; another one than the row's own shows damage.
+    /// The received hash; a hash other than the row's own shows damage.
     pub hash: RowHash,
 }
 
-/// What is known of one member's feed.
+/// The state of one member's feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cursor {
     /// How far this node holds the member's feed.
@@ -150,15 +150,15 @@ pub struct Cursor {
     pub acknowledged: Seq,
 }
 
-/// What this node is, beyond its roster entry.
+/// The state of this node, beyond its roster entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LocalStatus {
     /// It belongs to no cluster and waits: for a member to join, or for the order to bootstrap.
     Blank,
-    /// It belongs to the cluster; the roster says how far it has come.
+    /// It belongs to the cluster; the roster has its phase.
     Member,
-    /// It must take a new snapshot before it may serve.
+    /// It must load a new snapshot before it may serve.
     Fenced(FenceReason),
 }
 
@@ -168,34 +168,34 @@ pub type PurgeMarks = Vec<(Incarnation, Seq)>;
 /// Where the rows of a joined node came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotOrigin {
-    /// Whose snapshot.
+    /// The source of the snapshot.
     pub source: Incarnation,
-    /// The source's head when the last page was read: who holds its feed so far holds the whole snapshot.
+    /// The source's head when the last page was read: a node that holds the source's feed so far holds the whole snapshot.
     pub source_head: Seq,
     /// Our own last sequence of the snapshot's rows.
     pub last: Seq,
 }
 
-/// What this node durably knows of itself.
+/// The durable knowledge of this node about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// The name under which the database was made.
     pub name: MemberName,
-    /// How its cluster shares entries. Databases of releases that knew one mode do not say.
+    /// How its cluster shares entries. Databases of releases with one mode do not have it.
     #[serde(default)]
     pub mode: Mode,
     /// The cluster's uid; `None` while blank.
     pub cluster_uid: Option<ClusterUid>,
-    /// What it is.
+    /// The state of the node.
     pub status: LocalStatus,
     /// The highest sequence of a purged tombstone.
     pub purged: Seq,
     /// The highest clock of a purged tombstone.
     pub purged_clock: Clock,
-    /// What the sources of its snapshot had purged by then: it has not held those tombstones.
+    /// The purge marks of its snapshot's sources at that time: this node has not held those tombstones.
     #[serde(default)]
     pub inherited: PurgeMarks,
-    /// What members had purged when the owner let this node go on without that (`osc-node unfence`).
+    /// The purge marks of members when the cluster admin let this node go on without the deletes (`osc-node unfence`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forgiven: PurgeMarks,
     /// Where its rows came from, if by snapshot.

@@ -27,7 +27,7 @@ pub(super) fn api_keys(values: &mut Values<'_>) -> AccessKeys {
     })
 }
 
-/// What a node that requires no API key may be believed to protect.
+/// Warnings about keys that are set, although this node requires no API key.
 pub(super) fn unrequired(values: &Values<'_>, host: IpAddr) -> Vec<String> {
     let mut lines = Vec::new();
     if values

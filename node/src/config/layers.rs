@@ -13,10 +13,10 @@ use super::{SETTINGS, Setting};
 /// Names that begin like a setting's: of the operator, which may start nodes on its own machine, and of tests.
 pub(crate) const OF_OTHERS: [&str; 2] = ["OSC_OPERATOR_", "OSC_TEST_"];
 
-/// What is wrong with bytes that are no UTF-8.
+/// The fault of bytes that are no UTF-8.
 pub(crate) const NO_TEXT: &str = "is no UTF-8 text";
 
-/// Everything that is wrong with a configuration, one line each.
+/// All faults of a configuration, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageError(pub Vec<String>);
 
@@ -36,9 +36,9 @@ impl std::error::Error for UsageError {}
 pub struct Layers {
     values: BTreeMap<&'static str, String>,
     unknown: BTreeSet<String>,
-    /// What cannot be read: where it stands, and what is wrong with it.
+    /// Sources that cannot be read: the place, and its fault.
     pub(crate) faults: BTreeMap<String, String>,
-    /// Secrets of `.env` that are another text than what stands there, one line each.
+    /// Secrets of `.env` whose value differs from the text in the file, one line each.
     pub(crate) rewritten: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Debug for Layers {
 }
 
 impl Layers {
-    /// Lays the sources over each other; what is given blank has its default. `environment` and `dotenv` are pairs of whole
+    /// Lays the sources over each other; a blank value counts as the default. `environment` and `dotenv` are pairs of whole
     /// variable names and values.
     pub fn new(
         flags: &ArgMatches,

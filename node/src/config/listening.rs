@@ -34,7 +34,7 @@ impl TlsFiles {
         }
     }
 
-    /// All files, for those who watch them.
+    /// All files that must be watched.
     pub fn paths(&self) -> Vec<PathBuf> {
         [&self.certificate, &self.key]
             .into_iter()
@@ -57,7 +57,7 @@ impl std::fmt::Debug for TlsFiles {
 pub struct ClientHttps {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// What is shown there. The files may be absent.
+    /// The certificate files of the port, which may be absent.
     pub files: TlsFiles,
 }
 

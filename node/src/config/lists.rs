@@ -1,15 +1,15 @@
-//! What lists may cost.
+//! The cost limits of lists.
 
 use std::time::Duration;
 
 use super::Values;
 
-/// Bounds of lists. The defaults are those of the limits page of the documentation.
+/// Limits of lists. The defaults are those of the limits page of the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListBounds {
-    /// Rows that a page looks at, whether the caller's key opens them or not.
+    /// Rows that the node looks at for one page, whether the client's key opens them or not.
     pub page_rows: usize,
-    /// Rows that the lists of one address look at within a minute; 0 for no limit.
+    /// Rows that the node looks at for the lists of one address within a minute; 0 for no limit.
     pub rows_per_minute: u64,
     /// Lists without `limit` that are made for one address at a time.
     pub at_once: usize,

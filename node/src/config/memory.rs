@@ -8,7 +8,7 @@ use crate::budget::{Budgets, CacheSizes, MemoryPlan, SEALING, Share, memory_limi
 /// A value may grow fourfold as JSON and by a third as a token, and must fit a message between nodes.
 const MAX_BODY_BYTES: usize = 8 << 20;
 
-/// The plan that the settings and the cgroup give. Where they do not fit, the faults say so.
+/// The plan that the settings and the cgroup give. Where they do not fit, it records faults.
 pub(super) fn plan(values: &mut Values<'_>, max_body_bytes: usize) -> MemoryPlan {
     let total = bytes(values, "MEMORY_BYTES");
     let sizes = Share::ALL.map(|share| bytes(values, share.setting()));
@@ -71,7 +71,7 @@ pub(super) fn caches(
 pub(super) fn max_body_bytes(values: &mut Values<'_>) -> usize {
     values
         .within("MAX_BODY_BYTES", "a number of bytes", 1..=MAX_BODY_BYTES)
-        // Refused already; with this nothing else is reported of it.
+        // A fault is recorded already; with this value no other fault of it follows.
         .unwrap_or(1)
 }
 

@@ -52,7 +52,7 @@ pub struct Config {
     pub https: Option<ClientHttps>,
     /// Where other nodes and administration are served, instead of beside the API.
     pub peer_listen: Option<SocketAddr>,
-    /// What shows this process to be a node of its cluster.
+    /// The certificate with which this process proves that it is a node of its cluster.
     pub node_tls: Option<TlsFiles>,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
@@ -72,7 +72,7 @@ pub struct Config {
     pub api_keys: Option<AccessKeys>,
     /// Wrong keys per client address and minute before new ones are refused; 0 for no limit.
     pub auth_failures_per_minute: u32,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` the node trusts.
     pub trusted_proxies: Vec<IpNet>,
     /// Which web origins may call; `None` for none.
     pub cors: Option<CorsOrigins>,
@@ -82,13 +82,13 @@ pub struct Config {
     pub metrics_bind: Option<SocketAddr>,
     /// This node's name in logs and status.
     pub node_id: String,
-    /// What opens peer and admin routes; `None` hides them.
+    /// The keys that open peer and admin routes; `None` hides the routes.
     pub cluster_keys: Option<AccessKeys>,
     /// How nodes prove themselves to each other.
     pub peer_proof: PeerProofPolicy,
     /// The cluster that this node belongs to.
     pub cluster: Option<ClusterConfig>,
-    /// Who must hold a write before it is answered, unless the request says it.
+    /// How many nodes must hold a write before it is answered, by default.
     pub write_ack: AckLevel,
     /// Connections of clients at most.
     pub max_connections: usize,
@@ -98,7 +98,7 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// Values within the value of an entry, at most.
     pub max_json_values: usize,
-    /// What lists may cost.
+    /// The cost limits of lists.
     pub lists: ListBounds,
     /// How much memory each kind of work may take.
     pub memory: MemoryPlan,
@@ -108,7 +108,7 @@ pub struct Config {
     pub min_free_bytes: u64,
     /// Least severe level that is logged at first.
     pub log_level: LogLevel,
-    /// What says it from then on.
+    /// The file with the log level, which may change later.
     pub log_level_file: Option<PathBuf>,
     /// Shape of log lines.
     pub log_format: LogFormat,
@@ -120,13 +120,13 @@ pub struct Config {
     pub drain: Duration,
     /// Whether the end of standard input is a signal to stop.
     pub stop_on_stdin_eof: bool,
-    /// How long clients may take.
+    /// The time limits of clients.
     pub timeouts: Timeouts,
-    /// What was set but has no effect, one line each.
+    /// Settings without effect, one line each.
     pub ineffective: Vec<String>,
-    /// What protects less than it seems to, one line each.
+    /// Settings that protect less than they seem to, one line each.
     pub weak: Vec<String>,
-    /// Secrets of `.env` that are another text than what stands there, one line each.
+    /// Secrets of `.env` whose value differs from the text in the file, one line each.
     pub rewritten: Vec<String>,
 }
 
@@ -137,9 +137,9 @@ pub struct ClusterConfig {
     pub id: Option<String>,
     /// How entries are shared.
     pub mode: Mode,
-    /// Where the cluster's nodes are, this one usually among them.
+    /// The addresses of the cluster's nodes, usually with this one among them.
     pub peers: PeerList,
-    /// How often each member is asked for its changes, whether it pushes or not.
+    /// How often this node asks each member for its changes, whether the member pushes or not.
     pub sync_interval: Duration,
     /// Whether a bootstrap may make a salt.
     pub may_make_salt: bool,
@@ -163,7 +163,7 @@ impl Config {
             .collect()
     }
 
-    /// With what this process speaks TLS to other nodes; `None` for plain HTTP.
+    /// The certificate with which this process speaks TLS to other nodes; `None` for plain HTTP.
     pub fn peer_tls(&self) -> Option<&TlsFiles> {
         match self.peer_listen {
             Some(_) => self.node_tls.as_ref(),
@@ -276,7 +276,7 @@ impl Config {
         faults.into_result(config)
     }
 
-    /// What is wrong with keys that are each usable.
+    /// Records faults of combinations of keys that are each usable.
     fn judge_keys(&mut self, faults: &mut Faults) {
         if self.peer_proof.key_in_clear {
             self.weak.push(
@@ -314,14 +314,14 @@ impl Config {
     }
 }
 
-/// Threads that serve requests: as many as there are cores, where no setting says otherwise.
+/// Threads that serve requests: by default one per core.
 fn workers(values: &mut Values<'_>) -> NonZeroUsize {
     let given = values.within("WORKERS", "a number of threads", 1..=1024);
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     given.and_then(NonZeroUsize::new).unwrap_or_else(cores)
 }
 
-/// That of the file; a node is not kept from its start by what the file holds.
+/// The level in the file; a faulty file does not keep the node from starting.
 fn log_level(values: &mut Values<'_>, file: Option<&Path>) -> LogLevel {
     let set = values.one_of("LOG_LEVEL", LogLevel::NAMES);
     file.and_then(|file| read_level(file).ok())

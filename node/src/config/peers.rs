@@ -28,7 +28,7 @@ pub struct PeerList {
 /// How nodes prove themselves to each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PeerProofPolicy {
-    /// Whether only what is signed counts: all nodes are of a release that signs.
+    /// Whether the node accepts only signed messages: all nodes are of a release that signs.
     pub required: bool,
     /// Whether the cluster key itself may be shown over plain HTTP to a node that knows no proofs.
     pub key_in_clear: bool,
@@ -65,8 +65,8 @@ impl PeerAddress {
         Ok(list)
     }
 
-    /// Reads one address; `None` when it is none. Strict, since other nodes send addresses too: what is left of a text that
-    /// also has a user, a path or a query would lead elsewhere than it seems.
+    /// Reads one address; `None` for any other text. Strict, since other nodes send addresses too: an address cut out of a text
+    /// with a user, a path or a query would lead elsewhere than it seems.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.trim().rsplit_once(':')?;
         let host = match host.strip_prefix('[') {
@@ -83,7 +83,7 @@ impl PeerAddress {
     }
 }
 
-/// A file's lines that are no blank ones, below a byte order mark.
+/// The non-blank lines of a file, without a byte order mark.
 fn read_lines(path: &Path) -> io::Result<String> {
     let unusable = |fault: String| io::Error::new(io::ErrorKind::InvalidData, fault);
     let bytes = regular_file::read_bounded(path)?;
@@ -97,13 +97,13 @@ fn is_name_or_ipv4(host: &str) -> bool {
     (1..=253).contains(&host.len()) && host.bytes().all(fits) && !host.starts_with(['-', '.'])
 }
 
-/// Who must hold a write before it is answered, unless the request says it.
+/// How many nodes must hold a write before it is answered, by default.
 pub(super) fn write_ack(values: &mut Values<'_>) -> AckLevel {
     let level = values.one_of("CLUSTER_WRITE_ACK", AckLevel::NAMES);
     level.unwrap_or_default()
 }
 
-/// How often each other node is asked for its changes.
+/// How often this node asks each other node for its changes.
 pub(super) fn sync_interval(values: &mut Values<'_>) -> Duration {
     let seconds = values.within("CLUSTER_SYNC_INTERVAL", "a number of seconds", 1..=86_400);
     Duration::from_secs(seconds.unwrap_or(1))

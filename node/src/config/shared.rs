@@ -1,4 +1,4 @@
-//! A database that nodes share, instead of one of each node's own.
+//! A database that nodes share, instead of one for each node.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use crate::{
     store::postgres::DatabaseUrl,
 };
 
-/// Settings of nodes that replicate: beside a shared database they would promise what no node keeps.
+/// Settings of replicating nodes: beside a shared database no node would keep their promises.
 const OF_REPLICATING_NODES: [&str; 7] = [
     setting::CLUSTER_ENABLED.name,
     setting::CLUSTER_MODE.name,
@@ -26,25 +26,25 @@ const OF_REPLICATING_NODES: [&str; 7] = [
     "PEER_KEY_IN_CLEAR",
 ];
 
-/// Where a shared database is, and whose store it is.
+/// The address of a shared database, and the cluster to which its store belongs.
 #[derive(Debug, Clone)]
 pub struct SharedDatabase {
     /// Its address, with user and password.
     pub url: DatabaseUrl,
-    /// The file in which that stands, where it is in none of the other settings.
+    /// The file with the address, where no other setting has it.
     pub url_file: Option<PathBuf>,
-    /// Who may have signed the server's certificate, PEM; `None` only where it is reached without TLS.
+    /// The authorities for the server's certificate, PEM; `None` only where the node connects without TLS.
     pub authorities: Option<PathBuf>,
-    /// How long one request may wait for it, with everything.
+    /// How long one request may wait for the database in all.
     pub timeout: Duration,
     /// Connections for reading, and as many for writing.
     pub connections: usize,
-    /// The cluster whose store it must be; empty where none is named.
+    /// The cluster to which the store must belong; empty where none is named.
     pub cluster: String,
 }
 
 impl SharedDatabase {
-    /// The files that say how it is reached, and may change while the node runs.
+    /// The files with the address and its authorities, which may change while the node runs.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let files = self.url_file.iter().chain(&self.authorities);
         files.cloned().collect()
@@ -71,7 +71,7 @@ impl SharedDatabase {
     }
 }
 
-/// The database that the settings name; `None` where a node has one of its own.
+/// The database that the settings name; `None` where the node has its own.
 pub(super) fn database(values: &mut Values<'_>) -> Option<SharedDatabase> {
     let (timeout, connections) = (setting::DATABASE_TIMEOUT, setting::DATABASE_CONNECTIONS);
     let seconds = values.within(timeout.name, "a number of seconds", 1..=60);
@@ -112,7 +112,7 @@ pub(super) fn database(values: &mut Values<'_>) -> Option<SharedDatabase> {
     })
 }
 
-/// The setting that names the database, and what it says.
+/// The setting that names the database, and its value.
 fn url(values: &mut Values<'_>, file: Option<&Path>) -> Option<(&'static str, Zeroizing<String>)> {
     const GIVEN: &str = setting::DATABASE_URL.variable;
     const FILE: &str = setting::DATABASE_URL_FILE.variable;
@@ -152,7 +152,7 @@ fn read_url(path: &Path) -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// Refuses what only nodes have that replicate.
+/// Refuses settings that only replicating nodes have.
 fn refuse_peers(values: &mut Values<'_>, variable: &str) {
     for name in OF_REPLICATING_NODES {
         let known = SETTINGS.iter().find(|setting| setting.name == name);

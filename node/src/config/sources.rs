@@ -1,4 +1,4 @@
-//! What this process was given: its environment, and the `.env` file where it runs.
+//! The inputs of this process: its environment, and the `.env` file in its working directory.
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +20,8 @@ use crate::os::regular_file;
 const LARGEST_DOTENV: u64 = 1 << 20;
 
 impl Layers {
-    /// The flags of this process, over its environment, over `.env` in its working directory. What cannot be read is named by
-    /// [`Config::from_layers`](super::Config::from_layers).
+    /// The flags of this process, over its environment, over `.env` in its working directory.
+    /// [`Config::from_layers`](super::Config::from_layers) reports the sources that cannot be read.
     pub fn of_process(flags: &ArgMatches) -> Self {
         let (environment, mut faults) = environment(std::env::vars_os());
         let path = std::env::current_dir().unwrap_or_default().join(".env");
@@ -53,7 +53,7 @@ impl Layers {
     }
 }
 
-/// The variables that are text, and what is wrong with those of ours that are none.
+/// The variables that are text, and the faults of our variables that are not.
 fn environment(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> (BTreeMap<String, String>, BTreeMap<String, String>) {

@@ -5,19 +5,20 @@ use std::time::Duration;
 /// After these times a client is not worth its connection, or the connection to the database that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until the headers of a request are there, from their first byte; of the first one from the beginning.
+    /// Until the headers of a request have arrived, from their first byte; for the first request from the start of the
+    /// connection.
     pub headers: Duration,
     /// Until the body of a client must arrive at its rate.
     pub body: Duration,
     /// Until the message of another node is there.
     pub message: Duration,
-    /// Until a client takes anything of what is sent to it.
+    /// Until a client reads any of the bytes sent to it.
     pub stall: Duration,
     /// Until a client has all of a list that is sent while it is read.
     pub list: Duration,
     /// Until the next request after an answer.
     pub idle: Duration,
-    /// Until a connection ends in good order, whatever it does.
+    /// Until the node closes a connection gracefully, whatever its client does.
     pub age: Duration,
     /// Until the rest of a refused request's body is there.
     pub rest: Duration,

@@ -1,4 +1,4 @@
-//! Reads settings one by one, and gathers what is wrong with them.
+//! Reads settings one by one, and collects their faults.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
 use super::{Config, Layers, SETTINGS, Setting, UsageError};
 use crate::os::names_a_file;
 
-/// Reads settings by name and notes what is wrong with them.
+/// Reads settings by name and records their faults.
 pub(super) struct Values<'a> {
     pub(super) layers: &'a Layers,
     pub(super) faults: &'a mut Faults,
@@ -29,7 +29,7 @@ impl Values<'_> {
         self.layers.get(name).map(str::trim).map(str::to_owned)
     }
 
-    /// Settings that need another one which is off, and names that are none: an operator may believe that they protect the node.
+    /// Settings that depend on another one which is off, and unknown names: a user may believe that they protect the node.
     pub(super) fn ineffective(&mut self) -> Vec<String> {
         let unknown = self.layers.unknown().map(|name| {
             format!(
@@ -95,7 +95,7 @@ impl Values<'_> {
         })
     }
 
-    /// The path of a file that SQLite takes for one.
+    /// The path of the database, which SQLite must read as a file's.
     pub(super) fn database_path(&mut self) -> PathBuf {
         let path = self.text("DATABASE_PATH").unwrap_or_default();
         if !names_a_file(Path::new(&path)) {
@@ -147,7 +147,7 @@ impl Values<'_> {
     }
 }
 
-/// The items of a list, blank ones left out; the error lists all that are none.
+/// The items of a list, without blank ones; the error lists all invalid ones.
 pub(super) fn read_items<'t, T>(
     texts: impl Iterator<Item = &'t str>,
     read: impl Fn(&str) -> Option<T>,
@@ -171,12 +171,12 @@ fn variable(name: &str) -> String {
     setting.map_or_else(|| name.to_owned(), Setting::variable)
 }
 
-/// What is wrong with a configuration, by variable.
+/// The faults of a configuration, by variable.
 #[derive(Debug, Default)]
 pub(super) struct Faults(BTreeMap<String, String>);
 
 impl Faults {
-    /// What could not even be read.
+    /// The faults of sources that could not be read.
     pub(super) fn of(layers: &Layers) -> Self {
         Self(layers.faults.clone())
     }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::{DataKey, NotOpened, Salt, data_key::hmac};
 use crate::domain::Timestamp;
 
-/// What a place takes, or a multiple of it, so that a cursor does not reveal how long a name is. In bytes.
+/// The padded length of a place, or a multiple of it, so that a cursor does not reveal the length of a name. In bytes.
 const PADDED: usize = 128;
 
 /// The key of cursors: the same on all nodes of a cluster, so that the next page can be had from any.

@@ -27,11 +27,11 @@ use crate::domain::{Seal, Timestamp};
 pub struct Iterations(pub u32);
 
 impl Iterations {
-    /// What the original uses; its databases open with nothing else.
+    /// The original's count, without which its databases do not open.
     pub const STANDARD: Self = Self(480_000);
 }
 
-/// What stands before the ciphertext of a token: version, time and IV.
+/// The part of a token before the ciphertext: version, time and IV.
 const HEAD: usize = 1 + 8 + 16;
 /// Ends the plaintext of a value that has a seal. Every reader of JSON ignores it, and the token authenticates it.
 const SEALED: u8 = b' ';
@@ -44,11 +44,11 @@ pub struct DataKey {
     tokens: Hmac<Sha256>,
     /// Deciphers them with the second half. Wipes itself.
     cipher: Aes128Dec,
-    /// Binds values to their entries; its key, derived from the other, is worked in already. Wipes itself.
+    /// Makes the seals of values. Its key is derived from the data key, and already absorbed. Wipes itself.
     seals: Hmac<Sha256>,
 }
 
-/// A token is damaged, no token, or sealed under another key: Fernet does not say which.
+/// A token is damaged, no token, or sealed under another key: Fernet does not distinguish these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key does not open the token")]
 pub struct NotOpened;
@@ -103,8 +103,8 @@ impl DataKey {
         Ok((token, seal))
     }
 
-    /// Opens the value of an entry: what was given to [`Self::seal_value`], or what a release without seals wrote. `extra` is
-    /// the row's, in which the seal is.
+    /// Opens the value of an entry that [`Self::seal_value`] or a release without seals wrote. `extra` is the row's, which has
+    /// the seal.
     pub fn open_value(
         &self,
         entry: Names<'_>,
@@ -121,7 +121,7 @@ impl DataKey {
         Ok(plaintext)
     }
 
-    /// What binds a token under this key to an entry. Without the token in it, another one could stand beside it.
+    /// The seal that binds a token under this key to an entry. It covers the token too, so that no other token fits it.
     fn seal_of(&self, (environment, key): Names<'_>, token: &str) -> Seal {
         let mut hmac = self.seals.clone();
         add_parts(&mut hmac, [environment, key, token]);
@@ -129,7 +129,7 @@ impl DataKey {
         Seal(mac.first_chunk().copied().unwrap_or_default())
     }
 
-    /// A text that only this key makes of an entry and what was asked of it. It tells nothing of these.
+    /// A text that only this key makes of an entry and a request. It reveals neither.
     pub fn mark_of(&self, (environment, key): Names<'_>, asked: &[&str]) -> String {
         let mut hmac = self.seals.clone();
         // No seal begins so: its first part would be longer than any.
@@ -144,7 +144,7 @@ impl DataKey {
     pub fn seal(&self, plaintext: &[u8], now: Timestamp) -> Result<String, NotOpened> {
         let seconds = u64::try_from(now.as_micros() / 1_000_000).unwrap_or_default();
         let token = self.fernet()?.encrypt_at_time(plaintext, seconds);
-        // What cannot be read back must not be acknowledged.
+        // A token that cannot be read back must not be acknowledged.
         match self.open(&token) {
             Ok(opened) if *opened == plaintext => Ok(token),
             _ => Err(NotOpened),
@@ -160,8 +160,8 @@ impl DataKey {
             })
     }
 
-    /// Opens a token as it is spelt, whatever its padding. Measured: with keys that are worked in, and in the memory of the token
-    /// itself, it takes half as long as with the crate that seals.
+    /// Opens a token as it is spelt, whatever its padding. Measured: with absorbed keys, and in the memory of the token itself,
+    /// it takes half as long as the crate that seals.
     fn open_spelt(&self, token: &str) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
         let token = URL_SAFE_NO_PAD.decode(token.trim_end_matches('='));
         let mut token = Zeroizing::new(token.map_err(|_| NotOpened)?);
@@ -296,7 +296,7 @@ mod tests {
             let end_of_time = u64::MAX - 60;
             let token = fernet.encrypt_at_time(&plaintext, end_of_time);
             prop_assert_eq!(&*key.open(&token).unwrap(), &plaintext);
-            // Signed again, so that what is behind the signature is judged too.
+            // Signed again, so that the checks behind the signature run too.
             let mut bytes = URL_SAFE.decode(&token).unwrap();
             let signed = bytes.len() - 32;
             bytes[at.index(signed)] ^= byte;

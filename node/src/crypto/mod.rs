@@ -1,6 +1,6 @@
 //! Keys, tokens and the salt, exactly as the Python original makes them.
 //!
-//! PBKDF2-HMAC-SHA256 turns the caller's user key into a data key; a Fernet token under it holds one value.
+//! PBKDF2-HMAC-SHA256 turns the client's user key into a data key; a Fernet token under it holds one value.
 
 mod cursor_key;
 mod data_key;

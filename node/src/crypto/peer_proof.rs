@@ -1,4 +1,4 @@
-//! Proof that a message comes from who has the cluster key: a code over everything that the message means. Pure.
+//! Proof that a message comes from a holder of the cluster key: a code over the whole meaning of the message. Pure.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// What the key is for: another use of the cluster key gets another text, and so another key.
+/// The purpose of the key: another use of the cluster key gets another text, and so another key.
 const PURPOSE: &[u8] = b"peer v2";
 
 /// The key that nodes sign with, derived from one cluster key.
@@ -43,16 +43,16 @@ impl BodyDigest {
     }
 }
 
-/// What a request says.
+/// The signed parts of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedRequest<'a> {
     /// The caller's process.
     pub caller: u64,
     /// The process that is called.
     pub answerer: u64,
-    /// What the called process handed out, to be used once.
+    /// The challenge of the called process, valid once.
     pub challenge: &'a [u8],
-    /// What the caller made up for this request: no earlier answer fits it.
+    /// The caller's random number for this request: no earlier answer fits it.
     pub nonce: [u8; 16],
     /// The HTTP method.
     pub method: &'a str,
@@ -62,7 +62,7 @@ pub struct SignedRequest<'a> {
     pub body: BodyDigest,
 }
 
-/// What an answer says.
+/// The signed parts of an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedAnswer<'a> {
     /// The process that called.
@@ -73,7 +73,7 @@ pub struct SignedAnswer<'a> {
     pub request: MessageCode,
     /// The HTTP status.
     pub status: u16,
-    /// What the next request may be signed with.
+    /// The challenge for the next request.
     pub next: &'a [u8],
     /// The body.
     pub body: BodyDigest,
@@ -83,7 +83,7 @@ impl PeerProofKey {
     /// The key for a cluster key: HKDF-SHA256 without salt.
     pub fn derive(cluster_key: &[u8]) -> Self {
         let mut key = Zeroizing::new([0; 32]);
-        // 32 bytes are far from the most that HKDF gives, so this cannot fail.
+        // HKDF gives far more than 32 bytes, so this cannot fail.
         let expanded = Hkdf::<Sha256>::new(None, cluster_key).expand(PURPOSE, key.as_mut_slice());
         debug_assert!(expanded.is_ok());
         Self(key)
@@ -94,7 +94,7 @@ impl PeerProofKey {
         MessageCode(self.over_request(request).finalize().into_bytes().into())
     }
 
-    /// Whether a request was signed with this key and says this; takes the same time wherever it differs.
+    /// Whether this key signed a request with these parts; takes the same time wherever it differs.
     pub fn signed_request(&self, request: &SignedRequest<'_>, code: &MessageCode) -> bool {
         self.over_request(request).verify_slice(&code.0).is_ok()
     }
@@ -104,7 +104,7 @@ impl PeerProofKey {
         MessageCode(self.over_answer(answer).finalize().into_bytes().into())
     }
 
-    /// Whether an answer was signed with this key and says this; takes the same time wherever it differs.
+    /// Whether this key signed an answer with these parts; takes the same time wherever it differs.
     pub fn signed_answer(&self, answer: &SignedAnswer<'_>, code: &MessageCode) -> bool {
         self.over_answer(answer).verify_slice(&code.0).is_ok()
     }
@@ -159,7 +159,7 @@ impl PeerProofKey {
 
     /// Each field with its length before it, so that no two messages read the same.
     fn over(&self, direction: &[u8], fields: &[&[u8]]) -> Hmac<Sha256> {
-        // 32 bytes are half a block: the key is taken as it is.
+        // 32 bytes are half a block, so HMAC uses the key unchanged.
         let mut block = [0; 64];
         for (byte, key) in block.iter_mut().zip(self.0.iter()) {
             *byte = *key;

@@ -18,7 +18,7 @@ pub struct SaltSources {
 /// Whether this node may make a salt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaltPolicy {
-    /// A standalone node makes one beside an empty database.
+    /// A standalone node makes a salt beside an empty database.
     Generate,
     /// The salt is given from outside, or there is none.
     Never,
@@ -26,12 +26,12 @@ pub enum SaltPolicy {
     Wait,
 }
 
-/// What to do about the salt at start.
+/// The decision about the salt at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaltDecision {
     /// Use this one, and write it wherever it is missing.
     Use(Salt),
-    /// Make a new one.
+    /// Make a new salt.
     Generate,
     /// Wait for it.
     Wait,
@@ -67,7 +67,7 @@ pub enum SaltError {
     Missing,
 }
 
-/// Decides which salt a starting node uses. One salt ever: it never replaces one and never guesses between two.
+/// Decides which salt a starting node uses. One salt ever: the node never replaces it and never chooses between two.
 pub fn decide(sources: &SaltSources, policy: SaltPolicy) -> Result<SaltDecision, SaltError> {
     let SaltSources {
         mounted,

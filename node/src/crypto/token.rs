@@ -1,4 +1,4 @@
-//! What a Fernet token reveals without its key, and the spellings of it that Python's reader takes.
+//! The parts of a Fernet token that are readable without its key, and the spellings of it that Python accepts.
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ pub(super) const VERSION: u8 = 0x80;
 /// 2200-01-01. A later time is no time but damage.
 const LATEST_SECONDS: u64 = 7_258_118_400;
 
-/// A token in the common spelling, from one that Python's `base64.urlsafe_b64decode` reads: that passes over blanks, line
-/// ends and whatever else is not of the alphabet, takes `+/` for `-_`, and stops at the padding. What it does not read is
-/// given back as it is.
+/// A token in the common spelling, from one that Python's `base64.urlsafe_b64decode` reads: Python skips blanks, line ends and
+/// any other character outside the alphabet, reads `+/` as `-_`, and stops at the padding. A text that it does not read is
+/// given back unchanged.
 pub fn canonical(token: &str) -> Cow<'_, str> {
     let mut clean = String::with_capacity(token.len());
     let mut padding = 0;
@@ -110,7 +110,7 @@ mod tests {
         ];
         for (spelt, clean) in cases {
             let given = canonical(spelt);
-            // Python takes no token without its padding.
+            // Python accepts no token without its padding.
             let expected = if clean.len() % 4 == 0 { clean } else { spelt };
             assert_eq!(given, expected, "{spelt:?}");
         }

@@ -30,8 +30,8 @@ impl Clock {
     const COUNTER_BITS: u32 = 16;
     /// 2190-01-01 in milliseconds since 1970.
     const YEAR_2190: i64 = 6_942_585_600_000;
-    /// The first reading that is damage, wherever it stands: the year 2190. Releases before this one took stamps up to the
-    /// year 2200, so all that is written here is good there.
+    /// The first reading that is damage, wherever it stands: the year 2190. Earlier releases accepted stamps up to the year
+    /// 2200, so they accept all stamps of this one.
     pub const END: Self = Self(Self::YEAR_2190 << Self::COUNTER_BITS);
     /// How far ahead of a wall clock a reading may be without an alarm, in microseconds: more than wall clocks that are
     /// looked after differ by.
@@ -47,12 +47,12 @@ impl Clock {
         Timestamp((self.0 >> Self::COUNTER_BITS).saturating_mul(1000))
     }
 
-    /// A reading as it was stored or received.
+    /// A reading from its stored or received number.
     pub fn from_raw(raw: i64) -> Self {
         Self(raw)
     }
 
-    /// The reading as it is stored and sent.
+    /// The number under which the reading is stored and sent.
     pub fn raw(self) -> i64 {
         self.0
     }
@@ -85,12 +85,12 @@ impl Incarnation {
         Self(bits >> 1)
     }
 
-    /// An incarnation as it was stored.
+    /// An incarnation from its stored number.
     pub fn from_raw(raw: i64) -> Self {
         Self(raw.unsigned_abs())
     }
 
-    /// The incarnation as it is stored.
+    /// The number under which the incarnation is stored.
     pub fn raw(self) -> i64 {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
@@ -114,7 +114,7 @@ impl FromStr for Incarnation {
     }
 }
 
-/// Which version of an entry: its clock and who wrote it, ordered in this sequence.
+/// A version of an entry: its clock and its writer, ordered in this sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version {
     /// When it was written, by the writer's hybrid logical clock.
@@ -187,8 +187,8 @@ pub struct HybridClock {
 }
 
 impl HybridClock {
-    /// A clock that continues after its stored high-water mark. One that cannot have come from a clock is damage, and the
-    /// clock begins anew: what is written over an entry comes after that entry's stamp in any case.
+    /// A clock that continues after its stored high-water mark. A mark that cannot have come from a clock is damage, and the
+    /// clock begins anew: a write comes after the stamp of its entry in any case.
     pub fn resume(high_water: Clock) -> Self {
         let sound = Some(high_water).filter(|clock| clock.is_plausible());
         Self {
@@ -196,13 +196,13 @@ impl HybridClock {
         }
     }
 
-    /// The greatest reading given or seen so far: what must be stored with the write that used it.
+    /// The greatest reading given or seen so far, which must be stored with the write that used it.
     pub fn high_water(&self) -> Clock {
         self.high_water
     }
 
-    /// Takes note of a reading from elsewhere: what is written from now on comes after it. One of the year 2190 or later is
-    /// damage, and moves nothing.
+    /// Notes a reading from elsewhere: later writes come after it. A reading of the year 2190 or later is damage, and moves
+    /// nothing.
     pub fn merge(&mut self, seen: Clock) {
         if seen.is_plausible() {
             self.high_water = self.high_water.max(seen);
@@ -218,7 +218,7 @@ impl HybridClock {
     /// The stamp that a write would get now; none that is plausible where the readings are used up.
     pub fn following(&self, now: Timestamp, replaced: Option<Clock>) -> Clock {
         let after_replaced = replaced.map_or(Clock::default(), Clock::next);
-        // A wall clock beyond all plausible time says nothing, and must not use the readings up.
+        // An implausible wall clock is ignored, and must not use the readings up.
         let wall = Some(Clock::at(now)).filter(|wall| wall.is_plausible());
         wall.unwrap_or_default()
             .max(self.high_water.next())

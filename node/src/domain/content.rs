@@ -1,4 +1,4 @@
-//! What a row holds in its value's place.
+//! The content of a row in its value's place.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 /// Begins a fingerprint; no Fernet token has a colon.
 pub(crate) const FINGERPRINT: &str = "sha256:";
 
-/// What a row holds in its value's place: the ciphertext, or, where the ciphertext stays with its owner (federated), what
-/// it is recognised by.
+/// The content of a row in its value's place: the ciphertext, or its fingerprint where the ciphertext stays with its owner
+/// (federated).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// The value's Fernet token.
@@ -37,7 +37,7 @@ impl fmt::Display for Fingerprint {
 }
 
 impl Content {
-    /// Content as it is stored and travels.
+    /// Content from its stored or received text.
     pub fn from_text(text: String) -> Self {
         if text.starts_with(FINGERPRINT) {
             Self::Fingerprint(Fingerprint(text))

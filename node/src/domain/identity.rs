@@ -16,7 +16,7 @@ impl ConfigKey {
         (!text.is_empty() && text.chars().count() <= Self::MAX_CHARACTERS).then_some(Self(text))
     }
 
-    /// What of a damaged text can be a name: its beginning, or a mark where it is empty.
+    /// The usable part of a damaged name: its beginning, or a mark where it is empty.
     pub(crate) fn of_damaged(text: &str) -> Self {
         if text.is_empty() {
             return Self(char::REPLACEMENT_CHARACTER.to_string());
@@ -76,7 +76,7 @@ impl Environment {
         (text.chars().count() <= Self::MAX_CHARACTERS).then_some(Self(text))
     }
 
-    /// The environment as it is stored: empty for the default one.
+    /// The stored name of the environment: empty for the default one.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -87,7 +87,7 @@ impl Environment {
     }
 }
 
-/// What makes an entry this entry: unique in a cluster, ordered by (environment, key) in byte order.
+/// The identity of an entry: unique in a cluster, ordered by (environment, key) in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// The environment.

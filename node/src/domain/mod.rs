@@ -1,4 +1,4 @@
-//! What an entry is, and the rules that hold for it wherever it is stored or transported.
+//! Entries, and the rules that hold for them wherever they are stored or transported.
 //!
 //! Pure: no I/O, no clock, no randomness.
 

@@ -1,10 +1,10 @@
-//! Who makes a request.
+//! The maker of a request.
 
 use std::{fmt, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
-/// Who makes a request, as far as access keys show. The user key says nothing of that: it opens values.
+/// The maker of a request, as far as access keys show. The user key does not count: it opens values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Principal {
@@ -27,7 +27,7 @@ impl fmt::Display for Principal {
     }
 }
 
-/// Which one of the accepted access keys it is, counted from 1 in the order of the file; previous keys follow those of now. It
+/// The number of the accepted access key, counted from 1 in the order of the file; previous keys follow the current ones. It
 /// reveals nothing of the key itself, and may be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -25,7 +25,7 @@ pub struct Stamp {
     pub hash: RowHash,
 }
 
-/// One version of one entry. Ciphertext at most: nothing here opens without the user key.
+/// One version of one entry. Ciphertext at most: without the user key none of it can be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Which entry.
@@ -43,7 +43,7 @@ pub struct Row {
     /// The highest clock of each database in this version's history, the writer's own included.
     pub clocks: BTreeMap<Incarnation, Clock>,
     /// The value's seal, and fields of a newer release, as JSON text: kept, hashed and passed on exactly as they came, also by
-    /// releases that know nothing of seals.
+    /// releases without seals.
     pub extra: Option<String>,
 }
 
@@ -93,19 +93,19 @@ impl Row {
         }
     }
 
-    /// Whether this version was written by a node that knew the other one, directly or through others.
+    /// Whether the writer of this version knew the other one, directly or through others.
     pub fn contains(&self, other: &Self) -> bool {
         self.clocks
             .get(&other.version.incarnation)
             .is_some_and(|clock| *clock >= other.version.clock)
     }
 
-    /// What binds the value to this entry; `None` for values from before there were seals.
+    /// The seal that binds the value to this entry; `None` for values from before there were seals.
     pub fn seal(&self) -> Option<Seal> {
         self.extra.as_deref().and_then(Seal::of_extra)
     }
 
-    /// Puts the seal of another value of the entry in the place of this one's.
+    /// Replaces the seal with that of another value of the entry.
     pub fn set_seal(&mut self, seal: Option<Seal>) {
         let extra = seal.map(|seal| seal.into_extra(self.extra.as_deref()));
         self.extra = extra;

@@ -1,4 +1,4 @@
-//! What binds a value to its entry: Fernet alone does not, so two values under one key could change places.
+//! The seal binds a value to its entry: Fernet alone does not, so two values under one key could change places.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The member of a row's extra fields that holds it.
 const MEMBER: &str = "seal";
-/// What stands before it where there is no other member.
+/// The text before the seal where there is no other member.
 const ALONE: &str = r#"{"seal":""#;
 
 /// The first 16 bytes of an HMAC-SHA256 over the environment and the key of an entry and the token of its value, under a key
@@ -28,7 +28,7 @@ impl Seal {
     pub fn of_extra(extra: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Members<'a> {
-            // What it is made of needs no escapes.
+            // The characters of a seal need no escapes.
             #[serde(borrow)]
             seal: &'a str,
         }
@@ -43,7 +43,7 @@ impl Seal {
         members.seal.parse().ok()
     }
 
-    /// Extra fields with this seal; those of a newer release stay.
+    /// Extra fields with this seal; fields of a newer release stay.
     pub fn into_extra(self, extra: Option<&str>) -> String {
         if extra.is_none() {
             return format!(r#"{{"{MEMBER}":"{self}"}}"#);

@@ -1,4 +1,4 @@
-//! What is committed over an entry: here, or at the node that has its value.
+//! Commits over an entry: here, or at the node that has its value.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ const COMMITS: usize = 5;
 /// The terms of one write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WriteTerms {
-    /// Who must hold it before it is answered.
+    /// How many nodes must hold it before it is answered.
     pub(crate) level: AckLevel,
     /// The version that the caller knows of: the write comes after it.
     pub(crate) named: Option<Clock>,
@@ -69,7 +69,7 @@ impl Session<'_> {
         }
     }
 
-    /// The other node at which a live row is changed; `None` where that is done here.
+    /// The other node at which a live row is changed; `None` where this node changes it.
     pub(crate) fn home_elsewhere(&self, row: &Row) -> Option<String> {
         let federation = self.federation.as_ref().filter(|_| !row.is_tombstone())?;
         match federation.replica.view().holder(row.version.incarnation) {
@@ -121,7 +121,7 @@ impl Session<'_> {
         self.store.commit_batch(writes, level, atomicity).await
     }
 
-    /// Commits a change here; `None` when what was seen changed meanwhile and must be checked again.
+    /// Commits a change here; `None` when the observed version changed meanwhile and must be checked again.
     pub(crate) async fn commit(
         &self,
         identity: &Identity,

@@ -1,4 +1,4 @@
-//! Why nothing was found or changed.
+//! Why an entry was not found or not changed.
 
 use crate::{
     cluster::DamagedValue,
@@ -12,7 +12,7 @@ pub(crate) enum Error {
     /// There is none of this name.
     #[error("the entry does not exist")]
     NotFound(Identity),
-    /// What only these nodes know was asked for, and counts as absent because the caller said so.
+    /// Only these silent nodes could know the entry, which counts as absent because the client asked for that.
     #[error("the entry is not on the nodes that answer")]
     NotFoundHere {
         /// The entry.
@@ -38,7 +38,7 @@ pub(crate) enum Error {
         /// Its name.
         name: String,
     },
-    /// The value is at another node, and what is to be changed with it is not.
+    /// The value is at another node, and the rest of the change is not.
     #[error("the value of the entry is at the node '{name}'")]
     OfAnotherNode {
         /// The entry.
@@ -46,7 +46,7 @@ pub(crate) enum Error {
         /// The node's name.
         name: String,
     },
-    /// Others change the entry all the time.
+    /// Other clients change the entry all the time.
     #[error("the entry is changed by others all the time")]
     ChangedMeanwhile,
     /// The database cannot be read.
@@ -55,7 +55,7 @@ pub(crate) enum Error {
     /// The write was not made.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// What another node sent is damaged.
+    /// The answer of another node is damaged.
     #[error(transparent)]
     Damaged(#[from] DamagedValue),
 }

@@ -1,5 +1,5 @@
-//! Where an entry is. In a federated cluster its value may be with another node: each request asks one node at most once or
-//! twice, and only the home node of the entry; what it sends is opened here, so that user keys stay here.
+//! Where an entry is. In a federated cluster another node may have its value: each request asks only the entry's home node,
+//! once or twice. The value is opened here, so that user keys stay on this node.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,17 +10,17 @@ use crate::{
     store::EntryStore,
 };
 
-/// How long a node waits until its directory holds what the others had at the time of the request.
+/// How long a node waits until its directory has caught up with the others' state at the time of the request.
 const CATCH_UP: Duration = Duration::from_millis(500);
 /// How often an entry is looked at again that changes its version or its owner meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// What a request settles for where nodes do not answer.
+/// How much a request accepts where nodes do not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Partial {
-    /// Nothing less than the truth.
+    /// No answer with gaps.
     Deny,
-    /// What cannot be found counts as absent.
+    /// An entry that cannot be found counts as absent.
     Allow,
 }
 
@@ -37,7 +37,7 @@ impl Partial {
     }
 }
 
-/// What an entry is looked for.
+/// The purpose of a look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To be shown.
@@ -46,10 +46,10 @@ pub(crate) enum Purpose {
     Changing,
 }
 
-/// What is known of an entry.
+/// The result of a look-up.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A row with its value, a tombstone, or nothing that this node knows of.
+    /// A row with its value, a tombstone, or none where the node knows of none.
     Row(Option<Arc<Row>>),
     /// A live row whose value is lost with the node that had it.
     Lost(Version),
@@ -73,10 +73,10 @@ impl Found {
     }
 }
 
-/// A live row, or what stands where there is none.
+/// A live row, or its absence.
 enum Live {
     Here(Arc<Row>),
-    /// A tombstone of this version, or nothing at all.
+    /// A tombstone of this version, or none at all.
     Gone(Option<Version>),
 }
 
@@ -89,7 +89,7 @@ impl Session<'_> {
             let Some(known) = row.as_deref().filter(|row| is_elsewhere(row)) else {
                 return Ok(Found::Row(row));
             };
-            // Only a directory knows which other node may have it.
+            // Only a directory knows which other node may have the value.
             let Some(federation) = &self.federation else {
                 return Ok(Found::Lost(known.version));
             };
@@ -106,11 +106,11 @@ impl Session<'_> {
                 break;
             };
             if found.version < known.version {
-                // It went back behind what it had reported, and will find out.
+                // That node went back behind a state that it had reported, and will find out.
                 break;
             }
             if found.is_tombstone() {
-                // What is written next must come after it.
+                // The next write must come after it.
                 self.catch_up(identity, found.version).await?;
                 return Ok(Found::Row(Some(Arc::new(found))));
             }
@@ -156,7 +156,7 @@ impl Session<'_> {
             match self.find(identity, partial).await? {
                 Found::Row(Some(row)) if !row.is_tombstone() => return Ok(Live::Here(row)),
                 Found::Lost(_) => return Err(Error::Lost(identity.clone())),
-                // A deleted one may have been created anew elsewhere.
+                // A deleted entry may have been created again elsewhere.
                 Found::Row(row) => gone = row.map(|row| row.version),
             }
             if !self.make_current(identity, partial).await? {
@@ -166,8 +166,8 @@ impl Session<'_> {
         Ok(Live::Gone(gone))
     }
 
-    /// Makes sure that what keeps a caller from a change is as durable as a commit is, before it is answered: that an entry
-    /// has this version, or with `None` that it never was. `false` where that is not so any more, so that he may try again.
+    /// Makes sure that the reason for a refused change is as durable as a commit, before the refusal is sent: that an entry has
+    /// this version, or with `None` that it never existed. `false` where that has changed, so that the caller can try again.
     pub(crate) async fn confirm(
         &self,
         identity: &Identity,
@@ -176,7 +176,7 @@ impl Session<'_> {
         Ok(self.store.confirm(identity, version).await?)
     }
 
-    /// Refuses a name that is taken; returns what may be created over where it is not.
+    /// Refuses a taken name; for a free one, gives the state that a create may replace.
     pub(crate) async fn free_name(&self, identity: &Identity) -> Result<Expected, Error> {
         for _ in 0..ATTEMPTS {
             let row = self.store.find(identity).await?;
@@ -193,7 +193,8 @@ impl Session<'_> {
         Err(Error::ChangedMeanwhile)
     }
 
-    /// The version of a live row whose value is lost with the node that had it; `None` where it is not lost, or no node says so.
+    /// The version of a live row whose value is lost with the node that had it; `None` where it is not lost, or no node reports
+    /// it.
     async fn lost_elsewhere(&self, row: &Row) -> Result<Option<Version>, Error> {
         let Some(federation) = self.federation.as_ref().filter(|_| is_elsewhere(row)) else {
             return Ok(None);
@@ -202,7 +203,7 @@ impl Session<'_> {
             // Where it was written between the reading of the row and of the value, the commit finds another version.
             ValueLocation::Here | ValueLocation::Gone => Ok(Some(row.version)),
             ValueLocation::Unclear { names } => Err(Error::MissingNodes { nodes: names }),
-            // A disk that lost a value does not lock its name. Where the owner does not tell, the directory's word stands.
+            // A disk that lost a value does not lock its name. Where the owner gives no answer, the directory decides.
             ValueLocation::At(_) => match self.find(&row.identity, Partial::Deny).await {
                 Ok(Found::Lost(version)) => Ok(Some(version)),
                 _ => Ok(None),
@@ -216,7 +217,7 @@ impl Entries {
     /// Waits a little until this node's directory has a version that another node reported.
     async fn catch_up(&self, identity: &Identity, version: Version) -> Result<(), Error> {
         let waited = tokio::time::timeout(CATCH_UP, self.store.wait_for(identity, version)).await;
-        // Where it is still behind, the next look shows it.
+        // Where the directory is still behind, the next look-up shows it.
         waited.map_or(Ok(()), |waited| Ok(waited?))
     }
 
@@ -243,7 +244,7 @@ impl Entries {
 }
 
 impl Federation {
-    /// Waits until this node's directory holds what the others had just now.
+    /// Waits until this node's directory has caught up with the others' present state.
     async fn missing_from_directory(&self) -> Directory {
         let mut view = self.replica.watch_view();
         let now = Arc::clone(&view.borrow());

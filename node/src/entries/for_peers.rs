@@ -1,4 +1,4 @@
-//! What other nodes ask of the values that are here. Answered from what is here, never passed on.
+//! Answers to other nodes about local values. They come from this node alone: no question is passed on.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Session<'_> {
-    /// How long the value of an entry is as it is here, in bytes; 0 where it is not known.
+    /// The length of the value of an entry on this node, in bytes; 0 where this node does not know it.
     pub(crate) async fn length_here(&self, entry: &WireIdentity) -> Result<usize, Error> {
         let (Some(identity), Some(federation)) = (entry.clone().into_identity(), &self.federation)
         else {
@@ -26,11 +26,11 @@ impl Session<'_> {
         Ok(federation.replica.content_bytes(&of).await?)
     }
 
-    /// The row of an entry as it is here; `None` where it is not known, or damaged.
+    /// The row of an entry on this node; `None` where it is unknown, or damaged.
     pub(crate) async fn find_here(&self, entry: WireIdentity) -> Result<Option<Arc<Row>>, Error> {
         match entry.into_identity() {
             Some(identity) => match self.store.find(&identity).await {
-                // The others that are asked for do not suffer.
+                // The answer goes on with the other entries.
                 Err(ReadError::Damaged { .. }) => Ok(None),
                 found => Ok(found?),
             },
@@ -86,13 +86,13 @@ impl Session<'_> {
         }
     }
 
-    /// Takes values over whose home node leaves; returns how many.
+    /// Adopts values of a leaving home node; returns how many.
     pub(crate) async fn adopt(&self, values: Vec<HandedOver>) -> usize {
         let adopted = join_all(values.into_iter().map(|value| self.adopt_one(value))).await;
         adopted.into_iter().filter(|adopted| *adopted).count()
     }
 
-    /// Takes a value over whose owner leaves.
+    /// Adopts a value of a leaving owner.
     async fn adopt_one(&self, value: HandedOver) -> bool {
         let Some(identity) = value.entry.into_identity() else {
             return false;

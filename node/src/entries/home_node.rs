@@ -1,4 +1,4 @@
-//! What is asked of the node that has a value.
+//! Questions to the node that has a value.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,14 +21,14 @@ const FETCH_MANY: Duration = Duration::from_secs(5);
 /// How long an owner may take to write, beside its wait for acknowledgements.
 const WRITE: Duration = Duration::from_secs(3);
 
-/// What a node of a federated cluster needs towards the others.
+/// The connections of a node of a federated cluster to the others.
 #[derive(Debug, Clone)]
 pub struct Federation {
     /// Speaks to them.
     pub peers: Arc<PeerClient>,
     /// This node's name.
     pub name: MemberName,
-    /// Knows which node has which value; what the cluster has of this node's own stands in it.
+    /// Knows which node has which value, and publishes this node's changes to the cluster.
     pub replica: Replica,
 }
 
@@ -80,7 +80,7 @@ impl Session<'_> {
             .ok()
     }
 
-    /// Asks one owner for many entries; gives those that it had. Where it stops answering, the rest is missing.
+    /// Asks one owner for many entries; gives those that it had. Where it stops answering, the others are missing.
     pub(super) async fn fetch(
         &self,
         federation: &Federation,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Session<'_> {
-    /// Takes an entry in where there is none of its name; with `dry_run` only returns whether it would.
+    /// Adds an entry where there is none of its name; with `dry_run` only returns whether it would.
     pub(crate) async fn bring(
         &self,
         mut entry: ImportedEntry,

@@ -1,5 +1,5 @@
-//! Which of the two kinds of node this is. What only one of them has is reached through its kind, so that no code asks a node
-//! that keeps nothing for its feed, or one that replicates for its database server.
+//! The two kinds of node. Parts of only one kind are reached through it, so that no code asks a node without a store for its
+//! feed, or a replicating one for its database server.
 
 use std::sync::Arc;
 
@@ -12,29 +12,29 @@ use crate::{
 /// The two kinds.
 #[derive(Debug)]
 pub enum NodeKind {
-    /// It has a database of its own, and exchanges what is in it with the other nodes of its cluster, if there are any.
+    /// The node has a database of its own, and replicates it with the other nodes of its cluster, if there are any.
     Replicating(Box<Replicating>),
-    /// It keeps nothing: entries are in a database that all nodes use.
+    /// The node stores nothing itself: all entries are in a database that all nodes use.
     Shared(PostgresStore),
 }
 
-/// What a node has that keeps entries itself.
+/// The parts of a node that stores entries itself.
 #[derive(Debug)]
 pub struct Replicating {
-    /// What this node is to its cluster, and its mailbox for other nodes.
+    /// The state of this node in its cluster, and its mailbox for other nodes.
     pub replica: Replica,
     /// Whether it is meant for a cluster.
     pub clustered: bool,
-    /// Who must hold a write before it is answered, unless the request says it.
+    /// How many nodes must hold a write before it is answered, by default.
     pub write_ack: AckLevel,
-    /// What it needs towards the others of a federated cluster; `None` where every node has every value.
+    /// The connections to the others of a federated cluster; `None` where every node has every value.
     pub federation: Option<Federation>,
     /// Which other nodes do not answer; `None` where there are none.
     pub peer_faults: Option<Arc<PeerFaults>>,
 }
 
 impl NodeKind {
-    /// Who writes what this node writes: its database, or where that is shared this process.
+    /// The writer in the versions of this node's writes: its database, or this process where the database is shared.
     pub fn incarnation(&self) -> Incarnation {
         match self {
             Self::Replicating(node) => node.replica.incarnation(),
@@ -42,7 +42,7 @@ impl NodeKind {
         }
     }
 
-    /// What it has that keeps entries itself; `None` where it keeps nothing.
+    /// The parts of a node that stores entries itself; `None` for any other.
     pub fn replicating(&self) -> Option<&Replicating> {
         match self {
             Self::Replicating(node) => Some(node),

@@ -33,7 +33,7 @@ pub(crate) use scatter_gather::ScatterGather;
 pub(crate) use session::Session;
 pub use store::Store;
 
-/// A store that is no node's own, and what its primary says of itself.
+/// The store that nodes share, and the report of its primary.
 pub(crate) use crate::store::postgres::{PostgresStore as SharedStore, Primary};
 
 use opensecureconf_contract::status::Sharing;
@@ -64,7 +64,7 @@ impl Entries {
         Session::new(self, principal)
     }
 
-    /// The store itself: what is in it for any principal.
+    /// The store itself, for any principal.
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }

@@ -18,10 +18,10 @@ use crate::{
 
 /// Entries whose values are fetched together.
 const PART: usize = 256;
-/// The same where few of them are sent before others are read.
+/// The same where few values are sent before others are read.
 const SMALL_PART: usize = 32;
 
-/// Reads lists, and notes what could not be had.
+/// Reads lists, and records the missing values.
 pub(crate) struct ScatterGather {
     entries: Entries,
     principal: Principal,
@@ -29,7 +29,7 @@ pub(crate) struct ScatterGather {
     view: Option<Arc<View>>,
     /// Entries of a part: about as many as the page wants.
     part: usize,
-    /// Nodes that did not give what they have, or that this node was not heard from.
+    /// Nodes that did not give their values, or that this node has not heard.
     pub(crate) missing: BTreeSet<String>,
     /// Entries whose values are lost.
     pub(crate) lost: usize,
@@ -94,7 +94,7 @@ impl ScatterGather {
         }
     }
 
-    /// The rows with their values, without those whose values cannot be had.
+    /// The rows with their values, without rows whose values are missing.
     async fn complete(&mut self, rows: Vec<Row>) -> Vec<Row> {
         let mut wanted: BTreeMap<Place, Vec<Identity>> = BTreeMap::new();
         let Some(view) = &self.view else {
@@ -143,7 +143,7 @@ impl ScatterGather {
     }
 }
 
-/// Whether what an owner sent is what the directory knows, or later than that.
+/// Whether an owner's row is at least as new as the directory's.
 fn is_newer(found: &Row, known: &Row) -> bool {
     found.version >= known.version
 }

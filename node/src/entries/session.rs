@@ -1,17 +1,17 @@
-//! Entries as one principal reads and writes them: no request does without one.
+//! Entries as one principal reads and writes them: every request has a session.
 
 use std::ops::Deref;
 
 use super::Entries;
 use crate::domain::Principal;
 
-/// The entries, and who makes the request. It goes with every read and write, also to the node that has a value.
+/// The entries, and the principal of the request, which goes with every read and write, also to the node that has a value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Session<'e> {
     entries: &'e Entries,
-    /// Who makes the request.
+    /// The principal of the request.
     pub(super) principal: Principal,
-    /// By what the store knows a create again that is repeated; `None` for one that is not to be known.
+    /// The mark by which the store recognises a repeated create; `None` where repeats are not recognised.
     pub(super) request: Option<&'e str>,
 }
 
@@ -24,12 +24,12 @@ impl<'e> Session<'e> {
         }
     }
 
-    /// The same for a request that its caller may repeat, because he got no answer.
+    /// The same for a request that its client may repeat, because it got no answer.
     pub(crate) fn known_by(self, request: Option<&'e str>) -> Self {
         Self { request, ..self }
     }
 
-    /// Who makes the request.
+    /// The principal of the request.
     pub(crate) fn principal(&self) -> Principal {
         self.principal
     }

@@ -1,7 +1,7 @@
-//! The store that a node was started with. Requests know it by what every store promises.
+//! The store that a node was started with. Requests use only the promises of every store.
 //!
-//! An enum, because which one it is is known only when the node starts: a type parameter would go through every handler and
-//! make all of them once for each store, and `dyn` would box a future for each GET. To match costs a comparison.
+//! An enum, because the store is known only when the node starts: a type parameter would go through every handler and compile
+//! all of them once for each store, and `dyn` would box a future for each GET. A match costs a comparison.
 
 use std::{sync::Arc, time::Duration};
 
@@ -98,7 +98,7 @@ impl EntryStore for Store {
     ) -> Result<bool, ReadError> {
         match self {
             Self::Replica(replica) => replica.confirm(identity, version).await,
-            // Its own one of this name has the errors of a database.
+            // The store's own method of this name has the errors of a database.
             Self::Shared(store) => EntryStore::confirm(store, identity, version).await,
         }
     }

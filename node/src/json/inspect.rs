@@ -1,5 +1,5 @@
-//! The reader that only looks: whether a text is JSON within its limits, and what must be known before it is spelled anew.
-//! It takes no memory but for the hashes of the names of open objects.
+//! The reader without a tree: whether a text is JSON within its limits, and the facts that respelling needs. It allocates only
+//! for the hashes of the names of open objects.
 
 use std::{
     collections::HashSet,
@@ -13,10 +13,10 @@ use super::{
     reader::{Builder, Scalar, TextSink, read},
 };
 
-/// Names of an object that are compared one by one; of more than these a set is made.
+/// Names of an object that are compared one by one; for more than these it makes a set.
 const FEW_NAMES: usize = 16;
 
-/// What a text may hold.
+/// The limits of a text.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Arrays and objects within each other.
@@ -25,7 +25,7 @@ pub struct Limits {
     pub values: usize,
 }
 
-/// What was found in a value.
+/// The facts about a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Findings {
     /// Values within it, at all depths.
@@ -41,39 +41,39 @@ pub struct Findings {
 pub struct Member {
     /// Where its value stands, in bytes.
     pub at: Range<usize>,
-    /// What is in it.
+    /// The facts about its value.
     pub findings: Findings,
 }
 
-/// What the whole text is.
+/// The kind of the whole text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
-    /// An object, and the last of each of the members that were asked for, in that order.
+    /// An object, and the last of each of the requested members, in that order.
     Object(Vec<Option<Member>>),
     /// `null`
     Null,
-    /// Anything else.
+    /// Any other value.
     Other,
 }
 
-/// What a text is that should be an array of objects.
+/// The kind of a text that should be an array of objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Items {
-    /// An array: what each of its items is.
+    /// An array: the kind of each of its items.
     Array(Vec<Root>),
     /// `null`
     Null,
-    /// Anything else.
+    /// Any other value.
     Other,
 }
 
-/// Looks at a text that is one value.
+/// Inspects a text that is one value.
 pub fn inspect(text: &str, limits: Limits) -> Result<Findings, ParseError> {
     let inspector = Inspector::new(limits, &[], 0, None);
     read(text, limits.depth, inspector).map(|(_, inspector)| inspector.findings)
 }
 
-/// Looks at a text that should be an object, for some of its members. The limit on values counts for each member.
+/// Inspects a text that should be an object, for some of its members. The limit on values counts for each member.
 pub fn inspect_members(text: &str, limits: Limits, wanted: &[&str]) -> Result<Root, ParseError> {
     let inspector = Inspector::new(limits, wanted, 1, None);
     let (kind, inspector) = read(text, limits.depth, inspector)?;
@@ -84,8 +84,8 @@ pub fn inspect_members(text: &str, limits: Limits, wanted: &[&str]) -> Result<Ro
     })
 }
 
-/// Looks at a text that should be an array of so many objects at most, for some of their members. The limit on values counts
-/// for each member, and the array is no part of the depth of an item.
+/// Inspects a text that should be an array of at most `most` objects, for some of their members. The limit on values counts for
+/// each member, and the array does not count for the depth of an item.
 pub fn inspect_items(
     text: &str,
     limits: Limits,
@@ -135,7 +135,7 @@ impl Names {
 
 /// The items of the array that a text is.
 struct FoundItems {
-    /// How many there may be; `None` where items are not asked for.
+    /// How many there may be; `None` where the text need not be an array.
     most: Option<usize>,
     is_in_array: bool,
     begun: usize,
@@ -145,12 +145,13 @@ struct FoundItems {
 struct Inspector<'w> {
     limits: Limits,
     wanted: &'w [&'w str],
-    /// The depth from which values belong to an entry: 1 where the text is an object of members, 2 where it is an array of such.
+    /// The depth from which values belong to an entry: 1 where the text is an object of members, 2 where it is an array of
+    /// objects.
     from: usize,
     found: FoundItems,
     /// Open arrays and objects.
     level: usize,
-    /// Of what was read since the last member began.
+    /// The facts since the last member began.
     findings: Findings,
     members: Vec<Option<Member>>,
     random: RandomState,
@@ -178,7 +179,7 @@ impl<'w> Inspector<'w> {
     }
 }
 
-/// A string, as far as anything of it matters: of a name its bytes.
+/// The relevant parts of a string: the bytes of a name.
 struct Glimpse {
     name: Option<Vec<u8>>,
     has_lone_surrogate: bool,

@@ -1,8 +1,8 @@
 //! JSON as Python's `json` module reads and writes it.
 //!
-//! Stored plaintexts are what `json.dumps` makes, and request bodies are judged as `json.loads` judges them:
-//! integers of any size, `NaN` and the infinities, lone surrogates, the last of duplicate members, and the
-//! decoder's own error texts. No JSON crate keeps all of these, hence this one.
+//! Stored plaintexts have the form of `json.dumps`, and request bodies are read as `json.loads` reads them: integers of any
+//! size, `NaN` and the infinities, lone surrogates, the last of duplicate members, and the decoder's own error texts. No JSON
+//! crate keeps all of these, hence this one.
 
 mod inspect;
 mod number;
@@ -22,7 +22,7 @@ pub use parse::{ParseError, parse};
 pub use respell::{respell_as_text, respell_for_storage, respell_for_wire};
 pub use write::write_string;
 
-/// The stack of a thread that reads values, in bytes: enough for the deepest one that is read.
+/// The stack of a thread that reads values, in bytes: enough for the deepest value allowed.
 pub const STACK: usize = 8 << 20;
 
 /// One JSON value, without loss against Python's reading of the same text.

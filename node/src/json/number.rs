@@ -12,7 +12,7 @@ pub enum Number {
 }
 
 impl Number {
-    /// The double of a spelling that JSON or Python has for one.
+    /// The double of a spelling that JSON or Python accepts.
     pub(super) fn float(spelled: &str) -> Self {
         Self::Float(spelled.parse().unwrap_or(f64::NAN))
     }

@@ -1,4 +1,4 @@
-//! The grammar: CPython's `json.loads`, with its error texts and positions. What is made of a text is a [`Builder`]'s business.
+//! The grammar: CPython's `json.loads`, with its error texts and positions. A [`Builder`] decides what to make of a text.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub(super) enum Scalar<'t> {
     Float(&'t str),
 }
 
-/// Takes what stands between the quotes of a string.
+/// Receives the text between the quotes of a string.
 pub(super) trait TextSink {
     /// Bytes that stand for themselves.
     fn run(&mut self, bytes: &[u8]);
@@ -26,7 +26,7 @@ pub(super) trait TextSink {
     fn code_point(&mut self, code_point: u32);
 }
 
-/// Makes something of the values of a text, in their order.
+/// Receives the values of a text, in their order.
 pub(super) trait Builder {
     type Value;
     type Array;
@@ -300,7 +300,7 @@ impl<'a, B: Builder> Reader<'a, B> {
         Ok(index + 1)
     }
 
-    /// Four hexadecimal digits; something must follow them, as CPython demands. `u` is the offset of the `u`.
+    /// Four hexadecimal digits; some character must follow them, as CPython demands. `u` is the offset of the `u`.
     fn hex(&self, start: usize, u: usize) -> Result<u32, ParseError> {
         let digits = self
             .text

@@ -1,11 +1,11 @@
-//! A text spelled anew, token by token: no tree, no recursion, and no memory but for what is written.
+//! A text respelled token by token: without a tree or recursion, and with memory for the output only.
 
 use std::fmt;
 
 use super::{Number, write::Spelling};
 
-/// Appends a JSON text as the REST API answers it: what [`super::Json::to_wire`] makes of its tree. The text must be one
-/// that [`super::inspect`] accepts and in which it found no duplicates.
+/// Appends a JSON text in the REST API's spelling, like [`super::Json::to_wire`] of its tree. The text must be one that
+/// [`super::inspect`] accepts and in which it found no duplicates.
 pub fn respell_for_wire(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     respell(text, Spelling::Wire, out)
 }
@@ -15,8 +15,8 @@ pub fn respell_for_storage(text: &str, out: &mut impl fmt::Write) -> fmt::Result
     respell(text, Spelling::Python, out)
 }
 
-/// Appends what a JSON text says: of a string its characters, of anything else what [`respell_for_wire`] writes. Half a surrogate
-/// pair, which no UTF-8 text can hold, becomes U+FFFD.
+/// Appends the meaning of a JSON text: the characters of a string, or of any other value the output of [`respell_for_wire`].
+/// Half a surrogate pair, which no UTF-8 text can hold, becomes U+FFFD.
 pub fn respell_as_text(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     let trimmed = text.trim_matches([' ', '\t', '\n', '\r']);
     if trimmed.starts_with('"') {
@@ -87,7 +87,7 @@ fn string(token: &str, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Re
     out.write_char('"')
 }
 
-/// What stands between the quotes of a string.
+/// The text between the quotes of a string.
 fn characters(token: &str, spelling: Spelling, out: &mut impl fmt::Write) -> fmt::Result {
     let inner = token
         .get(1..token.len().saturating_sub(1))
@@ -100,7 +100,7 @@ fn characters(token: &str, spelling: Spelling, out: &mut impl fmt::Write) -> fmt
     spelling.write(rest, out)
 }
 
-/// Writes what a text stands for that begins behind a backslash; returns what is behind the escape.
+/// Writes the character of an escape, whose backslash is before the text; returns the text behind the escape.
 fn unescape<'t>(
     text: &'t str,
     spelling: Spelling,

@@ -1,4 +1,4 @@
-//! What is spelled without a tree is what the tree would have been.
+//! A respelled text equals the output of its tree.
 
 use proptest::prelude::*;
 
@@ -85,7 +85,7 @@ proptest! {
         let tree = parse(&text, LIMITS.depth).unwrap();
         let findings = inspect(&text, LIMITS).unwrap();
         if findings.has_duplicates {
-            // What is left of the tree has none.
+            // A tree keeps no duplicates.
             prop_assert!(!has_duplicates(&tree.to_python()));
         } else {
             prop_assert_eq!(respelled(&text), [tree.to_wire(), tree.to_python()]);
@@ -99,7 +99,7 @@ proptest! {
             };
             prop_assert!(characters.is_none_or(|characters| characters == plain));
         }
-        // What is stored is read back the same.
+        // A stored text is read back the same.
         prop_assert_eq!(respelled(&tree.to_python()), [tree.to_wire(), tree.to_python()]);
     }
 

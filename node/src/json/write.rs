@@ -8,7 +8,7 @@ use super::{Json, Number, Text};
 pub(super) enum Spelling {
     Python,
     Wire,
-    /// The characters of a string themselves; of what is no string as [`Self::Wire`].
+    /// The bare characters of a string; any other value as [`Self::Wire`].
     Bare,
 }
 
@@ -102,7 +102,7 @@ pub fn write_string(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
 }
 
 impl Spelling {
-    /// What stands between two items.
+    /// The separator between two items.
     pub(super) fn comma(self) -> &'static str {
         match self {
             Self::Python => ", ",
@@ -110,7 +110,7 @@ impl Spelling {
         }
     }
 
-    /// What stands between a name and its value.
+    /// The separator between a name and its value.
     pub(super) fn colon(self) -> &'static str {
         match self {
             Self::Python => ": ",
@@ -118,7 +118,7 @@ impl Spelling {
         }
     }
 
-    /// Appends what stands between the quotes: runs of what stands for itself as they are, the rest escaped.
+    /// Appends the text between the quotes: runs of plain characters unchanged, the others escaped.
     pub(super) fn write(self, text: &str, out: &mut impl fmt::Write) -> fmt::Result {
         let mut rest = text;
         while !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! A key that the cache holds, and what it has shown: whether guessing it would have been worth anything.
+//! A key that the cache holds, and its record: whether guessing it would have been worth anything.
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ const NOTHING: u8 = 0;
 const ITS_OWN: u8 = 1;
 const OLDER: u8 = 2;
 
-/// A key in the cache, and what it opened for one origin since it is there.
+/// A key in the cache, and its successes for one origin since it entered.
 #[derive(Debug)]
 pub(crate) struct CachedKey {
     key: Arc<DataKey>,
@@ -20,7 +20,7 @@ pub(crate) struct CachedKey {
 }
 
 impl CachedKey {
-    /// A key that has shown nothing yet, and when it was asked for first.
+    /// A key without successes yet, and when it was requested first.
     pub(crate) fn new(key: Arc<DataKey>, since: Timestamp) -> Self {
         Self {
             key,
@@ -37,7 +37,7 @@ impl CachedKey {
         self.since
     }
 
-    /// It opened something, and whether that is older than `since`.
+    /// Notes that it opened an entry, and whether that is older than `since`.
     pub(crate) fn opened(&self, older: bool) {
         let opened = if older { OLDER } else { ITS_OWN };
         // Read first: keys in use are shared by many requests.
@@ -46,12 +46,12 @@ impl CachedKey {
         }
     }
 
-    /// Whether it opened anything, be it its own.
+    /// Whether it opened any entry, even its own.
     pub(crate) fn has_opened(&self) -> bool {
         self.opened.load(Ordering::Relaxed) != NOTHING
     }
 
-    /// Whether it opened something that it cannot have created itself to be cached.
+    /// Whether it opened an entry that it cannot have created itself to get into the cache.
     pub(crate) fn has_opened_older(&self) -> bool {
         self.opened.load(Ordering::Relaxed) == OLDER
     }

@@ -46,7 +46,7 @@ pub(crate) struct DerivationPool {
     metrics: KeyMetrics,
 }
 
-/// What waits, and whether more may come.
+/// The waiting derivations, and whether more may come.
 struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -86,7 +86,7 @@ impl DerivationPool {
         Ok(pool)
     }
 
-    /// Begins a derivation where there is room for one more of this origin. It is done only as long as a receiver is left.
+    /// Begins a derivation where there is room for one more of this origin. It runs only as long as a receiver is left.
     pub(crate) fn derive(
         &self,
         user_key: UserKey,
@@ -120,7 +120,7 @@ impl Queue {
     }
 }
 
-/// One of the threads.
+/// One thread of the pool.
 struct Deriver {
     queue: Arc<Queue>,
     salt: Salt,

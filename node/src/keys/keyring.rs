@@ -1,7 +1,7 @@
-//! Data keys for requests: derived once for all that ask at the same time, and cached once they proved themselves.
+//! Data keys for requests: derived once for all requests at the same time, and cached once they proved themselves.
 //!
-//! The cache is kept for each origin apart: what a key showed to one client says nothing to another one, and takes it as long
-//! as any key that is tried for the first time.
+//! Each origin has a cache of its own: a key that one client proved tells another client nothing, and takes as long for it as
+//! any key that is tried for the first time.
 
 use std::{
     collections::HashMap,
@@ -38,20 +38,20 @@ pub struct KeyRing {
     metrics: KeyMetrics,
 }
 
-/// A data key of one request, and what the cache knows of it already.
+/// A data key of one request, and its record in the cache.
 #[derive(Debug)]
 pub struct Derivation {
     /// The key.
     pub key: Arc<DataKey>,
     place: KeyPlace,
-    /// When it was asked for first: what it creates itself comes after that.
+    /// When the key was requested first: an entry that it creates itself comes after that.
     since: Timestamp,
     cached: Option<Arc<CachedKey>>,
-    /// As long as a request that shares it lasts, others of its origin with the same key join it.
+    /// While a request that shares the derivation lasts, other requests of its origin with the same key join it.
     _waiting: Option<Arc<Waiting>>,
 }
 
-/// A derivation that others can join until this is dropped; when the last one goes before it began, it is not done.
+/// A derivation that others can join until this is dropped; when the last one goes before it began, it never runs.
 #[derive(Debug)]
 struct Waiting {
     done: Running,
@@ -62,7 +62,7 @@ struct Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another one may have taken its place.
+        // Another derivation may have taken its place.
         let is_over = |other: &Weak<Self>| other.strong_count() == 0;
         if running.get(&self.place.index).is_some_and(is_over) {
             running.remove(&self.place.index);
@@ -71,18 +71,17 @@ impl Drop for Waiting {
 }
 
 impl Derivation {
-    /// When the key was asked for first.
+    /// When the key was requested first.
     pub fn since(&self) -> Timestamp {
         self.since
     }
 
-    /// Whether something came into being before the key was asked for, so that opening it proves more than a create of
-    /// one's own.
+    /// Whether an entry was created before the key was requested, so that opening it proves more than a create of one's own.
     pub fn is_older(&self, created_at: Timestamp) -> bool {
         created_at < self.since
     }
 
-    /// Whether the key opened something for this origin since it is cached.
+    /// Whether the key opened an entry for this origin since it is cached.
     pub(crate) fn has_opened(&self) -> bool {
         self.cached
             .as_ref()
@@ -94,7 +93,7 @@ impl Derivation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Index([u8; 32]);
 
-/// Where the cache has a user key of one origin.
+/// The place of a user key of one origin in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyPlace {
     index: Index,
@@ -118,7 +117,7 @@ impl KeyPlace {
         }
     }
 
-    /// A number that stands for the key while this process lives. Two keys have the same one as good as never.
+    /// A number that stands for the key while this process lives. Two keys practically never share one.
     pub fn number(&self) -> u64 {
         let (first, _) = self.index.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
         u64::from_le_bytes(*first)
@@ -155,12 +154,12 @@ impl KeyRing {
         }
     }
 
-    /// What is known of a user key of this origin.
+    /// The record of a user key of this origin.
     pub(crate) fn known(&self, place: &KeyPlace) -> Option<Arc<CachedKey>> {
         self.cache.get(place)
     }
 
-    /// Wipes what has expired. The cache itself does so only when it is used, and an idle node does not use it.
+    /// Wipes expired keys. The cache itself does so only in use, and an idle node does not use it.
     pub fn wipe_expired(&self) {
         self.cache.run_pending_tasks();
     }
@@ -170,11 +169,11 @@ impl KeyRing {
         self.cache.entry_count()
     }
 
-    /// The data key of a user key: from the cache where it opened something for this origin, else from a derivation that
+    /// The data key of a user key: from the cache where it opened an entry for this origin, otherwise from a derivation that
     /// already runs for it, or from a new one.
     ///
     /// # Errors
-    /// [`DerivationQueueFull`] where too many wait.
+    /// [`DerivationQueueFull`] where too many derivations wait.
     pub(crate) async fn data_key(
         &self,
         user_key: &UserKey,
@@ -210,14 +209,15 @@ impl KeyRing {
         })
     }
 
-    /// Keeps a key that creates something. Others are never kept: a flood of wrong keys must not push out the right ones.
+    /// Keeps a key that creates an entry. Other unproven keys are never kept: a flood of wrong keys must not push out the right
+    /// ones.
     pub fn remember(&self, derivation: &Derivation) {
         if derivation.cached.is_none() {
             self.keep(derivation);
         }
     }
 
-    /// Keeps a key that opened something, so that the next request finds it.
+    /// Keeps a key that opened an entry, so that the next request finds it.
     pub fn opened(&self, derivation: &Derivation, older: bool) {
         match &derivation.cached {
             Some(cached) => cached.opened(older),
@@ -226,7 +226,7 @@ impl KeyRing {
     }
 
     fn keep(&self, derivation: &Derivation) -> Arc<CachedKey> {
-        // What another request of the key noted meanwhile stays.
+        // The record of another request with the key stays.
         let entry = self.cache.entry(derivation.place).or_insert_with(|| {
             let key = Arc::clone(&derivation.key);
             Arc::new(CachedKey::new(key, derivation.since))
@@ -252,11 +252,11 @@ impl KeyRing {
         user_key: &UserKey,
         place: KeyPlace,
     ) -> Result<Arc<Waiting>, DerivationQueueFull> {
-        // Declared before the lock, which it takes when it is dropped.
+        // Declared before the lock, which its `drop` takes.
         let finished;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         match running.get(&place.index).and_then(Weak::upgrade) {
-            // A finished one shows at once that the key is in use: only to the origin that uses it.
+            // A finished derivation would show at once that the key is in use: only the origin that uses it may see that.
             Some(other) if other.place.origin != place.origin && other.done.borrow().is_some() => {
                 finished = Some(other);
             }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// One address of IPv4, or one network of 64 bits of IPv6: so much one host usually has for itself.
+/// One address of IPv4, or one network of 64 bits of IPv6, which usually belongs to one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(IpAddr);
 

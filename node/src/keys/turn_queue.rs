@@ -1,4 +1,4 @@
-//! A bounded queue that serves its origins in turn, so that one that asks for much delays the others little. Pure.
+//! A bounded queue that serves its origins in turn, so that a busy origin delays the others little. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,7 +10,7 @@ pub(crate) struct TurnQueue<T> {
     capacity: usize,
     length: usize,
     lines: HashMap<Origin, VecDeque<T>>,
-    /// The origins that wait, the next one first.
+    /// The waiting origins, the next one first.
     turns: VecDeque<Origin>,
 }
 
@@ -34,11 +34,11 @@ impl<T> TurnQueue<T> {
         self.length
     }
 
-    /// Puts an item at the end of its origin's line. While others wait, one origin holds at most a quarter; in a full queue
-    /// the longest line gives the place of its newest item to a shorter one.
+    /// Puts an item at the end of its origin's line. While others wait, one origin holds at most a quarter; in a full queue the
+    /// longest line gives up its newest item for a shorter line.
     ///
     /// # Errors
-    /// [`Full`] where neither gives a place. Items that are not wanted any more never take one.
+    /// [`Full`] where there is no such place. Items that are not wanted any more never take one.
     pub(crate) fn push(
         &mut self,
         origin: Origin,
@@ -65,7 +65,7 @@ impl<T> TurnQueue<T> {
         Ok(())
     }
 
-    /// The item whose turn it is.
+    /// The next item in turn.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let origin = self.turns.pop_front()?;
         let line = self.lines.get_mut(&origin)?;
@@ -94,7 +94,7 @@ impl<T> TurnQueue<T> {
 
     fn shorten_the_longest(&mut self, own: usize) -> Result<(), Full> {
         let longest = self.lines.values_mut().max_by_key(|line| line.len());
-        // It keeps at least as much as who comes will have.
+        // That line stays at least as long as the new item's line becomes.
         let longest = longest.filter(|line| line.len() > own + 1).ok_or(Full)?;
         longest.pop_back();
         self.length -= 1;

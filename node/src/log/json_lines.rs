@@ -1,4 +1,4 @@
-//! The line format of the original: the event's own fields, then who logged what, when and where.
+//! The line format of the original: the event's own fields, then its logger, place and time.
 
 use std::fmt::{self, Write as _};
 
@@ -11,7 +11,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// What every line says; no field of an event can pass for one of these.
+/// The members of every line; no field of an event can pass for one of these.
 const RESERVED: [&str; 8] = [
     "event",
     "level",
@@ -102,7 +102,7 @@ impl Line {
 
     fn text(&mut self, name: &str, text: &str) {
         self.name(name);
-        // Most texts are as they are written: nothing in them has to be escaped.
+        // Most texts need no escapes.
         if text
             .bytes()
             .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
@@ -161,7 +161,7 @@ impl Visit for Line {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON knows no infinities.
+        // JSON has no infinities.
         if value.is_finite() {
             self.field(field, format_args!("{value}"));
         }

@@ -1,4 +1,4 @@
-//! The level of the log as a file says it: it changes while the node runs.
+//! The log level in a file, which may change while the node runs.
 
 use std::{
     io,
@@ -22,20 +22,20 @@ pub enum LevelFileError {
         /// Why.
         source: io::Error,
     },
-    /// What stands there is none.
+    /// The file's text is no level.
     #[error("{} holds '{word}', and must hold {}", file.display(), names())]
     NoLevel {
         /// Which file.
         file: PathBuf,
-        /// The beginning of what it holds.
+        /// The beginning of the text.
         word: String,
     },
 }
 
-/// The level whose name is all that a file holds.
+/// The level whose name is the whole content of a file.
 ///
 /// # Errors
-/// Where the file cannot be read, or holds something else.
+/// Where the file cannot be read, or holds another text.
 pub(crate) fn read(file: &Path) -> Result<LogLevel, LevelFileError> {
     let bytes = regular_file::read_bounded(file).map_err(|source| LevelFileError::Unreadable {
         file: file.to_owned(),
@@ -49,7 +49,8 @@ pub(crate) fn read(file: &Path) -> Result<LogLevel, LevelFileError> {
     })
 }
 
-/// Logs at the level of a file whenever that changes, until the future is dropped. What the cluster admin orders meanwhile holds until then.
+/// Logs at the level of a file whenever that changes, until the future is dropped. An order of the cluster admin holds until
+/// the next change.
 pub(crate) async fn follow(file: PathBuf, log: LogControl) {
     let mut last = None;
     reload::on_change(vec![file.clone()], || match read(&file) {

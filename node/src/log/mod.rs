@@ -66,7 +66,7 @@ pub struct LogControl {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // The writer ends after this, and writes what waits first.
+        // The writer ends after this line, and writes the waiting lines first.
         tracing::info!("logging_shutdown");
     }
 }
@@ -100,7 +100,7 @@ impl LogControl {
         );
     }
 
-    /// Lines lost since the start because they came faster than the output takes them.
+    /// Lines lost since the start because they came faster than the output accepted them.
     pub fn dropped_lines(&self) -> u64 {
         self.dropped
             .as_ref()
@@ -127,7 +127,7 @@ pub fn start(
         .buffered_lines_limit(BUFFERED_LINES)
         .lossy(true);
     let (writer, guard) = match target {
-        // One write for all lines that wait, not one for each.
+        // One write for all waiting lines, not one for each.
         LogTarget::Stdout => {
             let stdout = BufWriter::with_capacity(64 << 10, io::stdout());
             builder.finish(Resting(stdout))
@@ -170,7 +170,7 @@ pub fn start(
     })
 }
 
-/// Libraries speak only when something is wrong.
+/// Libraries log only warnings and errors.
 fn targets(level: LogLevel) -> Targets {
     Targets::new()
         .with_default(filter(level).min(LevelFilter::WARN))
@@ -179,7 +179,7 @@ fn targets(level: LogLevel) -> Targets {
 
 /// The original's limits: 100 MiB, and five older files `.1` to `.5`.
 fn rotating_file(path: &Path) -> io::Result<FileRotate<AppendCount>> {
-    // Tried here, because the rotation takes a file that cannot be opened for one that is not there yet.
+    // Opened here first, because the rotation assumes that a file that it cannot open does not exist yet.
     private()
         .open(path)
         .map_err(|error| crate::os::permission::explained(path, error))?;

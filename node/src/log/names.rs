@@ -13,7 +13,7 @@ use sha2::Sha256;
 
 use crate::os::random;
 
-/// What stands for a name. The key is made anew in every process, so a log alone cannot be searched for guessed names.
+/// The form of a name in a line. Every process makes a new key, so a log alone cannot be searched for guessed names.
 enum NamesInLog {
     Plain,
     Hashed(Hmac<Sha256>),

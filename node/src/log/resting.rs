@@ -1,5 +1,5 @@
-//! Rests between writes of log lines. A thread that waits for the next line is woken for each of them, which costs who logs it a
-//! system call; what comes while it rests waits for nothing and is written at once.
+//! Rests between writes of log lines. A thread that waits for the next line is woken for each of them, which costs the logging
+//! thread a system call. During a rest no logging thread waits, and the lines are then written together.
 
 use std::{
     io::{self, Write},

@@ -1,4 +1,4 @@
-//! What the cluster engine does.
+//! Metrics of the cluster engine.
 
 use std::time::Duration;
 
@@ -158,7 +158,7 @@ impl ClusterMetrics {
         self.ready.set(i64::from(is_ready));
     }
 
-    /// Shows what a node knows of the others just now.
+    /// Shows a node's present view of the others.
     pub(super) fn show(&self, view: &View) {
         self.ready(view.not_ready.is_none());
         self.suspended.set(i64::from(view.waits_for_owner));
@@ -176,7 +176,7 @@ impl ClusterMetrics {
             self.clock_offset
                 .with_label_values(&name)
                 .set(member.clock_offset_seconds());
-            // Before the first comparison nothing is known to differ.
+            // Before the first comparison no difference is known.
             let mismatches = member.digest.as_ref().map_or(0, |digest| digest.mismatches);
             self.digest_mismatches
                 .with_label_values(&name)

@@ -7,7 +7,7 @@ use super::register;
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// The client closed it, or said that its request was the last.
+    /// The client closed it, or announced its last request.
     Client,
     /// A client did not speak its protocol, or went away in the middle.
     Broken,
@@ -121,7 +121,7 @@ impl ConnectionMetrics {
         })
     }
 
-    /// Those of one port, which show from now on.
+    /// The metrics of one port, which show from now on.
     pub fn at(&self, port: CountedPort) -> PortMetrics {
         let metrics = PortMetrics {
             port: port.label(),
@@ -133,7 +133,7 @@ impl ConnectionMetrics {
             .open
             .with_label_values(&[metrics.port])
             .set(0);
-        // An increase from nothing is none to Prometheus.
+        // Prometheus sees no increase in a counter that first appears with a value.
         for reason in ["full", "reserved", "address"] {
             let labels = [metrics.port, reason];
             self.refused.with_label_values(&labels).inc_by(0);

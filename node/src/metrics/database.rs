@@ -1,4 +1,4 @@
-//! A database that several nodes share. Nodes with a database of their own show nothing of this.
+//! Metrics of a database that several nodes share. Nodes with a database of their own do not show them.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ pub(super) struct DatabaseMetrics {
     timeline: IntGauge,
 }
 
-/// What a node knows of the database just now.
+/// A node's present knowledge of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatabaseReading {
-    /// Whether it answered when it was asked last.
+    /// Whether it answered the last probe.
     pub is_reachable: bool,
     /// Whether the last write was made.
     pub takes_writes: bool,
@@ -45,7 +45,7 @@ pub struct DatabaseReading {
 pub struct PoolReading {
     /// Connections in use.
     pub connections: usize,
-    /// Requests that wait for one.
+    /// Requests that wait for a connection.
     pub waiting: usize,
 }
 

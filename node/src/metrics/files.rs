@@ -7,13 +7,13 @@ use super::register;
 /// A file with certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateFile {
-    /// What clients are shown.
+    /// The certificate that clients see.
     Certificate,
-    /// Whose certificates are accepted on a port for clients.
+    /// The authorities whose certificates a port for clients accepts.
     Authorities,
-    /// What shows the process to be a node.
+    /// The certificate with which the process proves that it is a node.
     NodeCertificate,
-    /// Whose certificates nodes accept.
+    /// The authorities whose certificates nodes accept.
     NodeAuthorities,
 }
 

@@ -16,7 +16,7 @@ pub(super) const THROTTLED: &str = "osc_auth_throttled_total";
 pub enum AuthFailure {
     /// `X-API-Key`
     ApiKey,
-    /// `X-User-Key`: it does not open what it should.
+    /// `X-User-Key`: it did not open the entry.
     UserKey,
     /// `X-Cluster-Key`
     ClusterKey,

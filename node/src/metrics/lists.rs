@@ -1,4 +1,4 @@
-//! Lists: what they looked at, and what was refused or ended.
+//! Metrics of lists: the rows they looked at, and refused or ended lists.
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 

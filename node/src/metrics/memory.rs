@@ -1,4 +1,4 @@
-//! The shares of the memory: what is reserved of them, and what was refused.
+//! Metrics of the memory shares: reserved bytes, and refused reservations.
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
@@ -40,7 +40,7 @@ impl MemoryMetrics {
         })
     }
 
-    /// Shows what the shares hold now.
+    /// Shows the bytes that the shares hold now.
     pub(super) fn show(&self, shares: &[PoolUse]) {
         let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
         for &PoolUse {

@@ -63,7 +63,7 @@ pub struct Metrics {
     database: DatabaseMetrics,
 }
 
-/// Who reads the metrics.
+/// The reader of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     /// Any client that reaches the port of the API.
@@ -79,27 +79,27 @@ impl Reader {
     }
 }
 
-/// What is only known when it is asked for.
+/// Figures that are read only when a client asks for the metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct Readings<'a> {
     /// Live entries.
     pub entries: u64,
     /// Data keys in the cache.
     pub cached_keys: u64,
-    /// What is only known of one kind of node.
+    /// The figures of one kind of node.
     pub kind: KindReadings<'a>,
-    /// What the shares of the memory hold.
+    /// The bytes that the shares of the memory hold.
     pub memory: &'a [PoolUse],
     /// Log lines dropped since the start because the buffer was full.
     pub dropped_log_lines: u64,
 }
 
-/// What is only known of one kind of node.
+/// The figures of one kind of node.
 #[derive(Debug, Clone, Copy)]
 pub enum KindReadings<'a> {
-    /// What a node that replicates is to its cluster.
+    /// The state of a replicating node in its cluster.
     Replicating(&'a View),
-    /// What a node knows of the database that it shares.
+    /// A node's knowledge of the database that it shares.
     Shared(DatabaseReading),
 }
 

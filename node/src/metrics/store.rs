@@ -121,7 +121,7 @@ impl StoreMetrics {
         self.refuses_writes.set(refuses.into());
     }
 
-    /// How many deleted entries are remembered, and when the oldest of them was deleted.
+    /// Shows how many tombstones the store keeps, and when the oldest entry of them was deleted.
     pub fn remembers(&self, tombstones: i64, oldest: Option<Timestamp>) {
         self.tombstones.set(tombstones);
         self.oldest_tombstone

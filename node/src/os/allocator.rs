@@ -2,12 +2,12 @@
 
 use std::{env, os::unix::process::CommandExt, process::Command};
 
-/// mimalloc reads it before `main` begins, in milliseconds; nothing that a program says later counts as early.
+/// mimalloc reads it before `main` begins, in milliseconds; a later value comes too late.
 const DELAY: &str = "MIMALLOC_PURGE_DELAY";
 
-/// Begins the process anew with an allocator that gives memory back at once, unless the operator chose another delay. With its
-/// own 10 ms a node that reads and writes large values keeps those of the last moments, and on a fast machine a pod of
-/// 128 MiB ended by that. Returns where it is so already; where it cannot be, the node serves all the same.
+/// Restarts the process with an allocator that gives memory back at once, unless the user chose another delay. With its own
+/// 10 ms a node that reads and writes large values keeps those of the last moments, which ended a pod of 128 MiB on a fast machine.
+/// Returns where the delay is set already, or cannot be set: the node serves all the same.
 pub fn give_back_at_once() {
     if env::var_os(DELAY).is_some() {
         return;

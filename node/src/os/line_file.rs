@@ -3,7 +3,7 @@
 /// Why a file of lines is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LineFileError {
-    /// Notepad and others write it where they say "Unicode".
+    /// Notepad and other editors write it as "Unicode".
     #[error("it is UTF-16 text; save it as UTF-8")]
     Utf16,
     /// A comment would count as an item: as a key, any client could show it.
@@ -11,8 +11,8 @@ pub enum LineFileError {
     Comment(usize),
 }
 
-/// The lines without the blanks around them and without blank ones, below a byte order mark. No text for people stands among
-/// them, so a line that begins with `#` is refused.
+/// The lines without surrounding blanks and without blank ones, after a byte order mark. Comments are not allowed, so a line
+/// that begins with `#` is refused.
 pub fn items(bytes: &[u8]) -> Result<Vec<&[u8]>, LineFileError> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(LineFileError::Utf16);

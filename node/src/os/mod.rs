@@ -1,4 +1,4 @@
-//! What the process asks of the operating system, and how files of people are read.
+//! The process's requests to the operating system, and the reading of users' files.
 
 pub mod allocator;
 pub mod line_file;

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of open files to what the process may have: the usual soft limit of 1,024 is for programs that use
-/// `select`, and less than the connections of a node. What the system refuses stays as it was.
+/// Raises the soft limit of open files to the hard limit: the usual 1,024 is for programs that use `select`, and less than the
+/// connections of a node. If the system refuses, the limit stays as it was.
 pub fn raise() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,4 +1,4 @@
-//! Why the system lets this process not at a file, in words that say what to do.
+//! Why the system denies this process a file, in words that say what to do.
 
 use std::{
     fs::{self, Metadata},
@@ -23,7 +23,7 @@ pub fn explained(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, denied)
 }
 
-/// All of it in words.
+/// The whole explanation.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Denied(String);

@@ -2,8 +2,8 @@
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// Makes the process not dumpable, and sets the size of its core to zero. What the system refuses stays as it was: a node
-/// that serves is worth more. Pages are not locked: what is locked is never given back, and keys lie among other data.
+/// Makes the process not dumpable, and sets the size of its core to zero. If the system refuses, the node serves all the same.
+/// Pages are not locked: locked ones are never given back, and keys lie among other data.
 pub fn withdraw() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let none = Rlimit {

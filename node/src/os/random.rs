@@ -3,7 +3,7 @@
 use anyhow::Context;
 use rand::{TryRng, rngs::SysRng};
 
-/// So many of them.
+/// `N` random bytes.
 pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     SysRng

@@ -19,7 +19,7 @@ pub const MAX_FILE_BYTES: u64 = 1 << 20;
 /// # Errors
 /// Where it cannot be opened, or is no regular file. Of a missing permission the error names owner and remedy.
 pub fn open(path: &Path) -> io::Result<File> {
-    // What has no writer or no other end is opened without waiting for one.
+    // A pipe without a writer, or a device without a peer, is opened without waiting for one.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new()
         .read(true)

@@ -14,17 +14,17 @@ use super::regular_file::{self, MAX_FILE_BYTES};
 /// Contents are compared, because Kubernetes swaps a link above mounted files, which no file event reports reliably.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What became of files that were read again.
+/// The result of reading files again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reloaded {
-    /// Nothing is left to do until they change.
+    /// The files are settled until they change.
     Settled,
     /// They are of no use now. Time alone may change that: a certificate begins.
     TryAgain,
 }
 
-/// Calls `reload` whenever the content of any file is another one than before; until the future is dropped.
-/// Also once at the beginning: the files may have changed since they were first read.
+/// Calls `reload` whenever the content of any file changes, until the future is dropped, and once at the beginning: the files
+/// may have changed since they were first read.
 pub async fn on_change(files: Vec<PathBuf>, mut reload: impl FnMut()) {
     until_settled(files, || {
         reload();
@@ -49,7 +49,7 @@ pub async fn until_settled(files: Vec<PathBuf>, mut reload: impl FnMut() -> Relo
     }
 }
 
-/// A digest over all files. Why one cannot be read counts as what is in it.
+/// A digest over all files. Where one cannot be read, the error counts as its content.
 async fn contents(files: &[PathBuf]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for file in files {

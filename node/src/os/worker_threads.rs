@@ -1,5 +1,5 @@
-//! Threads that all do one kind of work, each with something of its own: a connection, say. As much is under way at a time
-//! as there are threads; the rest waits for its turn.
+//! Threads that all do one kind of work, each with an object of its own, such as a connection. At most one job per thread runs
+//! at a time; the others wait for their turn.
 
 use std::{
     io,
@@ -11,25 +11,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 type Job<O> = Box<dyn FnOnce(&O) + Send>;
 
-/// What the threads of one kind have in common.
+/// The common properties of the threads of one kind.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WorkerKind {
     /// Their names, up to their numbers.
     pub(crate) name: &'static str,
     /// Their stacks, in bytes.
     pub(crate) stack: usize,
-    /// What they add to the niceness of the process; the sum is 19 at most.
+    /// Their addition to the niceness of the process; the sum is 19 at most.
     pub(crate) nicer: i32,
 }
 
-/// The threads, and whose turn it is. They end with it.
+/// The threads, and the queue of their jobs. They end with it.
 #[derive(Debug)]
 pub(crate) struct WorkerThreads<O> {
     turns: Arc<Semaphore>,
     jobs: mpsc::Sender<Job<O>>,
 }
 
-/// One of the threads is free for the holder of this.
+/// A free thread, reserved for the holder of this.
 #[derive(Debug)]
 pub(crate) struct Turn<'t, O> {
     threads: &'t WorkerThreads<O>,
@@ -78,7 +78,7 @@ impl<O: Send + 'static> Turn<'_, O> {
         let (done, result) = oneshot::channel();
         let job = move |own: &O| {
             let result = job(own);
-            // Before the answer: who got it may ask for the next turn.
+            // Before the answer: its receiver may ask for the next turn.
             drop(permit);
             // A client that went away has no use for it.
             let _ = done.send(result);
@@ -88,7 +88,7 @@ impl<O: Send + 'static> Turn<'_, O> {
     }
 }
 
-/// Does what comes until nothing can come any more.
+/// Runs jobs until no more can come.
 fn serve<O>(kind: WorkerKind, own: &O, waiting: &Mutex<mpsc::Receiver<Job<O>>>) {
     if kind.nicer != 0 {
         // On Linux it is of this thread alone. Where it is not allowed, the work is as important as all other.

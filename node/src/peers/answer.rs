@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::error::PeerError;
 
-/// A greeting, an error, or anything of who proved nothing, at most.
+/// The largest greeting, error, or answer of a caller without a proof.
 pub(crate) const GREETING_BYTES: usize = 64 << 10;
 /// How nodes refuse.
 #[derive(Debug, Deserialize)]
@@ -16,7 +16,7 @@ struct Refusal {
 
 /// Any message between nodes at most: a row at the size limit in base64, and then some.
 pub const MESSAGE_BYTES: usize = 64 << 20;
-/// How often what a message holds lies in memory while it is made or read: as the text, and as what it says.
+/// How often the content of a message is in memory while it is made or read: as the text, and in its parsed form.
 pub(crate) const COPIES: usize = 2;
 /// Of an error's text so many characters are shown.
 const SHOWN: usize = 200;
@@ -29,7 +29,7 @@ pub(super) async fn read(mut answer: Response, limit: usize) -> Result<BytesMut,
     if announced.is_some_and(|length| length > limit) {
         return Err(PeerError::TooLong { limit });
     }
-    // What is announced is not reserved beyond a little: it may never come.
+    // Only a small part of the announced length is reserved: the rest may never come.
     let mut bytes = BytesMut::with_capacity(announced.unwrap_or_default().min(GREETING_BYTES));
     while let Some(chunk) = answer.chunk().await.map_err(PeerError::unreachable)? {
         if bytes.len() + chunk.len() > limit {
@@ -40,7 +40,7 @@ pub(super) async fn read(mut answer: Response, limit: usize) -> Result<BytesMut,
     Ok(bytes)
 }
 
-/// The beginning of what another node sent, as a log line may show it: the text of a refusal, where it is one of ours.
+/// The beginning of another node's answer for a log line: the text of a refusal, where it is one of ours.
 pub(super) fn shown(text: &[u8]) -> String {
     let ours: Option<Refusal> = serde_json::from_slice(text).ok();
     let text = match ours {

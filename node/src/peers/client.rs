@@ -32,7 +32,7 @@ use crate::{
 
 const CLUSTER_KEY: HeaderName = HeaderName::from_static(key_header::CLUSTER_KEY);
 const CONNECT: Duration = Duration::from_secs(2);
-/// An answer to a heartbeat at most: a greeting, and where the caller is removed the roster that says so.
+/// The largest answer to a heartbeat: a greeting, and for a removed caller the roster that shows the removal.
 const ROSTER_BYTES: usize = 1 << 20;
 
 /// Speaks to other nodes.
@@ -50,34 +50,34 @@ pub struct PeerClient {
     faults: Arc<PeerFaults>,
 }
 
-/// Who speaks, and how it proves itself.
+/// The caller, and its means of proof.
 #[derive(Debug)]
 pub struct Caller {
     /// The node's name, which the others' logs may show; none for a program beside a node.
     pub name: Option<String>,
     /// This process.
     pub process_epoch: ProcessEpoch,
-    /// What it signs with: the first of them.
+    /// The signing keys, of which it uses the first.
     pub cluster_keys: AccessKeys,
     /// Whether it may show the key itself.
     pub policy: PeerProofPolicy,
     /// The node's own certificate, where it speaks TLS.
     pub tls: Option<Identity>,
-    /// A name that stands for an address, where the other's certificate has no better one.
+    /// A host name for an address, where the other node's certificate has no better name.
     pub resolved: Option<ResolvedHost>,
 }
 
 /// A name, and the address that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedHost {
-    /// A name in the other's certificate.
+    /// A name in the other node's certificate.
     pub name: String,
-    /// Where the other is.
+    /// The address of the other node.
     pub address: IpAddr,
 }
 
 impl PeerClient {
-    /// A client that signs what it sends, and reads answers into this pool.
+    /// A client that signs its requests, and reads answers into this pool.
     pub fn new(caller: Caller, pool: Pool) -> anyhow::Result<Self> {
         let Caller {
             name,
@@ -110,14 +110,14 @@ impl PeerClient {
     /// Shows this certificate from now on, and trusts these authorities.
     ///
     /// # Errors
-    /// Where they are of no use; what was in force stays in force.
+    /// Where they are useless; the earlier ones stay in force.
     pub fn present(&self, identity: &Identity) -> anyhow::Result<()> {
         let fresh = build(Some(identity), self.name.as_deref(), self.resolved.as_ref())?;
         *self.http.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
-    /// Sends a message and waits for its answer, which takes this room until it is dealt with.
+    /// Sends a message and waits for its answer, which holds its room until it is handled.
     pub async fn exchange(
         &self,
         to: &Address,
@@ -145,7 +145,7 @@ impl PeerClient {
         Ok(answer)
     }
 
-    /// Asks a route for administration, and gives the body of its answer.
+    /// Sends a request to an administrative route, and gives the body of the answer.
     pub(crate) async fn ask_route(
         &self,
         method: Method,
@@ -185,7 +185,7 @@ impl PeerClient {
             .map_err(|_| PeerError::Slow(timeout))?
     }
 
-    /// Signs and sends; where the challenge turns out to be used or old, once more with a new one.
+    /// Signs and sends; where the challenge turns out to be used or expired, once more with a new one.
     async fn send(&self, place: &Place, body: Bytes) -> Result<Answered, PeerError> {
         let mut offer = self.held.take(&place.address, Instant::now());
         for _ in 0..2 {
@@ -205,7 +205,7 @@ impl PeerClient {
         Err(PeerError::NeverFresh)
     }
 
-    /// Asks for a challenge. The inner error is of a node that knows nothing of challenges.
+    /// Asks for a challenge. The inner error is that of a node without challenges.
     async fn ask_for_challenge(
         &self,
         place: &Place,
@@ -296,15 +296,15 @@ impl PeerClient {
         }
     }
 
-    /// Shows a node of an older release the key itself, where that may be: no third party may listen, or the operator of the node
-    /// said so.
+    /// Shows a node of an older release the key itself, where that is allowed: no third party can listen, or the node's
+    /// settings allow it.
     async fn show_key(
         &self,
         place: &Place,
         body: Bytes,
         refused: PeerError,
     ) -> Result<Answered, PeerError> {
-        // With TLS the other's name was verified before anything was sent.
+        // With TLS the other node's name is verified before any byte is sent.
         let private = self.scheme == "https" || self.policy.key_in_clear;
         if self.policy.required || !private {
             return Err(PeerError::NoProof(Box::new(refused)));
@@ -333,7 +333,7 @@ impl PeerClient {
         })
     }
 
-    /// Room for an answer and for what is read of it; the nodes share it, whatever their addresses.
+    /// Room for an answer and its parsed form; all nodes share it, whatever their addresses.
     async fn room(&self, bytes: usize) -> Result<Reservation, PeerError> {
         let anyone = Ipv4Addr::UNSPECIFIED.into();
         let bytes = bytes.saturating_mul(COPIES);
@@ -362,13 +362,13 @@ struct Place {
     method: Method,
     address: String,
     url: Url,
-    /// Path and query as they are sent, which is what is signed: the URL may have made another path of what was asked for.
+    /// The path and query that are sent, which are also signed: the URL may have normalised the requested path.
     path: String,
     limit: usize,
 }
 
 impl Place {
-    /// Only what is an address and nothing else: it may come from another node.
+    /// Accepts a plain address only: it may come from another node.
     fn new(
         method: Method,
         (scheme, address, path): (&str, &str, &str),
@@ -408,10 +408,10 @@ impl Answered {
     }
 }
 
-/// What came of a signed request.
+/// The result of a signed request.
 enum Signed {
     Answered(Answered),
-    /// Nothing was done: sign this challenge instead.
+    /// The node did nothing: sign this challenge instead.
     Stale(Offer),
 }
 

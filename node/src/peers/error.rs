@@ -13,7 +13,7 @@ use crate::budget::NoRoom;
 /// Why another node gave no answer that counts.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// What should be its address is none.
+    /// The text is no address.
     #[error("its address is no host:port")]
     NoAddress,
     /// This process has no cluster key to sign with.
@@ -37,15 +37,15 @@ pub enum PeerError {
     /// Too much of other nodes is in memory.
     #[error("this node has no room for its answer now (OSC_PEER_MEMORY_BYTES)")]
     NoRoom(#[source] NoRoom),
-    /// It said no.
+    /// The node refused the request.
     #[error("it answered {status}: {text}{}", advice(*.status))]
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// The beginning of what it said.
+        /// The beginning of its refusal.
         text: String,
     },
-    /// It handed out no challenge, so that there is nothing to sign.
+    /// The node handed out no challenge, so the caller has nothing to sign.
     #[error(
         "it is no node of this release, and the cluster key itself is not shown to it; while nodes of an older release are \
          upgraded, OSC_PEER_KEY_IN_CLEAR=true allows that"
@@ -54,7 +54,7 @@ pub enum PeerError {
     /// It refused each challenge that it had just handed out.
     #[error("it takes none of the challenges that it hands out")]
     NeverFresh,
-    /// Its answer is not signed with this cluster's key, or says something else than was signed.
+    /// The answer is not signed with this cluster's key, or differs from what was signed.
     #[error("its answer is not signed with this cluster's key (OSC_CLUSTER_KEY)")]
     FalseAnswer,
     /// Its answer is proven and makes no sense.
@@ -76,7 +76,7 @@ impl PeerError {
         Self::Refused { status, text }
     }
 
-    /// The status with which it said no.
+    /// The status of the refusal.
     pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused { status, .. } => Some(*status),
@@ -91,7 +91,7 @@ impl PeerError {
     }
 }
 
-/// What mends a refusal, where its status shows that.
+/// The remedy for a refusal, where its status shows one.
 fn advice(status: StatusCode) -> &'static str {
     match status {
         StatusCode::FORBIDDEN => " (the nodes of one cluster have the same OSC_CLUSTER_KEY)",

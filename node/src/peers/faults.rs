@@ -8,8 +8,8 @@ use std::{
 
 use crate::cluster::Address;
 
-/// What was not tried for longer is not shown: the address is not dialled any more. Failed tries are repeated within seconds,
-/// and the slowest takes a minute.
+/// An address without a try in this time is not shown: the node does not dial it any more. Failed tries are repeated within
+/// seconds, and the slowest takes a minute.
 const SHOWN_FOR: Duration = Duration::from_mins(2);
 
 /// An address that does not answer.
@@ -21,7 +21,7 @@ pub struct UnreachablePeer {
     pub error: String,
 }
 
-/// All of them.
+/// All addresses that did not answer.
 #[derive(Debug, Default)]
 pub struct PeerFaults(Mutex<BTreeMap<Address, (String, Instant)>>);
 
@@ -39,7 +39,7 @@ impl PeerFaults {
         faults.remove(address).is_some()
     }
 
-    /// Those that do not answer now, in the order of their addresses.
+    /// The nodes that do not answer now, in the order of their addresses.
     pub fn current(&self, now: Instant) -> Vec<UnreachablePeer> {
         let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let shown = faults

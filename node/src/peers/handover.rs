@@ -19,7 +19,7 @@ const BYTES: usize = 8 << 20;
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Until the new owners' rows are back, and the values so known to be theirs.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Until a member may take values that did not.
+/// How long to wait before a member that refused values is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Hands values over whenever the node is leaving, as long as the store lives.
@@ -53,7 +53,7 @@ pub(super) async fn hand_over(store: Replica, client: Arc<PeerClient>, name: Mem
     }
 }
 
-/// Gives values to the member whose turn it is; returns how many it took.
+/// Gives values to the next member in turn; returns how many it adopted.
 async fn give(
     client: &PeerClient,
     name: &MemberName,

@@ -47,7 +47,7 @@ pub(super) async fn keep_told(store: Replica, list: PeerList, hosts: KnownHosts)
     }
 }
 
-/// Members may be at other hosts than the list names: what they show there is accepted too.
+/// Members may be at other hosts than the list names: certificates for those hosts are accepted too.
 pub(super) async fn keep_hosts(store: Replica, hosts: KnownHosts) {
     let mut views = store.watch_view();
     let mut known = Vec::new();

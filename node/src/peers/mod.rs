@@ -1,4 +1,4 @@
-//! The engine's link to other nodes: sends what it wants sent, brings answers back, gives it the time and the list.
+//! The engine's link to other nodes: sends its messages, brings answers back, and gives it the time and the list.
 
 mod answer;
 mod ask;
@@ -35,13 +35,13 @@ use crate::{
     tls::KnownHosts,
 };
 
-/// How often the engine looks at the time: a fraction of how long a write waits for others at most.
+/// How often the engine gets the time: a fraction of the longest wait of a write for others.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the engine wants done outside.
+/// The outputs of the engine for the outside.
 pub type Outputs = mpsc::UnboundedReceiver<Output>;
 
-/// What is done when the salt becomes known.
+/// The action when the salt becomes known.
 pub type OnSalt = Box<dyn Fn(Salt) + Send + Sync>;
 
 /// Starts the tasks that drive the engine of a clustered node. They end with the store.

@@ -1,10 +1,10 @@
-//! What a failed TLS handshake means here, and which setting mends it: the library's words name neither.
+//! The meaning of a failed TLS handshake here, and the setting that mends it: the library's error texts have neither.
 
 use std::{error::Error, io};
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
-/// In brackets behind what failed; empty where TLS is not the cause.
+/// A note in brackets behind the error; empty where TLS is not the cause.
 pub(super) fn meaning(error: &(dyn Error + 'static)) -> &'static str {
     tls_error(error).map_or("", meaning_of)
 }
@@ -16,7 +16,7 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        // What an error of the system wraps is not among its causes.
+        // An error inside a system error is not among its causes.
         let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
         next = wrapped.map_or_else(|| error.source(), |wrapped| Some(wrapped));
     }

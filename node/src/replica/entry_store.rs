@@ -1,4 +1,4 @@
-//! What requests see of a replica: a store of entries. The engine commits, in its thread; reads go past it.
+//! A replica as a store of entries for requests. The engine commits, in its thread; reads bypass it.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl EntryStore for Replica {
-    /// Members that have a damaged row whole are asked for it.
+    /// A damaged row is requested from members that have it whole.
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
         let found = self.reader.find(identity).await;
         if let Err(ReadError::Damaged { .. }) = &found {
@@ -61,7 +61,7 @@ impl EntryStore for Replica {
             level,
             atomicity,
         };
-        // Where the writer has ended, every outcome says so.
+        // Where the writer has ended, every outcome reports it.
         let _ = self.ask(Job::Batch(batch)).await;
         let mut results = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
@@ -102,7 +102,7 @@ impl EntryStore for Replica {
         self.reader.probe().await
     }
 
-    /// Looks at the disk again where it was full.
+    /// Checks the disk again where it was full.
     fn write_health(&self) -> WriteHealth {
         let health = self.write_health.get();
         if health == WriteHealth::DiskFull

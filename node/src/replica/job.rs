@@ -1,4 +1,4 @@
-//! What the writer thread is asked to do, and how it answers.
+//! The jobs of the writer thread, and their answers.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,10 @@ use crate::{
     store::{Atomicity, WriteError},
 };
 
-/// Who waits for a write.
+/// The caller that waits for a write.
 type WriteReply = oneshot::Sender<Result<Written, WriteError>>;
 
-/// Writes that are made in one transaction.
+/// Writes of one transaction.
 #[derive(Debug)]
 pub(super) struct WriteBatch {
     pub(super) writes: Vec<(Write, WriteReply)>,
@@ -25,7 +25,7 @@ pub(super) struct WriteBatch {
     pub(super) atomicity: Atomicity,
 }
 
-/// One thing to do.
+/// One job.
 #[derive(Debug)]
 pub(super) enum Job {
     Write(Write, AckLevel, WriteReply),
@@ -35,7 +35,7 @@ pub(super) enum Job {
         from: Address,
         exchange: ExchangeId,
         answer: Option<Box<Envelope<Answer>>>,
-        /// What the answer takes, given back when it is dealt with.
+        /// The room of the answer, given back once the answer is handled.
         room: Option<Reservation>,
     },
     Scanned(ExchangeId, Option<Box<Digest>>),
@@ -49,7 +49,7 @@ pub(super) enum Job {
     Tick,
     /// Empties the log where it is time.
     Tidy,
-    /// Shows what is so after all jobs before it.
+    /// Waits until all earlier jobs are done.
     Look(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -65,7 +65,7 @@ impl Job {
     }
 }
 
-/// Who waits for an output.
+/// The caller that waits for an output.
 #[derive(Debug)]
 enum Waiter {
     Write(WriteReply),
@@ -73,12 +73,12 @@ enum Waiter {
     Order(oneshot::Sender<Result<AdminOutcome, AdminRefusal>>),
 }
 
-/// All callers that wait, by the id that the engine knows.
+/// All waiting callers, by the id that the engine knows.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     last: u64,
     waiting: HashMap<ReplyId, Waiter>,
-    /// Those whose inputs are in the transaction that is under way.
+    /// The callers whose inputs are in the open transaction.
     uncommitted: Vec<ReplyId>,
 }
 
@@ -91,7 +91,7 @@ impl Waiters {
         id
     }
 
-    /// The engine's input of a job; `None` for one that is not the engine's business, or that is several.
+    /// The engine's input of a job; `None` for a job that does not concern the engine, or that has several inputs.
     pub(super) fn input(&mut self, job: Job) -> Option<Input> {
         Some(match job {
             Job::Write(write, level, reply) => Input::Write {
@@ -155,7 +155,7 @@ impl Waiters {
         self.uncommitted.clear();
     }
 
-    /// The transaction failed: every caller in it hears of it.
+    /// The transaction failed: every caller in it gets the error.
     pub(super) fn failed(&mut self, error: &WriteError) {
         for id in std::mem::take(&mut self.uncommitted) {
             if let Some(Waiter::Write(reply)) = self.waiting.remove(&id) {
@@ -164,7 +164,7 @@ impl Waiters {
         }
     }
 
-    // A caller that went away has no use for an answer; what it asked for stands.
+    // A client that went away needs no answer; its write stands.
 
     pub(super) fn written(&mut self, id: ReplyId, result: Result<Written, WriteRefusal>) {
         if let Some(Waiter::Write(reply)) = self.waiting.remove(&id) {

@@ -1,5 +1,5 @@
-//! The engine at work: a thread runs it over SQLite and alone writes there; this is its mailbox. To requests it is one of the
-//! stores of entries (`entry_store`); other nodes read more of it (`reading`).
+//! The running engine: a thread runs it over SQLite and is the only one to write there; this is its mailbox. Requests use it as
+//! a store of entries (`entry_store`); other nodes read more of it (`reading`).
 
 mod entry_store;
 mod job;
@@ -59,13 +59,13 @@ pub struct Replica {
 pub struct ReplicaSettings {
     /// Wall-clock time.
     pub clock: WallClock,
-    /// Connections for reading, and what is cached.
+    /// Sizes of the caches, and connections for reading.
     pub caches: CacheSizes,
     /// Free disk space below which creates and updates are refused.
     pub min_free_bytes: u64,
-    /// What is counted.
+    /// The metrics of the store.
     pub metrics: StoreMetrics,
-    /// What this node is to a cluster.
+    /// The engine's configuration.
     pub engine: Setup,
     /// Where the engine's requests to other nodes go.
     pub outbox: Outbox,
@@ -155,7 +155,7 @@ impl Replica {
         done.await.map_err(|_| Ended)
     }
 
-    /// Brings the answer to a request that the engine sent, and the room that it takes; `None` when there is none.
+    /// Brings the answer to a request that the engine sent, with its room; `None` when there is none.
     pub async fn answered(
         &self,
         from: Address,
@@ -172,44 +172,44 @@ impl Replica {
         .await
     }
 
-    /// Brings what the engine wanted to know of the rows; `None` when it is not known.
+    /// Brings the result of a scan that the engine asked for; `None` when it failed.
     pub async fn scanned(&self, id: ExchangeId, digest: Option<Digest>) -> Result<(), Ended> {
         self.ask(Job::Scanned(id, digest.map(Box::new))).await
     }
 
-    /// Takes where the nodes of the cluster may be.
+    /// Sets the addresses of the cluster's nodes.
     pub async fn listed(&self, addresses: Vec<Address>) -> Result<(), Ended> {
         self.ask(Job::Listed(addresses)).await
     }
 
-    /// Lets the engine look at the time: at least every 100 ms in a cluster.
+    /// Gives the engine the time: at least every 100 ms in a cluster.
     pub async fn tick(&self) -> Result<(), Ended> {
         self.ask(Job::Tick).await
     }
 
-    /// What this node is to its cluster, and what it knows of the others.
+    /// The state of this node in its cluster, and its knowledge of the others.
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.borrow())
     }
 
-    /// The same, with all that was answered before this is asked. A disk that hangs puts that off for `timeout` at most.
+    /// The same, after all jobs that were answered before this call. A disk that hangs delays it for `timeout` at most.
     pub async fn current_view(&self, timeout: Duration) -> Arc<View> {
         let (reply, shown) = oneshot::channel();
         let look = async {
             self.ask(Job::Look(reply)).await?;
             shown.await.map_err(|_| Ended)
         };
-        // Whatever became of that, what was shown last is the latest that is known.
+        // Whether in time or not, the last published view is the latest known.
         let _ = tokio::time::timeout(timeout, look).await;
         self.view()
     }
 
-    /// The same, for those who wait for a change.
+    /// The same, for readers that wait for a change.
     pub fn watch_view(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
     }
 
-    /// Empties the write-ahead log where it is time: what was deleted or replaced is in it until then. To be called every
+    /// Empties the write-ahead log when that is due: deleted and replaced values stay in it until then. To be called every
     /// second or so.
     pub async fn tidy(&self) -> Result<(), Ended> {
         self.ask(Job::Tidy).await
@@ -219,7 +219,7 @@ impl Replica {
         self.jobs.send(job).await.map_err(|_| Ended)
     }
 
-    /// Brings the metrics up to date that are only read when they are asked for.
+    /// Updates the metrics that are read only on request.
     pub async fn sample(&self) -> Result<(), ReadError> {
         let (tombstones, oldest) = self.reader.tombstones().await?;
         self.metrics.remembers(tombstones, oldest);
@@ -250,7 +250,7 @@ impl Replica {
     pub async fn close(&self) {
         let (reply, done) = oneshot::channel();
         if self.jobs.send(Job::Close(reply)).await.is_ok() {
-            // An error means that the thread has ended already, which is what was asked for.
+            // An error means that the thread has ended already, as requested.
             let _ = done.await;
         }
     }

@@ -1,4 +1,4 @@
-//! What other nodes and the cluster admin read of a replica's database, beyond what every store of entries gives.
+//! Reads of a replica's database for other nodes and the cluster admin, beyond those that every store of entries offers.
 
 use super::Replica;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Replica {
-    /// Looks through the rows as they are committed now.
+    /// Scans the rows as they are committed now.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -27,7 +27,7 @@ impl Replica {
         self.reader.content_bytes(of).await
     }
 
-    /// Values that are held here, in no order: at least one where there is any, then as many as fit.
+    /// Values that this node holds, in no order: one at least, if there is any, then as many as fit.
     ///
     /// # Errors
     /// When the database cannot be read.

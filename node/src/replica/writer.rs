@@ -1,5 +1,5 @@
-//! The writer thread: it alone writes. It feeds everything that waits into the engine, commits what that changed in one
-//! transaction, and lets the outputs go after the commit.
+//! The writer thread, the only one that writes. It feeds all waiting jobs into the engine, commits the changes in one
+//! transaction, and sends the outputs after the commit.
 
 use std::{
     collections::VecDeque,
@@ -30,7 +30,7 @@ use crate::{
 /// Jobs in one transaction at most: bounds how long the first of them waits.
 const BATCH: usize = 512;
 
-/// What the engine wants done outside: requests to send, events to log.
+/// The engine's outputs for the outside: requests to send, events to log.
 pub type Outbox = mpsc::UnboundedSender<Output>;
 
 pub(super) struct Writer {
@@ -45,7 +45,7 @@ pub(super) struct Writer {
     around: Surroundings,
 }
 
-/// What the writer uses and informs.
+/// The parts that the writer uses and informs.
 pub(super) struct Surroundings {
     pub(super) wall_clock: WallClock,
     pub(super) started: Instant,
@@ -87,7 +87,7 @@ impl Writer {
     /// Serves until it is closed or no caller can ask any more.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut closing = Vec::new();
-        // Rows of batches whose turn has not come: each transaction has those of one, so that single writes pass the others.
+        // Rows of postponed batches: each transaction has rows of one batch, so that single writes can overtake the others.
         let mut postponed = VecDeque::new();
         while let Some(first) = postponed.pop_front().or_else(|| jobs.blocking_recv()) {
             let (mut batch, mut tidy, mut has_rows) = (Vec::new(), false, false);
@@ -175,7 +175,7 @@ impl Writer {
                 look |= outputs
                     .iter()
                     .any(|output| matches!(output, Output::Event(_)));
-                // A caller that gets an answer must see what the answer reports.
+                // A client that gets an answer must see the state that the answer reports.
                 if look && self.setup.clustered {
                     self.publish_view();
                 }
@@ -189,7 +189,7 @@ impl Writer {
         }
     }
 
-    /// Lets a job through where the disk has room for what it needs.
+    /// Admits a job where the disk has room for it.
     fn admit(&self, job: Job, room: Room) -> Option<Job> {
         let job = match job {
             Job::Batch(rows) => return self.admit_batch(rows, room),
@@ -212,7 +212,7 @@ impl Writer {
         None
     }
 
-    /// Lets those writes of a batch through for which the disk has room, or where they belong together all or none.
+    /// Admits the writes of a batch for which the disk has room, or where they belong together all or none.
     fn admit_batch(&self, batch: WriteBatch, room: Room) -> Option<Job> {
         let WriteBatch {
             writes,
@@ -240,7 +240,7 @@ impl Writer {
         }))
     }
 
-    /// What the disk has room for.
+    /// The room on the disk.
     fn room(&self) -> Room {
         let Surroundings {
             health,
@@ -248,7 +248,7 @@ impl Writer {
             ..
         } = &self.around;
         let mut room = self.database.room(*min_free_bytes);
-        // What is written, and what is overwritten when it is deleted, goes through the log: its space comes back when it is emptied.
+        // Every write goes through the log, also the overwriting of deleted data: emptying the log frees its space.
         if room != Room::Everything && self.database.has_log() && self.database.empty_log() {
             room = self.database.room(*min_free_bytes);
         }
@@ -258,7 +258,7 @@ impl Writer {
         room
     }
 
-    /// All inputs in one transaction. A refused one leaves its neighbours alone; a failed one fails them all.
+    /// Runs all inputs in one transaction. A refused input leaves the others alone; a failed one fails them all.
     fn transaction(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, WriteError> {
         let now = self.around.now();
         if !self.database.is_open() {
@@ -283,7 +283,7 @@ impl Writer {
         Ok(outputs)
     }
 
-    /// Opens the database again after a failure, with an engine that knows only what is durable.
+    /// Opens the database again after a failure, with an engine that knows only the durable state.
     fn reset(&mut self, now: Now) -> Result<(), WriteError> {
         let failed = |error: &dyn std::fmt::Display| WriteError::Failed(error.to_string());
         self.database.reopen().map_err(|error| failed(&error))?;
@@ -302,7 +302,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends a transaction that failed: nothing of it is answered as if it stood.
+    /// Ends a failed transaction: no caller in it gets a success.
     fn abort_batch(&mut self, error: &WriteError, writes: usize) {
         // A disk that does not work fails every tick; it is enough to log that once, and to answer it to writers.
         if writes > 0 || self.around.health.get() == WriteHealth::Accepting {
@@ -310,7 +310,7 @@ impl Writer {
         }
         self.around.metrics.commit_failed();
         self.database.give_up();
-        // Where there is room and none is given (a quota, say), it is no use to look at the room for when this is over.
+        // Where there is space but no permission to use it (a quota, say), free space does not show when the failure is over.
         let has_room = self.room() == Room::Everything;
         self.around.health.set(match error {
             WriteError::DiskFull if !has_room => WriteHealth::DiskFull,
@@ -329,7 +329,7 @@ impl Writer {
                 Output::Answer { reply, message } => self.waiters.answer(reply, *message),
                 Output::Done { reply, result } => self.waiters.done(reply, result),
                 outward => {
-                    // Where nothing listens any more, the node is ending.
+                    // Where no receiver is left, the node is ending.
                     let _ = self.around.outbox.send(outward);
                 }
             }

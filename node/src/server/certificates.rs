@@ -9,7 +9,7 @@ use crate::{
     tls::{Identity, InForce, Shown, TlsStatus},
 };
 
-/// One certificate, its private key and the authorities that go with it.
+/// One certificate, its private key and the authorities that belong to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Certificates {
     files: TlsFiles,
@@ -36,7 +36,7 @@ impl Certificates {
         }
     }
 
-    /// Of a node that shows it to other nodes: one that they would refuse does not replace one that they accept.
+    /// For a certificate that a node shows to other nodes: one that they would refuse does not replace one that they accept.
     pub(crate) fn judged(self) -> Self {
         Self {
             judged: true,
@@ -61,8 +61,8 @@ impl Certificates {
         Ok(identity)
     }
 
-    /// Puts them in force whenever they change, until the future is dropped; also once at the beginning. Where they cannot be
-    /// used, what was in force stays.
+    /// Puts the certificates in force whenever they change, until the future is dropped, and once at the beginning. Unusable
+    /// ones change nothing.
     pub(crate) async fn follow(
         self,
         mut put_in_force: impl FnMut(&Identity) -> anyhow::Result<()>,
@@ -77,7 +77,7 @@ impl Certificates {
                     if last.as_ref().is_some_and(|last| self.judge(last).is_ok()) {
                         return Err(error);
                     }
-                    // What is in force is no better.
+                    // The certificate in force is no better.
                     fault = Some(error);
                 }
                 let known = last.as_ref().map(Identity::in_force);

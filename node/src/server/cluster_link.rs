@@ -1,4 +1,4 @@
-//! What a node of a cluster has beside one that stands alone: its link to the others, and a salt that may come later.
+//! The extra parts of a node in a cluster: its link to the others, and a salt that may come later.
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,10 +22,10 @@ use crate::{
     tls::KnownHosts,
 };
 
-/// How long a stopping node waits for others to take its latest changes.
+/// How long a stopping node waits until others hold its latest changes.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// What connects a node to the others of its cluster.
+/// The connection of a node to the others of its cluster.
 pub(crate) struct ClusterLink {
     client: Arc<PeerClient>,
     /// Its name, where the cluster is federated.
@@ -45,7 +45,7 @@ impl std::fmt::Debug for ClusterLink {
 }
 
 impl ClusterLink {
-    /// The link of a node that is meant for a cluster; nothing for one that stands alone.
+    /// The link of a node in a cluster; `None` for a standalone node.
     pub(crate) fn new(
         config: &Config,
         process_epoch: ProcessEpoch,
@@ -81,7 +81,7 @@ impl ClusterLink {
         }))
     }
 
-    /// What answering requests needs of it.
+    /// The parts of the link that requests need.
     pub(crate) fn federation(&self) -> Option<Federation> {
         self.federated_as.clone().map(|name| Federation {
             peers: self.client(),
@@ -90,7 +90,7 @@ impl ClusterLink {
         })
     }
 
-    /// What asks other nodes.
+    /// The client for requests to other nodes.
     pub(crate) fn client(&self) -> Arc<PeerClient> {
         Arc::clone(&self.client)
     }
@@ -127,7 +127,7 @@ impl ClusterLink {
     }
 }
 
-/// What a node does that gets its salt while it runs.
+/// The steps of a running node that gets its salt.
 fn on_salt(state: Node, file: PathBuf, iterations: Iterations) -> OnSalt {
     Box::new(move |salt| {
         // The database holds it already: where the file cannot be written now, the next start does it.
@@ -163,11 +163,11 @@ fn derivation_threads() -> NonZeroUsize {
     NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Waits until every healthy member holds what this node holds and knows that it has left, if it has, for a while.
+/// Waits a while until every healthy member holds this node's rows, and knows of its leave if it has left.
 pub(crate) async fn flush(store: &Replica) {
     let mut view = store.watch_view();
     let all_hold_it = async {
-        // What was shown last may be older than the last write.
+        // The last published view may be older than the last write.
         store.current_view(FLUSH).await;
         let all_hold_it = view.wait_for(|view| {
             view.members

@@ -1,4 +1,4 @@
-//! Looks after the node's files: who else may read them, and when certificates end. It logs, and changes nothing.
+//! Checks the node's files: whether others may read them, and when certificates end. It logs, and changes nothing.
 
 use std::{
     collections::BTreeSet,
@@ -81,7 +81,7 @@ impl FileCare {
         self.certificates.extend(certificates);
     }
 
-    /// Looks at all of them, and logs what is new.
+    /// Checks all files, and logs new findings.
     pub(crate) fn look(&mut self, now: Timestamp) {
         self.look_at_modes();
         self.look_at_ends(now);
@@ -152,15 +152,15 @@ fn warn_of_end(path: &Path, seconds: i64) {
     }
 }
 
-/// What a file holds.
+/// The kind of content of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     Secret,
     Public,
 }
 
-/// Whether others than the node may read what is secret, or change anything. The node's own group is no other:
-/// Kubernetes gives mounted files to it (`fsGroup`), with 0440 or 0660.
+/// Whether others than the node may read secrets, or change the file. The node's own group is not another: Kubernetes gives
+/// mounted files to it (`fsGroup`), with 0440 or 0660.
 fn is_wide(file: &Metadata, content: Content, own_group: bool) -> bool {
     let access = match content {
         Content::Secret => 0o006,
@@ -170,8 +170,8 @@ fn is_wide(file: &Metadata, content: Content, own_group: bool) -> bool {
     file.mode() & (access | group) != 0
 }
 
-/// Whether a group is this process's alone: one that it was given beside its main group, as `fsGroup` is, or a main group
-/// with the number of the user, which systems make for one user.
+/// Whether a group is this process's alone: a supplementary group, such as `fsGroup`, or a main group with the number of the
+/// user, which systems make for one user.
 fn is_own_group(group: u32) -> bool {
     let given = rustix::process::getgroups().unwrap_or_default();
     let (main, user) = (rustix::process::getegid(), rustix::process::geteuid());

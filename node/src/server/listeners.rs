@@ -1,4 +1,4 @@
-//! Where a node listens: the ports that are taken at the start, and what is served at each of them once it runs.
+//! The ports of a node: bound at the start, and the service at each once the node runs.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -43,7 +43,7 @@ struct ClientPort {
     tls: Option<(Certificates, LiveTls)>,
 }
 
-/// What is served, until all of it has ended.
+/// The running services, until all of them have ended.
 pub(crate) struct Serving {
     node: Node,
     closing: CancellationToken,
@@ -52,17 +52,17 @@ pub(crate) struct Serving {
     pub(crate) background: Vec<JoinHandle<()>>,
 }
 
-/// The certificates of the start, for the client that asks other nodes.
+/// The certificates of the start, for the client of other nodes.
 #[derive(Debug, Default)]
 pub(crate) struct StartIdentities {
-    /// With what this process speaks TLS to other nodes.
+    /// The certificate with which this process speaks TLS to other nodes.
     pub(crate) peers: Option<Identity>,
     /// Which hosts nodes may be at.
     pub(crate) hosts: KnownHosts,
 }
 
 impl Listeners {
-    /// Reads the certificates, so that nothing is made where one is of no use.
+    /// Reads the certificates first, so that the start makes nothing where one of them is useless.
     ///
     /// # Errors
     /// [`UsageError`] where a certificate cannot be used. That of `OSC_HTTPS_PORT` may come later.
@@ -107,10 +107,10 @@ impl Listeners {
         Ok((read, identities))
     }
 
-    /// Takes the ports.
+    /// Binds the ports.
     ///
     /// # Errors
-    /// Where one of them is taken already.
+    /// Where one of them is in use.
     pub(crate) fn bind(config: &Config, read: ReadCertificates) -> anyhow::Result<Self> {
         let clients = config
             .http_enabled
@@ -155,7 +155,7 @@ impl Listeners {
         })
     }
 
-    /// What the routes must know of the ports.
+    /// The facts about the ports that routes need.
     pub(crate) fn open_ports(&self) -> OpenPorts {
         let port = |address: Option<SocketAddr>| address.map(|address| address.port());
         OpenPorts {
@@ -164,7 +164,7 @@ impl Listeners {
         }
     }
 
-    /// Where clients come: the one port, or that for HTTPS where the former is closed.
+    /// The address for clients: the one port, or that for HTTPS where the former is closed.
     pub(crate) fn client_address(&self) -> std::io::Result<SocketAddr> {
         match (&self.clients, self.https_address()) {
             (Some(clients), _) => clients.listener.local_addr(),
@@ -196,7 +196,7 @@ impl Listeners {
         self.health.as_ref()?.local_addr().ok()
     }
 
-    /// Serves at all of them until `closing`; probes are answered until `probed`.
+    /// Serves at all ports until `closing`; probes get answers until `probed`.
     pub(crate) fn serve(
         self,
         node: &Node,
@@ -225,7 +225,7 @@ impl Listeners {
             ports: Vec::new(),
             background: Vec::new(),
         };
-        // A node with a port for nodes asks them with what it shows there, else with what it shows clients.
+        // A node with a port for nodes uses that port's certificate as a client, otherwise the one for clients.
         let asks_as_node = peers.is_some();
         let (as_node, as_server) = match client {
             Some(client) if asks_as_node => (Some(client), None),
@@ -245,7 +245,7 @@ impl Listeners {
             };
             serving.follow(certificates, move |identity| live.present(identity));
         }
-        // One for both ports: what one address has at one of them is not had at the other.
+        // One table for both ports: connections of an address at either count together.
         let of_clients = SharedTable::new(client_limits);
         let counted_at = |port| node.metrics.connections.at(port);
         if let Some((listener, live)) = peers {
@@ -419,7 +419,7 @@ pub(crate) struct ReadCertificates {
     node: Option<(Certificates, KnownHosts)>,
 }
 
-/// What is of no use stops the start with its name.
+/// A useless file stops the start, with the name of its setting.
 fn usable<T>(setting: &str, read: anyhow::Result<T>) -> anyhow::Result<T> {
     read.map_err(|error| UsageError(vec![format!("{setting}: {error:#}")]).into())
 }

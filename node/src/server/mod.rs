@@ -2,16 +2,16 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `serve` | puts a node together, and stops it in good order |
-//! | `listeners` | the ports, and what is served at each |
-//! | `sockets` | how their addresses are taken |
+//! | `serve` | puts a node together, and stops it gracefully |
+//! | `listeners` | the ports, and the service at each |
+//! | `sockets` | how their addresses are bound |
 //! | `certificates` | certificates that are put in force when their files change |
-//! | `connections` | connections, and what happens around a request |
-//! | `cluster_link` | what a node of a cluster has beside one that stands alone |
-//! | `own_database` | the database of a node that keeps entries itself |
+//! | `connections` | connections, and the work around a request |
+//! | `cluster_link` | the extra parts of a node in a cluster |
+//! | `own_database` | the database of a node that stores entries itself |
 //! | `shared_database` | the database that a node shares with others, as its settings name it |
-//! | `upkeep` | what a node does beside answering |
-//! | `file_care` | who else may read the node's files, and when certificates end |
+//! | `upkeep` | the work of a node beside answering |
+//! | `file_care` | whether others may read the node's files, and when certificates end |
 
 mod certificates;
 mod cluster_link;

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// A store that can be used, and what came with it.
+/// A usable store, and the parts that opened with it.
 pub(super) struct OpenedStore {
     pub(super) kind: NodeKind,
     /// `None` where a clustered node has none yet.
@@ -30,7 +30,7 @@ pub(super) struct OpenedStore {
     pub(super) cluster: Option<ClusterLink>,
 }
 
-/// What a link to other nodes is made of, beside the settings.
+/// The parts of a link to other nodes, beside the settings.
 pub(super) struct LinkParts {
     pub(super) iterations: Iterations,
     pub(super) identities: StartIdentities,
@@ -93,7 +93,7 @@ pub(super) fn open_store(
     })
 }
 
-/// What the engine needs to know of the settings.
+/// The settings that the engine needs.
 fn engine_setup(
     config: &Config,
     process_epoch: ProcessEpoch,

@@ -48,10 +48,10 @@ pub struct BoundNode {
 }
 
 impl BoundNode {
-    /// A node with a database of its own: opens that, settles the salt, starts the threads and takes the ports.
+    /// A node with a database of its own: opens the database, settles the salt, starts the threads and binds the ports.
     ///
     /// # Errors
-    /// Where one of these cannot be done, or the settings name a database that nodes share.
+    /// Where one of these steps fails, or the settings name a shared database.
     pub fn start(config: Config, iterations: Iterations, log: LogControl) -> anyhow::Result<Self> {
         ensure!(
             config.shared.is_none(),
@@ -60,10 +60,10 @@ impl BoundNode {
         Self::assemble(config, iterations, log, None)
     }
 
-    /// A node of a shared database: reaches that, with the salt that is mounted, and takes the ports.
+    /// A node of a shared database: connects to it, with the mounted salt, and binds the ports.
     ///
     /// # Errors
-    /// Where the database does not answer, is another store than the settings say, or has another salt.
+    /// Where the database does not answer, is another store than the settings demand, or has another salt.
     pub async fn start_shared(
         config: Config,
         database: &SharedDatabase,
@@ -169,8 +169,8 @@ impl BoundNode {
         self.listeners.health_address()
     }
 
-    /// Serves until it gets the signal to stop: then `/ready` says no while requests are still accepted for the drain time,
-    /// running requests finish, and the database is closed.
+    /// Serves until the signal to stop: then `/ready` answers no while requests are still accepted for the drain time, running
+    /// requests finish, and the database is closed.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {
             listeners,
@@ -205,13 +205,13 @@ impl BoundNode {
                 if let Some(node) = state.kind.replicating()
                     && node.replica.view().state == MemberState::Left
                 {
-                    // Others believe that it has left only once they have asked, so it must answer until then.
+                    // Others learn that it has left only by asking it, so it must answer until then.
                     flush(&node.replica).await;
                 }
                 closing.cancel();
             }
         });
-        // Until the end: a node that drains still says that it lives.
+        // Until the end: a node that drains still answers that it lives.
         let probed = CancellationToken::new();
         let _probed = probed.clone().drop_guard();
         let client = cluster.as_ref().map(ClusterLink::client);

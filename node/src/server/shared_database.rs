@@ -17,7 +17,7 @@ use crate::{
     tls,
 };
 
-/// How long a node that starts waits for a database that does not answer: about as long as a failover takes.
+/// How long a starting node waits for a silent database: about as long as a failover takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it tries meanwhile.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -53,8 +53,8 @@ pub(super) async fn reach(
     Ok(ReachedDatabase { store, salt })
 }
 
-/// Leads new connections to where the files of the settings say, whenever these change; until the future is dropped. What cannot
-/// be used changes nothing.
+/// Leads new connections to the address in the settings' files, whenever these change, until the future is dropped. Unusable
+/// files change nothing.
 pub(super) async fn follow(store: PostgresStore, database: SharedDatabase) {
     let mut told = None;
     reload::until_settled(database.files(), || match lead(&store, &database) {
@@ -106,7 +106,7 @@ async fn connect(
     }
 }
 
-/// The salt that every node of a shared database is given. None makes one: two of them could not read each other's values.
+/// The salt that every node of a shared database mounts. No node makes one: two salts could not read each other's values.
 ///
 /// # Errors
 /// [`UsageError`] where there is none.
@@ -146,7 +146,7 @@ pub(crate) fn settings_of(database: &SharedDatabase) -> anyhow::Result<PostgresS
     })
 }
 
-/// What needs other settings is reported as a fault of theirs.
+/// An error that needs other settings is reported as a fault of them.
 pub(crate) fn as_told(error: PostgresError) -> anyhow::Error {
     match error {
         PostgresError::OtherSalt { .. } => {

@@ -11,8 +11,8 @@ use tokio::{net::TcpSocket, time::sleep};
 
 use crate::tls::{Door, TlsStatus};
 
-/// Backlog of connections that wait to be taken. The standard library's 128 overflow within a tenth of a second of a flood, and a
-/// client whose first packet is dropped waits a second.
+/// Backlog of connections that wait to be accepted. The standard library's 128 overflow within a tenth of a second of a flood,
+/// and a client whose first packet is dropped waits a second.
 const BACKLOG: u32 = 4096;
 /// Between two tries to open a port that another process has taken.
 const RETRY: Duration = Duration::from_secs(1);
@@ -25,14 +25,14 @@ pub(crate) struct HttpsSocket {
 }
 
 impl HttpsSocket {
-    /// Takes the address, without listening.
+    /// Binds the address, without listening.
     ///
     /// # Errors
-    /// Where it cannot be had.
+    /// Where it cannot be bound.
     pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<Self> {
         let socket = or_ipv4(address, |address| {
-            // Two sockets of reused addresses share one until one of them listens: no other program is to have this one. Only
-            // what is left of an earlier process's connections makes reuse necessary.
+            // Two sockets with reused addresses share one until one of them listens: no other program may get this one. Reuse
+            // is necessary only for remains of an earlier process's connections.
             let alone = bound(address, false);
             match alone {
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bound(address, true),
@@ -53,13 +53,13 @@ impl HttpsSocket {
 
     fn listen(self) -> anyhow::Result<TcpListener> {
         let address = self.address;
-        // What is left of its connections must not keep the next process from the port.
+        // Remains of its connections must not keep the next process from the port.
         let listening = self.socket.set_reuseaddr(true);
         let listening = listening.and_then(|()| self.socket.listen(BACKLOG)?.into_std());
         listening.with_context(|| format!("cannot listen on {address}"))
     }
 
-    /// Listens, however long another process has the port; meanwhile the status says so.
+    /// Listens, however long another process has the port; meanwhile the status reports that.
     pub(crate) async fn open(self, status: &TlsStatus) -> TcpListener {
         let address = self.address;
         let mut listening = self.listen();
@@ -93,7 +93,7 @@ fn bound(address: SocketAddr, reused: bool) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// `::` takes IPv4 too, whatever `net.ipv6.bindv6only` says.
+/// `::` accepts IPv4 too, whatever `net.ipv6.bindv6only` says.
 fn take_both_families(socket: &SockRef<'_>, address: SocketAddr) -> std::io::Result<()> {
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
         socket.set_only_v6(false)?;
@@ -101,7 +101,7 @@ fn take_both_families(socket: &SockRef<'_>, address: SocketAddr) -> std::io::Res
     Ok(())
 }
 
-/// Takes an address. `::` takes IPv4 too, and is every IPv4 address where the kernel has no IPv6.
+/// Binds an address. `::` accepts IPv4 too, and becomes the IPv4 wildcard where the kernel has no IPv6.
 fn or_ipv4<T>(
     address: SocketAddr,
     take: impl Fn(SocketAddr) -> std::io::Result<T>,

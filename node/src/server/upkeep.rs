@@ -1,4 +1,4 @@
-//! What a node does beside answering: follows its files, and forgets what it must.
+//! The work of a node beside answering: follows its files, and forgets old state.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     replica::Replica,
 };
 
-/// Starts all of it; ends with the handles' abortion.
+/// Starts all of it; aborting the handles ends it.
 pub(crate) fn start(
     state: &Node,
     files: FileCare,
@@ -55,7 +55,7 @@ fn watch_keys(state: &Node) -> Vec<JoinHandle<()>> {
     watches
 }
 
-/// Files are looked at again: Kubernetes exchanges those that it mounts.
+/// Checks the files again and again: Kubernetes exchanges mounted ones.
 async fn look_after_files(mut files: FileCare, state: Node) {
     let mut ticks = tokio::time::interval(file_care::EVERY);
     // The start has looked.
@@ -78,7 +78,7 @@ async fn empty_log(store: Replica) {
     }
 }
 
-/// What probes get on their own port is never older than this, and what the look takes.
+/// The answer to probes on their own port is never older than this, plus the time of a check.
 async fn keep_pulse(state: Node) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,7 +97,7 @@ async fn wipe_expired_keys(state: Node) {
     }
 }
 
-/// Clients that take nothing do not keep their answers in memory.
+/// Clients that read nothing do not keep their answers in memory.
 async fn end_overdue_answers(state: Node) {
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     loop {

@@ -1,4 +1,4 @@
-//! What changed since a cursor: for readers that keep up with a store.
+//! The changes since a cursor, for readers that keep up with a store.
 
 use super::{EntryStore, ReadError};
 use crate::domain::Row;
@@ -8,7 +8,7 @@ use crate::domain::Row;
 pub struct ChangeCursor(String);
 
 impl ChangeCursor {
-    /// A cursor as a reader brings it back; whether it is one, the store knows.
+    /// A cursor as a reader returns it; the store checks whether it is valid.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -19,22 +19,22 @@ impl ChangeCursor {
     }
 }
 
-/// What changed after a cursor.
+/// The changes after a cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changes {
-    /// Entries as they are now, tombstones included, in the order of their last changes; none where nothing changed.
+    /// Entries in their present state, tombstones included, in the order of their last changes; none where nothing changed.
     Since {
         /// The entries.
         rows: Vec<Row>,
         /// The cursor behind them.
         next: ChangeCursor,
     },
-    /// The cursor is of another store or of another life of this one, or deletes after it are forgotten: the reader must read
-    /// everything anew, from [`EntryStore::latest_change`] on.
+    /// The cursor is of another store or of another life of this one, or later deletes are forgotten: the reader must read all
+    /// entries anew, from [`EntryStore::latest_change`] on.
     BeginAgain,
 }
 
-/// Follows the changes of a store. A reader that stops waiting loses nothing: the cursor moves only with what was given.
+/// Follows the changes of a store. A reader that stops waiting loses nothing: the cursor moves only with delivered changes.
 #[derive(Debug)]
 pub struct Subscription<S> {
     store: S,
@@ -49,8 +49,8 @@ impl<S: EntryStore> Subscription<S> {
         }
     }
 
-    /// Waits until something changed; gives so many entries at most, and the cursor behind them. After
-    /// [`Changes::BeginAgain`] it goes on with nothing else.
+    /// Waits for changes; gives `most` entries at most, and the cursor behind them. After [`Changes::BeginAgain`] it gives
+    /// nothing else.
     ///
     /// # Errors
     /// Where the store cannot be read. The cursor stays.

@@ -13,7 +13,7 @@ pub(in crate::store) fn encode_clocks(clocks: &BTreeMap<Incarnation, Clock>) -> 
         .collect()
 }
 
-/// The history of these bytes; what is no whole pair at their end is left out.
+/// The history in these bytes; an incomplete pair at the end is left out.
 pub(in crate::store) fn decode_clocks(bytes: &[u8]) -> BTreeMap<Incarnation, Clock> {
     let (numbers, _) = bytes.as_chunks::<8>();
     let (pairs, _) = numbers.as_chunks::<2>();

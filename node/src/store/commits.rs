@@ -1,4 +1,4 @@
-//! How often something was committed, and when it is again.
+//! The number of commits, and a wait for the next.
 
 use std::sync::{
     Arc,
@@ -31,7 +31,7 @@ impl Commits {
 
     /// Ends with the next transaction that commits after this call, also where it commits before the first poll.
     pub(crate) fn next(&self) -> impl Future<Output = ()> + use<> {
-        // It hears of what commits from its making on.
+        // The future sees every commit from its creation on.
         Arc::clone(&self.more).notified_owned()
     }
 }

@@ -10,6 +10,6 @@ pub const CONFLICT_PAGE_BYTES: usize = 1 << 20;
 pub struct ConflictPage {
     /// The versions.
     pub rows: Vec<Row>,
-    /// What the next page begins before; `None` at the end.
+    /// The number before which the next page begins; `None` at the end.
     pub next: Option<i64>,
 }

@@ -1,17 +1,17 @@
-//! How much space is left, and what may still be written into it.
+//! The space that is left, and the writes that it still allows.
 
 use std::{io, path::Path};
 
 /// The space of one disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DiskSpace {
-    /// What this process may still use.
+    /// The bytes that this process may still use.
     pub(crate) free: u64,
     /// All there is.
     pub(crate) total: u64,
 }
 
-/// What may be written. A full store can be emptied through its API: deletes go on when creates have stopped.
+/// The writes that are allowed. A full store can be emptied through its API: deletes go on when creates have stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
     /// Everything.
@@ -32,7 +32,7 @@ impl DiskSpace {
         })
     }
 
-    /// The space that is left when so many bytes of it are spoken for.
+    /// The space that is left once this many bytes are reserved.
     pub(crate) fn without(self, bytes: u64) -> Self {
         Self {
             free: self.free.saturating_sub(bytes),
@@ -40,13 +40,13 @@ impl DiskSpace {
         }
     }
 
-    /// What of a wanted reserve (bytes) is kept free on this disk: at most a tenth of it.
+    /// The part of a wanted reserve (bytes) that stays free on this disk: at most a tenth of it.
     pub(crate) fn reserve(self, wanted: u64) -> u64 {
         wanted.min(self.total / 10)
     }
 
-    /// `reserve` is the space below which creates and updates stop; on small disks a tenth of them is enough.
-    /// `reusable` is what the database has free inside itself: it gives nothing back to the disk.
+    /// `reserve` is the space below which creates and updates stop; on small disks a tenth of them is enough. `reusable` is the
+    /// free space inside the database, which it does not give back to the disk.
     pub(crate) fn room(self, reserve: u64, reusable: u64) -> Room {
         let reserve = self.reserve(reserve);
         // The log needs real space for every transaction.

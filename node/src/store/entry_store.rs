@@ -1,8 +1,8 @@
-//! What every store of entries promises, whatever it keeps them in: requests, lists and readers of changes know no more of
-//! it than this. `tests/stores/` holds each promise against every store.
+//! The promises of every store of entries, whatever engine it uses: requests, lists and readers of changes know no more of a
+//! store than this. `tests/stores/` tests each promise on every store.
 //!
-//! Its futures are the store's own, so that a GET allocates nothing for being behind this. The code that chooses between stores
-//! when the node starts does it by an enum (`entries::Store`).
+//! Its futures are the store's own, so that this trait costs a GET no allocation. The code that chooses the store when the node
+//! starts uses an enum (`entries::Store`).
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
     domain::{Identity, Row, Version},
 };
 
-/// Writes of a batch that a store makes in one transaction where each stands for itself: single writes of others have their
-/// turn after so many.
+/// Writes of a batch that a store makes in one transaction where each stands for itself: after so many, single writes of others
+/// have their turn.
 pub const BATCH_ROWS: usize = 64;
 
-/// What becomes of the writes of a batch of which some are refused.
+/// The outcome for a batch of which some writes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Atomicity {
-    /// Each stands for itself: the others are made.
+    /// Each stands for itself: the others are carried out.
     Each,
     /// All are made, or none.
     All,
@@ -30,8 +30,8 @@ pub enum Atomicity {
 
 /// A store of entries. Cheap to clone; all clones are one.
 pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
-    /// The row of an identity, tombstones included; `None` when it was never written. Where its value is held here, it has
-    /// it; else it has what stands for it in the directory.
+    /// The row of an identity, tombstones included; `None` when it was never written. It has its value where this node holds
+    /// it, otherwise the directory's content.
     ///
     /// # Errors
     /// Where the row is damaged, or the store cannot be read.
@@ -40,7 +40,7 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         identity: &Identity,
     ) -> impl Future<Output = Result<Option<Arc<Row>>, ReadError>> + Send;
 
-    /// The same without the value, as far as it can be read: for a caller that wants to be rid of it.
+    /// The same without the value, as far as it can be read: for a client that wants to delete it.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -49,20 +49,20 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         identity: &Identity,
     ) -> impl Future<Output = Result<Option<Row>, ReadError>> + Send;
 
-    /// Commits a write if the entry is still what the caller saw: compare and set. Durable when this returns `Ok`, and on as
-    /// many nodes as it says. Its version is later than every version that the entry had, tombstones included.
+    /// Commits a write if the entry is still as the caller saw it: compare and set. Durable when this returns `Ok`, on as many
+    /// nodes as the result says. Its version is later than every version that the entry had, tombstones included.
     ///
     /// # Errors
-    /// Where the entry changed meanwhile, or nothing can be written. Nothing of it is stored then, unless it says that this is
-    /// not known ([`WriteError::Unknown`]).
+    /// Where the entry changed meanwhile, or the store accepts no writes. The write is not stored then, unless the error says
+    /// that this is not known ([`WriteError::Unknown`]).
     fn commit(
         &self,
         write: Write,
         level: AckLevel,
     ) -> impl Future<Output = Result<Written, WriteError>> + Send;
 
-    /// The same for a request that its caller may repeat, because he got no answer. A create that is repeated with the name
-    /// of the request that made the row is that one again, where a store keeps such names.
+    /// The same for a request that its client may repeat, because it got no answer. A repeated create with the name of the
+    /// request that made the row counts as that one, where a store keeps such names.
     ///
     /// # Errors
     /// As [`Self::commit`].
@@ -85,12 +85,12 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         atomicity: Atomicity,
     ) -> impl Future<Output = Vec<Result<Written, WriteError>>> + Send;
 
-    /// Makes sure that what a caller learns of an entry, who may not write it for that, is as durable as a commit
-    /// is: that it has this version, tombstones included, or that it was never written. `false` where that is not so any more.
-    /// Of most stores nothing can be read that is not durable.
+    /// Makes sure that a fact about an entry, which keeps a caller from writing it, is as durable as a commit: that the entry
+    /// has this version, tombstones included, or that it was never written. `false` where that has changed. Most stores show
+    /// only durable rows.
     ///
     /// # Errors
-    /// Where that cannot be had in time.
+    /// Where that cannot be confirmed in time.
     fn confirm(
         &self,
         _identity: &Identity,
@@ -100,10 +100,10 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     }
 
     /// Reads many entries of one state of the store, where blocking is allowed, on a stack of [`VISITOR_STACK`] bytes. Waits
-    /// for its turn as long as this.
+    /// this long for its turn.
     ///
     /// # Errors
-    /// Where its turn does not come, the store cannot be read, or the reader says so.
+    /// Where its turn does not come, the store cannot be read, or the reader fails.
     ///
     /// [`VISITOR_STACK`]: super::VISITOR_STACK
     fn list<T, F>(
@@ -115,14 +115,15 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static;
 
-    /// The cursor behind the latest change. A reader that wants to have everything takes it, then reads a list, then follows.
+    /// The cursor behind the latest change. A reader that wants all entries first gets this cursor, then reads a list, then
+    /// follows.
     ///
     /// # Errors
     /// Where the store cannot be read.
     fn latest_change(&self) -> impl Future<Output = Result<ChangeCursor, ReadError>> + Send;
 
-    /// What changed after a cursor, as it is now: so many entries at most, and about 1 MiB of ciphertext, in the order of
-    /// their last changes. An entry that changed again stands behind its last change only.
+    /// The entries that changed after a cursor, in their present state: `most` at most, and about 1 MiB of ciphertext, in the
+    /// order of their last changes. An entry that changed again stands behind its last change only.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -132,11 +133,11 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         most: usize,
     ) -> impl Future<Output = Result<Changes, ReadError>> + Send;
 
-    /// Ends when something may have been committed after this call, also where that was before the first poll.
+    /// Ends when there may have been a commit after this call, even before the first poll.
     fn next_commit(&self) -> impl Future<Output = ()> + Send + use<Self>;
 
-    /// A page of losing versions of concurrent writes, the latest first: those before a number of an earlier page, so many at
-    /// most, and about [`CONFLICT_PAGE_BYTES`] of ciphertext.
+    /// A page of losing versions of concurrent writes, the latest first: those before a number of an earlier page, at most
+    /// `most`, and about [`CONFLICT_PAGE_BYTES`] of ciphertext.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -154,13 +155,13 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
     /// Where it cannot.
     fn probe(&self) -> impl Future<Output = Result<(), ReadError>> + Send;
 
-    /// Whether it takes writes, as far as it knows without waiting for anything.
+    /// Whether the store accepts writes, as far as it knows without waiting.
     fn write_health(&self) -> WriteHealth;
 
-    /// How many live entries there are, as far as it knows without waiting for anything.
+    /// The number of live entries, as far as the store knows without waiting.
     fn live_entries(&self) -> u64;
 
-    /// Waits until an entry has this version or a later one, for as long as the caller waits for it.
+    /// Waits until an entry has this version or a later one, as long as the caller waits.
     ///
     /// # Errors
     /// Where the row is damaged, or the store cannot be read.
@@ -181,7 +182,7 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         }
     }
 
-    /// Follows what changes after a cursor.
+    /// Follows the changes after a cursor.
     fn follow(&self, after: ChangeCursor) -> Subscription<Self> {
         Subscription::new(self.clone(), after)
     }

@@ -1,14 +1,14 @@
-//! Why a store did not read or write. Nothing here says which engine it is: what that says travels as the cause.
+//! Why a store did not read or write. The errors do not name the engine: its own error is the cause.
 
 use crate::{domain::Identity, log::logged_name};
 
-/// What the engine of a store says.
+/// The error of a store's engine.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The engine says no.
+    /// The engine refuses.
     #[error("failed to read from the database")]
     Failed(#[source] Cause),
     /// The disk damaged the entry.
@@ -22,10 +22,10 @@ pub enum ReadError {
         key: String,
         /// Its environment.
         environment: String,
-        /// What cannot be read of it.
+        /// The part that cannot be read.
         what: &'static str,
     },
-    /// The database does not answer, or is not the one that it was: another try may find it.
+    /// The database does not answer, or has been replaced: another try may find it.
     #[error("the database does not answer")]
     Away(#[source] Cause),
     /// All connections for lists were taken for too long.
@@ -37,7 +37,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The value under these names was written for other ones.
+    /// The value under these names was written for others.
     pub(crate) fn misplaced(identity: &Identity) -> Self {
         Self::damaged(identity, "its value was written for another entry")
     }
@@ -51,25 +51,25 @@ impl ReadError {
     }
 }
 
-/// Why a write was not made. Nothing of it is stored, but where that is not known.
+/// Why a write was not carried out. Nothing of it is stored, except where that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// Another writer changed the entry meanwhile.
     #[error("the entry changed meanwhile")]
     Changed,
-    /// The node takes no writes just now.
+    /// The node accepts no writes at present.
     #[error("this node takes no writes: {0}")]
     NotServing(&'static str),
     /// No space left.
     #[error("the disk is full")]
     DiskFull,
-    /// The database does not take writes.
+    /// The database does not accept writes.
     #[error("failed to write to the database: {0}")]
     Failed(String),
-    /// The store does not know whether it was made: its database did not say so in time.
+    /// The store does not know whether the write was carried out: its database did not answer in time.
     #[error("it is not known whether the write was made")]
     Unknown,
-    /// It was to be made with others, all or none, and one of these was refused.
+    /// The write belongs to a batch, all or none, and another write of it was refused.
     #[error("another write of the same batch was refused")]
     OthersRefused,
     /// The store is closing.

@@ -1,11 +1,11 @@
-//! Whether the store takes writes, for those who watch it.
+//! Whether the store accepts writes, for observers.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU8, Ordering},
 };
 
-/// Whether the store takes writes.
+/// Whether the store accepts writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum WriteHealth {
@@ -18,7 +18,7 @@ pub enum WriteHealth {
 }
 
 impl WriteHealth {
-    /// How `/health` says it.
+    /// Its text in `/health`.
     pub fn text(self) -> &'static str {
         match self {
             Self::Accepting => "accepted",
@@ -41,7 +41,7 @@ impl SharedWriteHealth {
         }
     }
 
-    /// Sets it, and logs where it is another one than before.
+    /// Sets it, and logs a change.
     pub(crate) fn set(&self, health: WriteHealth) {
         let before = self.get();
         self.0.store(health as u8, Ordering::Relaxed);

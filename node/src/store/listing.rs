@@ -1,4 +1,4 @@
-//! Lists: many entries of one state of a store, visited where they lie, without holding them all in memory.
+//! Lists: many entries of one state of a store, visited in place, without holding them all in memory.
 
 use std::{
     ops::ControlFlow,
@@ -11,8 +11,8 @@ use crate::domain::{Category, Row, Timestamp};
 /// How long a list waits for its turn while slow clients hold all of them.
 pub const LIST_WAIT: Duration = Duration::from_secs(5);
 
-/// The stack that a visitor has at least, in bytes: it may read the value of an entry there, however deep that is (a test in
-/// `api` holds it against `json::STACK`, which stores know nothing of).
+/// The least stack of a visitor, in bytes: it may read the value of an entry there, however deep that is (a test in `api`
+/// compares it with `json::STACK`, which stores do not know).
 pub const VISITOR_STACK: usize = 8 << 20;
 
 /// Which entries a list is about.
@@ -45,10 +45,10 @@ pub struct ListedEntry<'a> {
     pub updated_at: Timestamp,
 }
 
-/// How far a scan goes: so many rows at most, and until then, but one row at least.
+/// The reach of a scan: `rows` rows at most, and until a time, but one row at least.
 #[derive(Debug, Clone, Copy)]
 pub struct Reach {
-    /// Rows that are looked at, also those that are deleted or not of the wanted category.
+    /// Rows to look at, including deleted ones and those of other categories.
     pub rows: usize,
     /// When it ends.
     pub until: Instant,
@@ -63,7 +63,7 @@ pub struct Scanned {
     pub stopped_at: Option<(String, String)>,
 }
 
-/// One state of the store, whatever is written meanwhile. Those who read it may block, also on what the caller's runtime does.
+/// One state of the store, whatever is written meanwhile. Its readers may block, also on the caller's runtime.
 pub trait EntrySnapshot {
     /// Visits the selected entries in (environment, key) order until the visitor breaks, within a reach.
     ///
@@ -76,7 +76,7 @@ pub trait EntrySnapshot {
         visit: &mut dyn FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<Scanned, ReadError>;
 
-    /// The first selected entries in (environment, key) order within a reach, with their values where those are held here.
+    /// The first selected entries in (environment, key) order within a reach, with values where this node holds them.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -84,7 +84,7 @@ pub trait EntrySnapshot {
 }
 
 impl<'a> ListedEntry<'a> {
-    /// A live row whose value is at hand.
+    /// A live row with its value.
     pub fn of(row: &'a Row) -> Option<Self> {
         let token = row.content.as_ref()?.token()?;
         Some(Self {

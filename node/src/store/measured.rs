@@ -1,8 +1,8 @@
-//! Which content is measured before it is read, so that what it takes is known before it is there.
+//! The content that is measured before it is read, so that its memory is known beforehand.
 
 use crate::{cluster::Seq, domain::Identity};
 
-/// Whose content.
+/// The owner of the content.
 #[derive(Debug, Clone)]
 pub(crate) enum Measured {
     /// The first row that changed after a sequence.
@@ -11,6 +11,6 @@ pub(crate) enum Measured {
     RowAfter(Option<Identity>),
     /// The longest of these rows.
     These(Vec<Identity>),
-    /// An entry's value, where it is held here, or what stands for it.
+    /// An entry's value, or the directory's content where this node does not hold it.
     Value(Identity),
 }

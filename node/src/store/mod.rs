@@ -1,5 +1,5 @@
-//! Durable storage of entries: what every store promises, and the two that there are: `sqlite` keeps them in a file
-//! of the node's own, `postgres` in a database that several nodes share.
+//! Durable storage of entries: the promises of every store, and the two stores: `sqlite` keeps entries in a file of the node's
+//! own, `postgres` in a database that several nodes share.
 
 mod changes;
 mod clocks;

@@ -10,7 +10,7 @@ use crate::{
     scene::{Scale, Scene, Spoils},
 };
 
-/// Guesses that one address may have compared within a minute.
+/// How many guesses the node compares for one address within a minute.
 const BOUND: usize = 1000;
 const GUESSES: usize = 5000;
 
@@ -43,7 +43,7 @@ async fn guess(scale: Scale) -> Figures {
             });
             futures::future::join_all(guessers).await;
             let rate = GUESSES as f64 / began.elapsed().as_secs_f64();
-            // Where the right key is told from a wrong one, every guess before it was worth something.
+            // Where the answer tells the right key from a wrong one, every guess before it was worth something.
             let mut connection = connect(to, from).await.unwrap();
             let right = head("GET", "/cluster/status", "", "");
             let right = exchange(&mut connection, right.as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Batches: as many rows as one may have, and as much of them as a body may be, by many at once.
+//! Batches of the most rows that the node allows, in bodies of the greatest size, from many clients at once.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// Rows that one client writes again and again, with values of so many characters.
+/// Rows that one client writes again and again, each with a value of this length.
 fn rows(length: usize) -> impl Fn(usize) -> Value + Send + Sync + 'static {
     move |client| {
         (0..1_000)
@@ -93,7 +93,7 @@ async fn written(
         .await
 }
 
-/// Answers of 600 lines of some kilobytes each, of which their clients take the head.
+/// Answers of 600 lines of some kilobytes each. Their clients read only the head.
 async fn unread(scale: Scale) -> Figures {
     let scene = Scene::start(scale, &[]).await;
     let to = scene.node.address;

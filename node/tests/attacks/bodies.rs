@@ -48,7 +48,7 @@ async fn unfinished(scale: Scale) -> Figures {
                 })
             });
             let attackers = futures::future::join_all(attackers);
-            // A node that takes no more of a body leaves its client waiting.
+            // Where the node stops reading a body, its client waits.
             let sent = tokio::time::timeout(scale.lasts(), attackers).await;
             let sent = sent.map_or(0, |sent| sent.into_iter().flatten().flatten().count());
             sleep(Duration::from_secs(scale.of(2, 10))).await;
@@ -79,7 +79,7 @@ async fn slow(scale: Scale) -> Figures {
                     let _ = connection.write_all(b"x").await;
                 }
             }
-            // What was ended has its answer, or its end, in the buffer.
+            // Where the node ended a connection, the answer or the end of the stream is in the buffer.
             let ended = held
                 .iter()
                 .filter(|connection| connection.try_read(&mut [0; 64]).is_ok())

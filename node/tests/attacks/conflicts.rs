@@ -1,4 +1,4 @@
-//! Lost versions, large and many, asked for at once.
+//! Many large lost versions, which clients list at once.
 
 use std::path::Path;
 

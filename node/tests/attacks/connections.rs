@@ -1,4 +1,4 @@
-//! Connections that cost the node something and bring it nothing.
+//! Connections that cost the node resources and carry no request.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// Opens connections until there are this many, or the node takes no more of them.
+/// Opens connections until there are this many, or the node accepts no more.
 async fn open(to: std::net::SocketAddr, count: usize) -> Vec<TcpStream> {
     let openers = (0..32).map(|opener| async move {
         let mut opened = Vec::new();
@@ -81,7 +81,7 @@ async fn idle_http_2(scale: Scale) -> Figures {
                     if let Ok(mut connection) = Http2::connect(to, from, 65_535).await
                         && let Some(answer) = connection.get("/health", USER_KEY).await
                     {
-                        // One that is refused counts as one that was never opened.
+                        // A refused connection counts as never opened.
                         if answer.await.is_ok() {
                             opened.push(connection);
                         }
@@ -136,8 +136,8 @@ async fn opened_and_closed(scale: Scale) -> Figures {
         .await
 }
 
-/// Thousands at a time, faster than anybody takes them, each held until the next burst: the system's queue of those that wait to
-/// be taken is full, and the node has to end some for others.
+/// Thousands of connections at a time, faster than the node accepts them, each held until the next burst. The listen queue is
+/// full, and the node has to close some connections to accept others.
 async fn bursts(scale: Scale) -> Figures {
     let scene = Scene::start(scale, &[]).await;
     let to = scene.node.address;

@@ -1,4 +1,4 @@
-//! What the disk gives away, and what the node takes from it.
+//! What the disk reveals to an attacker who reads it, and what the node accepts from one who writes to it.
 
 use std::path::Path;
 

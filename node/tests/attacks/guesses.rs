@@ -1,4 +1,4 @@
-//! Guesses of a user key whose owner is at work, by every route that takes one, each from an address of its own.
+//! Guesses of a user key whose holder is at work, by every route that reads one, each from an address of its own.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::{
     scene::{Scale, Scene, Spoils},
 };
 
-/// What an address may try at once; one more is forgiven every two seconds.
+/// How many guesses an address has at once; the node forgives another one every two seconds.
 const AT_ONCE: usize = 30;
 /// Pairs of a right and a wrong key by which a route's answers, times and figures are compared.
 const PAIRS: usize = 5;
@@ -29,7 +29,7 @@ pub(crate) const ATTACKS: &[Attack] = &[Attack {
     run: |scale| guess(scale).boxed(),
 }];
 
-/// One way to try a key.
+/// One way to try a key by a route.
 struct Route {
     name: &'static str,
     method: &'static str,
@@ -82,7 +82,7 @@ const ROUTES: &[Route] = &[
         method: "POST",
         path: "/configs",
         body: Some(|number| json!({"key": format!("free-{number}"), "value": 1}).to_string()),
-        // Not harmful, but an entry under the right key is one that the owner sees.
+        // The write does no harm, but the holder of the right key sees the entry that it makes.
         harmful: true,
     },
     Route {
@@ -114,7 +114,7 @@ impl Route {
     }
 }
 
-/// What one try shows to whoever makes it.
+/// What one try shows the guesser.
 struct Shown {
     answer: (u16, Vec<u8>),
     took: Duration,
@@ -160,7 +160,7 @@ async fn show(node: &Node, route: &Route, key: &str, from: usize) -> Shown {
     }
 }
 
-/// By what the route tells the right key from a wrong one, while its owner's key is in the cache.
+/// How the route tells the right key from a wrong one while the right key is in the cache.
 async fn told_by(scale: Scale, node: &Node, route: &Route, first: usize) -> Option<&'static str> {
     if route.harmful {
         return Some("status");
@@ -179,7 +179,7 @@ async fn told_by(scale: Scale, node: &Node, route: &Route, first: usize) -> Opti
     if pairs.all(|(right, wrong)| right.figures != wrong.figures) {
         return Some("public figures");
     }
-    // Beside other work on the machine a time tells nothing.
+    // A short run shares the machine with other work: its times tell no keys apart.
     if scale == Scale::Short {
         return None;
     }
@@ -193,7 +193,7 @@ async fn told_by(scale: Scale, node: &Node, route: &Route, first: usize) -> Opti
     (more > less * 3 && more > less + Duration::from_millis(10)).then_some("time")
 }
 
-/// Tries keys until the end; gives how many were tried and not put off.
+/// Tries keys until the end; gives how many the node tried and did not put off.
 async fn tries(
     to: std::net::SocketAddr,
     route: &'static Route,
@@ -254,7 +254,7 @@ async fn guess(scale: Scale) -> Figures {
             Spoils {
                 learned: Some(Learned {
                     count: most,
-                    // One more by the time that the last answer takes.
+                    // The node may forgive one more try while the last answer is on its way.
                     bound: AT_ONCE + forgiven + 1,
                 }),
                 note: format!("in {seconds} s {}", notes.join(", ")),

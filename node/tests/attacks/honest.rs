@@ -1,4 +1,4 @@
-//! The honest client: it asks at fixed times, whether earlier answers have come or not.
+//! The honest client: it sends requests at fixed times, whether earlier answers have come or not.
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,7 +18,7 @@ pub(crate) const USER_KEY: &str = "the user key of the honest client";
 pub(crate) const ENTRY: &str = "honest";
 /// Between two requests.
 const PACE: Duration = Duration::from_millis(10);
-/// What a client waits for an answer. A request that was refused or got none counts as much.
+/// How long a client waits for an answer. A request that was refused or got no answer counts as this long.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client on a thread of its own, so that the attackers' work in this process does not delay it.
@@ -43,7 +43,7 @@ pub(crate) struct Latency {
 }
 
 impl Honest {
-    /// Asks for its entry on a connection that stays, on a new one, and for `/health`, in turn.
+    /// Reads its entry on a connection that stays, then on a new one, then `/health`, in turn.
     pub(crate) fn start(url: &str) -> Self {
         let samples = Arc::<Mutex<Vec<Sample>>>::default();
         let (stop, stopped) = oneshot::channel();
@@ -64,12 +64,12 @@ impl Honest {
         }
     }
 
-    /// What it saw since the last call.
+    /// The latencies since the last call.
     pub(crate) fn take(&self) -> Latency {
         latency(std::mem::take(&mut self.samples.lock().unwrap()))
     }
 
-    /// Lets it wait for what it has asked, and gives what it saw since the last call.
+    /// Waits for the answers that are still out, and gives the latencies since the last call.
     pub(crate) fn finish(self) -> Latency {
         let _ = self.stop.send(());
         self.thread.join().unwrap();

@@ -1,4 +1,4 @@
-//! What attackers speak: HTTP/1.1 as bytes, HTTP/2 frame by frame, from any address of this machine.
+//! The attackers' protocols: HTTP/1.1 as bytes, HTTP/2 frame by frame, from any loopback address.
 
 use std::{
     io,
@@ -20,14 +20,14 @@ use crate::node::API_KEY;
 /// Until a connection is there, or an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One of the attackers' addresses: 127.0.0.2 and on.
+/// The address of one attacker: 127.0.0.2 and on.
 pub(crate) fn attacker(number: usize) -> Ipv4Addr {
     let number = u16::try_from(number).unwrap() + 2;
     let [high, low] = number.to_be_bytes();
     Ipv4Addr::new(127, 0, high, low)
 }
 
-/// A client of one of the attackers' addresses.
+/// A client that connects from one attacker's address.
 pub(crate) fn client(number: usize) -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()
@@ -36,7 +36,7 @@ pub(crate) fn client(number: usize) -> reqwest::Client {
         .unwrap()
 }
 
-/// What attackers count, added up: what succeeded, and what was refused.
+/// Adds up the attackers' counts: requests that succeeded, and requests that were refused.
 pub(crate) async fn total(
     attackers: impl IntoIterator<Item = JoinHandle<(usize, usize)>>,
 ) -> (usize, usize) {
@@ -56,7 +56,7 @@ pub(crate) async fn connect(to: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStr
     timeout(TIMEOUT, socket.connect(to)).await?
 }
 
-/// The same, of a client that takes little at a time.
+/// Connects with a small receive buffer.
 pub(crate) async fn connect_narrow(to: SocketAddr, from: Ipv4Addr) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(4096)?;
@@ -76,7 +76,7 @@ pub(crate) fn head(method: &str, path: &str, user_key: &str, more: &str) -> Stri
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
-    /// Whether the node says that it closes the connection.
+    /// Whether the answer announces that the node closes the connection.
     pub(crate) closes: bool,
 }
 
@@ -154,7 +154,7 @@ impl Http2 {
         !self.connection.is_finished()
     }
 
-    /// A GET that is not waited for; `None` where the node takes no more streams.
+    /// Sends a GET without waiting for the answer; `None` where the node accepts no more streams.
     pub(crate) async fn get(
         &mut self,
         path: &str,

@@ -1,4 +1,4 @@
-//! What an HTTP/2 connection makes the node keep beside bodies: heads that do not end, requests that wait, answers that wait.
+//! State that an HTTP/2 connection makes the node keep beside bodies: endless heads, waiting requests, waiting answers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,7 +19,7 @@ const SETTINGS: u8 = 4;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// Requests of one connection at a time.
+/// Requests that are open on one connection at a time.
 const STREAMS: u32 = 32;
 /// The attackers' addresses: enough that a quarter of everything for each is more than all.
 const ADDRESSES: usize = 8;
@@ -79,7 +79,7 @@ fn request(method: &str, path: &str) -> Vec<u8> {
     .concat()
 }
 
-/// Opens connections that send this and go on holding what they got; tells how many there were.
+/// Opens connections and sends these bytes on each; gives the connections that took them.
 async fn hold(to: SocketAddr, connections: usize, bytes: Vec<u8>) -> Vec<TcpStream> {
     let mut held = Vec::new();
     for number in 0..connections {
@@ -107,7 +107,7 @@ async fn attack(scale: Scale, connections: usize, bytes: Vec<u8>) -> Figures {
 
 async fn heads_without_end(scale: Scale) -> Figures {
     let mut bytes = beginning(65_535);
-    // One good request: it is no silent connection.
+    // One good request, so that the node does not count the connection as silent.
     let good = request("GET", "/health");
     bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, 1, &good));
     let mut head = request("GET", "/health");

@@ -1,4 +1,4 @@
-//! HTTPS: what waits before, below and behind TLS is memory too.
+//! HTTPS: connections that wait before, in and behind the TLS handshake cost memory too.
 
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -101,7 +101,7 @@ async fn half_hellos(scale: Scale) -> Figures {
         .await
 }
 
-/// Connections whose handshake is done.
+/// Connections whose TLS handshake is complete.
 async fn shaken(to: SocketAddr, tls: &TlsConnector) -> Vec<TlsStream<TcpStream>> {
     let openers = (0..16).map(|opener| async move {
         let mut opened = Vec::new();

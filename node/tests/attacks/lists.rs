@@ -1,4 +1,4 @@
-//! Long lists, asked for again and again.
+//! Long lists, which clients ask for again and again.
 
 use futures::FutureExt as _;
 use tokio::time::{Instant, sleep};
@@ -15,9 +15,9 @@ use crate::{
 /// Rows of the store that are listed.
 const ROWS: (usize, usize) = (5_000, 100_000);
 
-/// The same where nothing of them is opened.
+/// The same for rows that the user key does not open.
 const CLOSED_ROWS: (usize, usize) = (5_000, 300_000);
-/// Rows that an address may look at within a minute.
+/// Rows that the node looks at for one address within a minute.
 const ROWS_PER_MINUTE: (usize, usize) = (20_000, 2_000_000);
 
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -85,7 +85,7 @@ async fn listed(scale: Scale, path: &'static str) -> Figures {
         .await
 }
 
-/// One caller whose user key opens nothing lists everything, again and again.
+/// One client whose user key opens nothing lists all entries, again and again.
 async fn looked_at(scale: Scale, path: &'static str) -> Figures {
     let rows = scale.of(CLOSED_ROWS.0, CLOSED_ROWS.1);
     let per_minute = scale.of(ROWS_PER_MINUTE.0, ROWS_PER_MINUTE.1);
@@ -109,7 +109,7 @@ async fn looked_at(scale: Scale, path: &'static str) -> Figures {
                 (0_usize, 0_usize, 0_usize, 0_usize);
             let mut next = None;
             while Instant::now() < end {
-                // A key that fails too often is refused; another one goes on with its pages.
+                // The node refuses a key that fails too often; the attacker goes on with another key.
                 let user_key = format!("a key that opens nothing, {keys}");
                 let page = next.take().unwrap_or_else(|| path.to_owned());
                 match get(&page, &user_key).await {

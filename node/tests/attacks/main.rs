@@ -3,8 +3,9 @@
 //!     make attack                     # whole, some minutes; every bound decides
 //!     make attack ATTACKS="resets"    # those whose name holds one of these words
 //!
-//! Without `ATTACK_SCALE=full` each attack runs in a short form: memory, statuses and what was learned decide. It must hold on any
-//! machine, so times are only printed, and bounds by the minute go by the time that the attack really took.
+//! Without `ATTACK_SCALE=full` each attack runs in a short form: memory, statuses and what the attacker learned decide. The
+//! short form must hold on any machine, so times are only printed, and limits per minute go by the time that the attack really
+//! took.
 
 #![expect(
     clippy::unwrap_used,
@@ -43,7 +44,7 @@ use futures::future::BoxFuture;
 use report::{Caller, Figures, Row};
 use scene::Scale;
 
-/// One attack: who makes it, what it is called in the table, and how it is run.
+/// One attack: its attacker, its name in the table, and the function that runs it.
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
     pub(crate) caller: Caller,
@@ -101,7 +102,7 @@ fn main() {
     });
     let mut rows = Vec::new();
     for attack in chosen {
-        // One that cannot go on leaves the others their turn.
+        // An attack that panics does not stop the others.
         let run = runtime.block_on(runtime.spawn((attack.run)(scale)));
         let figures = run.unwrap_or_else(|broken| Figures {
             fault: Some(format!("it could not be made ({broken})")),

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-/// What the operator gives a node's container, in bytes.
+/// The memory limit that the operator gives a node's container, in bytes.
 pub(crate) const POD_BYTES: u64 = 256 << 20;
 
-/// A control group with one process; removed when it is dropped.
+/// A control group with one process; `drop` removes it.
 #[derive(Debug)]
 pub(crate) struct MemoryLimit {
     folder: PathBuf,

@@ -17,7 +17,7 @@ use crate::memory_limit::MemoryLimit;
 pub(crate) const API_KEY: &str = "the api key of the attacked node";
 pub(crate) const CLUSTER_KEY: &str = "the cluster key of the attacked node, long enough for it";
 
-/// The release build where it is given, as `make` does; else the one that Cargo made for this test.
+/// The release build where `make` gives one; otherwise the build that Cargo made for this test.
 pub(crate) fn program() -> PathBuf {
     env::var_os("OSC_NODE_BINARY").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_osc-node")),
@@ -64,7 +64,7 @@ impl Node {
         ];
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut settings: Vec<_> = settings.iter().map(owned).collect();
-        // What a node finds by itself in a pod; the group of version 1 may not be visible to it.
+        // In a pod the node reads this limit by itself; a group of cgroup version 1 may not be visible to it here.
         settings.push((
             "OSC_MEMORY_BYTES".to_owned(),
             (pod_bytes * 6 / 10).to_string(),
@@ -115,7 +115,7 @@ impl Node {
         Self::start_in(folder, settings, pod_bytes).await
     }
 
-    /// SIGTERM; gives the folder back once the process has ended.
+    /// Sends SIGTERM; gives the folder back once the process has ended.
     pub(crate) async fn stop(mut self) -> TempDir {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
@@ -161,9 +161,9 @@ impl Node {
         })
     }
 
-    /// Lets the peak begin anew at what the node holds now.
+    /// Resets the peak to the memory that the node holds now.
     pub(crate) fn forget_peak(&self) {
-        // Where the kernel does not allow it, what filled the node counts as well.
+        // Where the kernel does not allow the reset, the memory of the preparation counts as well.
         let _ = fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
     }
 }

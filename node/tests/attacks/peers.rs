@@ -1,4 +1,4 @@
-//! Somebody answers at an address that the node dials: redirects, answers without end, and what the node shows there.
+//! An attacker answers at an address that the node dials: redirects, answers without end, and what the node reveals there.
 
 use std::{
     net::SocketAddr,
@@ -49,7 +49,7 @@ enum Answers {
     EndlessRefusal,
 }
 
-/// What the attacker counts.
+/// The attacker's counters.
 #[derive(Debug, Default)]
 struct Counts {
     dialled: AtomicUsize,
@@ -58,7 +58,7 @@ struct Counts {
 }
 
 async fn answered(scale: Scale, answers: Answers) -> Figures {
-    // Both listen before the node knows their addresses; nothing answers while it bootstraps.
+    // Both addresses listen before the node knows them; neither answers while the node bootstraps.
     let peer = TcpListener::bind((attacker(0), 0)).await.unwrap();
     let elsewhere = TcpListener::bind((attacker(1), 0)).await.unwrap();
     let (peer_at, elsewhere_at) = (peer.local_addr().unwrap(), elsewhere.local_addr().unwrap());
@@ -119,7 +119,7 @@ async fn answered(scale: Scale, answers: Answers) -> Figures {
         .await
 }
 
-/// A bootstrapped cluster of one node that lists another one, where nothing listens yet.
+/// A bootstrapped cluster of one node whose list names a second address, where no process listens yet.
 async fn bootstrapped(scale: Scale, own: u16, peer: SocketAddr) -> Scene {
     let nodes = format!("127.0.0.1:{own},{peer}");
     let own = own.to_string();

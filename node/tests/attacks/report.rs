@@ -8,12 +8,12 @@ use crate::{Attack, honest::Latency, scene::Scale};
 const MEMORY_BOUND: f64 = 160.0;
 /// The same where the kernel keeps no highest figure: that of a pod. gVisor's kernel counts up to twice as much for the same.
 const SAMPLED_MEMORY_BOUND: f64 = 256.0;
-/// What the honest client waits in any case, before a slowdown counts.
+/// Up to this latency of the honest client no slowdown counts.
 const LATENCY_FLOOR: Duration = Duration::from_millis(50);
 /// How many times slower the honest client may be than before the attack.
 const SLOWDOWN: u32 = 10;
 
-/// Who attacks, as docs/threat-model.md names them.
+/// The kinds of attackers, as docs/threat-model.md names them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Caller {
     /// Can open a connection.
@@ -37,19 +37,19 @@ impl Caller {
     }
 }
 
-/// What the attacker has now that it should not have, with what it may have.
+/// What the attacker learned and should not have, beside what it may learn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Learned {
     pub(crate) count: usize,
     pub(crate) bound: usize,
 }
 
-/// What an attack came to.
+/// The result of an attack.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     /// MiB at most; `None` where the attack is none on memory.
     pub(crate) peak: Option<f64>,
-    /// Whether the kernel keeps no highest figure, so that it is the highest of those that were seen.
+    /// Whether the kernel keeps no peak, so that the figure is the highest of the samples.
     pub(crate) sampled: bool,
     /// When the node ended, if it did.
     pub(crate) ended: Option<Duration>,
@@ -58,7 +58,7 @@ pub(crate) struct Figures {
     pub(crate) learned: Option<Learned>,
     /// What the attack did, in a few words.
     pub(crate) note: String,
-    /// What went wrong beside the three figures.
+    /// A fault beside the three figures.
     pub(crate) fault: Option<String>,
 }
 

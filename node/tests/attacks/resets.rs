@@ -49,7 +49,7 @@ async fn reset(scale: Scale, path: String) -> Figures {
                             };
                             streams += 1;
                             under_way.push_back(answer);
-                            // One that is dropped before it was sent never leaves this process.
+                            // A request that is dropped before it was sent never leaves this process.
                             tokio::task::yield_now().await;
                             if under_way.len() > 8 {
                                 under_way.pop_front();

@@ -1,4 +1,4 @@
-//! A node, an honest client, and an attack on the one beside the other.
+//! A node, an honest client, and an attack on the node while the client works.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ impl Scale {
     }
 }
 
-/// Between two looks at the node's memory.
+/// Time between two samples of the node's memory.
 const SAMPLE: Duration = Duration::from_millis(20);
 
 /// What an attacker reports.
@@ -70,7 +70,7 @@ impl Scene {
         Self::start_after(scale, more, |_| {}).await
     }
 
-    /// The same, of a node that must be told something before it takes entries.
+    /// The same, for a node that needs a preparation before it serves entries.
     pub(crate) async fn start_after(
         scale: Scale,
         more: &[(&str, &str)],
@@ -90,7 +90,7 @@ impl Scene {
         let scene = Self { node, scale };
         scene.ready().await;
         scene.create(ENTRY, &json!({"port": 5432})).await;
-        // A key proves itself by what is older than its place in the cache.
+        // A key proves itself only by entries that are older than its place in the cache.
         let scene = Self {
             node: scene.node.restart_after(|_| {}).await,
             scale,
@@ -168,7 +168,7 @@ impl Scene {
                 Spoils::default()
             }
         };
-        // A node that has ended answers no more: what the honest client still waits for is refused at once.
+        // A node that has ended answers no more, so the honest client's open requests fail at once.
         let under = tokio::task::spawn_blocking(|| honest.finish())
             .await
             .unwrap();

@@ -1,4 +1,4 @@
-//! Answers that are asked for and never read: what the node holds for them, and for how long.
+//! Answers that clients ask for and never read: how much the node holds for them, and for how long.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ async fn scene(scale: Scale) -> Scene {
     scene
 }
 
-/// Connections from two addresses; each asks as often as the node lets it.
+/// Connections from two addresses; each sends as many requests as the node allows.
 async fn http_2(scale: Scale, connections: usize, path: &'static str) -> Figures {
     let scene = scene(scale).await;
     let to = scene.node.address;
@@ -86,7 +86,7 @@ async fn http_2(scale: Scale, connections: usize, path: &'static str) -> Figures
         .await
 }
 
-/// Connections from four addresses, each with one answer that is not read.
+/// Connections from four addresses, each with one unread answer.
 pub(crate) async fn http_1(scene: Scene, path: &'static str) -> Figures {
     let (to, scale) = (scene.node.address, scene.scale);
     scene

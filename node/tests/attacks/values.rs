@@ -15,7 +15,7 @@ use crate::{
     scene::{Scale, Scene, Spoils},
 };
 
-/// As many as one value may have, nearly, and nearly 1 MiB of text.
+/// Nearly the most members that one value may have, and nearly 1 MiB of text.
 const MEMBERS: usize = 78_000;
 
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -46,7 +46,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// One value with so many members.
+/// One value with this many members.
 pub(crate) fn members() -> Value {
     let members = (0..MEMBERS).map(|number| (format!("k{number}"), json!({})));
     Value::Object(members.collect::<Map<_, _>>())
@@ -57,7 +57,7 @@ fn emoji() -> Value {
     "😀".repeat(250_000).into()
 }
 
-/// The kernel ends a node that needs more than its pod has; an honest writer is refused nothing there.
+/// The kernel kills a node that needs more memory than its pod has; before that, the node refuses no honest write.
 async fn one_by_one(scale: Scale) -> Figures {
     let scene = Scene::start_in_pod(scale, POD_BYTES / 2).await;
     let url = format!("{}/configs", scene.node.url);
@@ -95,7 +95,7 @@ async fn one_by_one(scale: Scale) -> Figures {
     scene.measure(attack).await
 }
 
-/// Counts answers: those that succeeded and those that were refused.
+/// Sends a request again and again; counts the answers that succeeded and those that refused.
 async fn repeat(until: Instant, request: impl Fn() -> reqwest::RequestBuilder) -> (usize, usize) {
     let (mut done, mut refused) = (0, 0);
     while Instant::now() < until {

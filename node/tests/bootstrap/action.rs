@@ -1,17 +1,17 @@
-//! What may happen next.
+//! The actions that the search may take next.
 
 use std::fmt;
 
 use crate::{air::Delivery, owner::AdminStrategy, world::World};
 
-/// One thing that happens.
+/// One action of the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// A node asks another one what it has to ask.
+    /// A node sends another node the request that is due.
     Asks(usize, usize, Delivery),
-    /// Something late arrives.
+    /// A late message arrives.
     LateArrives(usize),
-    /// A second passes; whoever was asked in vain notices.
+    /// A second passes; nodes whose requests got no answer notice.
     TimePasses,
     /// Nobody hears of anybody for so long that all count as gone.
     Silence,
@@ -67,7 +67,7 @@ impl fmt::Display for Action {
 }
 
 impl World {
-    /// Everything that may happen next; some of it turns out to be nothing.
+    /// Every action that may be possible next; some of them turn out to have no effect.
     pub(crate) fn actions(&self, faults: bool) -> Vec<Action> {
         let nodes = self.all();
         let up = |node: &usize| self.nodes[*node].is_up();
@@ -109,7 +109,7 @@ impl World {
         actions
     }
 
-    /// Whether something else at the very beginning comes to the same with other names.
+    /// Whether a first action has a mirror image that leads to the same world with other names.
     pub(crate) fn is_mirrored(&self, action: Action) -> bool {
         if !self.is_symmetrical {
             return false;
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// Makes it happen; `false` where there was nothing to happen.
+    /// Carries the action out; `false` where it has no effect.
     pub(crate) fn apply(&mut self, action: Action) -> bool {
         match action {
             Action::Asks(asker, asked, fate) => {

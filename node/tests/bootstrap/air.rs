@@ -1,4 +1,4 @@
-//! What is on its way between nodes, and what may become of it.
+//! The messages on their way between nodes, and what can happen to them.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::{
 /// A request or an answer on its way.
 #[derive(Clone)]
 pub(crate) struct Message {
-    /// Who asked, in which life, and whom.
+    /// The node that asked, its life, and the node that it asked.
     pub(crate) asker: usize,
     pub(crate) process_epoch: ProcessEpoch,
     pub(crate) asked: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Message {
     pub(crate) until: Option<Second>,
 }
 
-/// What a message says, and how that counts for the fingerprint.
+/// The content of a message, and how it counts for the fingerprint.
 pub(crate) struct Content {
     pub(crate) body: Body,
     pub(crate) parts: Vec<Part>,
@@ -37,7 +37,7 @@ pub(crate) enum Body {
     Answer(Envelope<Answer>),
 }
 
-/// What happens to an exchange.
+/// The delivery of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Arrives,
@@ -56,7 +56,7 @@ impl Message {
 }
 
 impl World {
-    /// Takes an ordinary request from the air; lets time show first what a node has to say.
+    /// Takes an ordinary request out of the air; where there is none, the asker ticks first, so that it sends what is due.
     pub(crate) fn take_request(&mut self, asker: usize, asked: usize) -> Option<Message> {
         let mine = |message: &Message| {
             (message.asker, message.asked, message.late) == (asker, asked, false)
@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    /// Something late arrives after all.
+    /// A late message arrives after all.
     pub(crate) fn arrives(&mut self, index: usize) {
         let message = self.air.remove(index);
         match &message.content.body {
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Time passes. What was not delivered is lost, unless it is late.
+    /// Time passes. A message that was not delivered is lost, unless it is late.
     pub(crate) fn pass(&mut self, seconds: Second) {
         self.second += seconds;
         let now = self.second;

@@ -1,4 +1,4 @@
-//! What searches begin with: who there is, and how far they have come.
+//! The worlds in which searches begin: their nodes, and how far these have come.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use opensecureconf_node::{cluster::Rules, crypto::Salt};
 
 use crate::{action::Action, air::Delivery, owner::AdminStrategy, world::World};
 
-/// What never changes in a world.
+/// The part of a world that never changes.
 #[derive(Clone)]
 pub(crate) struct InitialState {
     /// The nodes' names.
     pub(crate) names: &'static [&'static str],
-    /// The salt that is mounted at every node; without one, the node that bootstraps makes it.
+    /// The salt that every node mounts; without a mounted salt, the node that bootstraps makes one.
     pub(crate) mounted: Option<Salt>,
     /// Whether the first node brings rows of its own.
     pub(crate) rows: bool,
@@ -43,18 +43,18 @@ impl InitialState {
         self.names.iter().collect::<BTreeSet<_>>().len() < self.names.len()
     }
 
-    /// Whether nodes are told apart only by their names.
+    /// Whether nodes differ only in their names.
     pub(crate) fn are_nodes_alike(&self) -> bool {
         let names: BTreeSet<_> = self.names.iter().collect();
         !self.rows && (names.len() == 1 || !self.has_namesakes())
     }
 
-    /// All nodes are up on empty disks and have heard nothing.
+    /// All nodes are up on empty disks and have received no message.
     pub(crate) fn blank(&self) -> World {
         World::new(self.clone())
     }
 
-    /// All have met, and the first one was instructed to bootstrap.
+    /// All nodes have met, and the first one was instructed to bootstrap.
     pub(crate) fn bootstrapped(&self) -> World {
         let mut world = self.blank();
         for node in 1..self.names.len() {

@@ -27,7 +27,7 @@ pub(crate) struct Disk {
     pub(crate) values: BTreeMap<Identity, (Version, String)>,
 }
 
-/// A row in its place in the feed.
+/// A row with its place in the feed.
 #[derive(Clone)]
 pub(crate) struct Stored {
     pub(crate) row: Row,
@@ -71,7 +71,7 @@ impl Disk {
         !self.rows.is_empty()
     }
 
-    /// Whether it holds what a cluster was bootstrapped with.
+    /// Whether the disk holds the records of a bootstrapped cluster.
     pub(crate) fn is_bootstrapped(&self) -> bool {
         self.membership
             .as_ref()
@@ -97,7 +97,7 @@ impl Disk {
     }
 }
 
-/// What tells two disks apart; rows by their versions.
+/// The content in which two disks differ; rows by their versions.
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -1,7 +1,7 @@
-//! When two worlds are the same: when whatever can happen in one can happen in the other.
+//! Two worlds are the same where the same can happen in both.
 //!
-//! A node is what it prints of itself, except that names made of random numbers count by the order in which they appear,
-//! clocks by their order, moments by how long ago they are, and the numbers of greetings by their order in each life.
+//! A node counts as its `Debug` output. In it, names made of random numbers count by the order in which they appear, clocks by
+//! their order, moments by their age, and the numbers of greetings by their order in each life.
 
 use std::{
     collections::HashMap,
@@ -17,29 +17,29 @@ use crate::{
     world::World,
 };
 
-/// A part of what is printed.
+/// A part of the printed text.
 #[derive(Debug)]
 pub(crate) enum Part {
     Text(u64),
-    /// A random number that names something.
+    /// A random number that serves as a name.
     Name(u64),
     Clock(i64),
-    /// The number of a greeting: of a life, to one that hears it.
+    /// The number of a greeting: the life of its sender, and the node that hears it.
     Turn(u64, u64),
     /// Milliseconds since the beginning.
     Moment(i64),
 }
 
-/// What a world comes down to.
+/// The fingerprints of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Print {
     /// Everything.
     pub(crate) whole: u64,
-    /// Only what survives crashes.
+    /// The part that survives crashes.
     pub(crate) durable: u64,
 }
 
-/// What a node printed when it last changed.
+/// The printed text of a node after its last change.
 pub(crate) struct Printed {
     disk: Vec<Part>,
     engine: Vec<Part>,
@@ -145,7 +145,7 @@ fn count<'p, I: Iterator<Item = &'p Part>>(parts: impl Fn() -> I, second: Second
             }
             Part::Moment(millis) => {
                 let ahead = millis - i64::from(second) * 1000;
-                // Nothing asks for more than ten seconds; time passes in whole ones.
+                // No rule looks further ahead than ten seconds, and time passes in whole seconds.
                 ahead
                     .div_euclid(1000)
                     .saturating_add(i64::from(ahead % 1000 != 0))
@@ -157,7 +157,7 @@ fn count<'p, I: Iterator<Item = &'p Part>>(parts: impl Fn() -> I, second: Second
     hasher.finish()
 }
 
-/// Takes apart what was printed of a node, or of a message to it.
+/// Splits the printed text of a node, or of a message to it, into parts.
 fn read(text: &str, node: usize) -> Vec<Part> {
     let mut parts = Vec::new();
     let bytes = text.as_bytes();
@@ -207,7 +207,7 @@ fn read(text: &str, node: usize) -> Vec<Part> {
     parts
 }
 
-/// What a number after a word means; `None` where it means itself.
+/// What a number after a word stands for; `None` where it stands for itself.
 fn number(
     token: &str,
     word: &str,
@@ -223,7 +223,7 @@ fn number(
                 token.parse().ok()?,
             ));
         }
-        // Counters and clocks that decide nothing.
+        // Counters and clocks on which no decision depends.
         "exchanges" | "purge_due" | "Timestamp" | "offset_micros" | "turn" => return nothing,
         "Clock" => return Some(Part::Clock(token.parse().ok()?)),
         "ExchangeId" => return Some(Part::Name(token.parse::<u64>().ok()? * 8 + node as u64)),

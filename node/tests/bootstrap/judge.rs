@@ -1,4 +1,4 @@
-//! What must hold in every world, and how a world goes on that nothing hinders any more.
+//! The rules that hold in every world, and how a world goes on once faults end.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -7,7 +7,7 @@ use opensecureconf_node::cluster::{FenceReason, LocalStatus, Membership};
 use crate::{air::Delivery, world::World};
 
 impl World {
-    /// What must hold at any moment.
+    /// Checks the rules that hold at any moment.
     pub(crate) fn check(&mut self) {
         for (index, node) in self.nodes.iter().enumerate() {
             let disk = &node.disk;
@@ -58,7 +58,7 @@ impl World {
         self.pass(1);
     }
 
-    /// Whether all serve; of nodes that share a name one does.
+    /// Whether all nodes serve; of nodes that share a name, one must.
     pub(crate) fn is_well(&mut self) -> bool {
         let names = self.beginning.names;
         let ready: BTreeSet<_> = self

@@ -1,8 +1,8 @@
-//! Bootstrap, joining and the salt: everything that can happen to two and three nodes and their owner, up to a bound.
+//! Bootstrap, joining and the salt: everything that can happen to two and three nodes and their admin, up to a bound.
 //!
-//! The search runs the engines themselves. Between two actions it takes back nothing and forgets nothing: see
-//! [`fingerprint`] for when two worlds count as one. What may happen is in [`action`]; what must hold, in [`judge`].
-//! `BOOTSTRAP_DEPTH` sets how many actions each search takes at least.
+//! The search runs the engines themselves. Between two actions it undoes and forgets nothing: [`fingerprint`] says when two
+//! worlds count as one. The possible actions are in [`action`]; the rules that must hold, in [`judge`]. `BOOTSTRAP_DEPTH` sets
+//! the least number of actions of each search.
 
 #![expect(
     clippy::unwrap_used,
@@ -34,7 +34,7 @@ use world::World;
 const TWO: &[&str] = &["a", "b"];
 const THREE: &[&str] = &["a", "b", "c"];
 
-/// Searches, and tells how far it looked.
+/// Runs a search and prints how far it went.
 fn look(what: &str, world: World, actions: usize, faults: usize) -> Report {
     let depth = std::env::var("BOOTSTRAP_DEPTH").ok();
     let bounds = Bounds {
@@ -104,7 +104,7 @@ fn nodes_of_equal_names_never_both_bootstrap() {
     );
 }
 
-/// Executions 6, 17 and 27: the search finds what breaks without the rule, so finding nothing means something.
+/// Executions 6, 17 and 27: the search finds the fault that the rule prevents, so finding none elsewhere proves something.
 #[test]
 fn nodes_that_bootstrap_without_an_order_bootstrap_twice() {
     for names in [TWO, THREE] {

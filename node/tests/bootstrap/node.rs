@@ -1,5 +1,5 @@
-//! One node: its disk, and while it is up a life. An engine cannot be copied, so a life is kept as everything that
-//! happened in it, and is lived again when the search goes on from there.
+//! One node: its disk, and its life while it is up. An engine cannot be copied, so a life is kept as its list of events, and
+//! the search replays them when it goes on from there.
 
 use std::{rc::Rc, time::Duration};
 
@@ -18,12 +18,12 @@ use crate::{
 pub(crate) struct Node {
     pub(crate) disk: Rc<Disk>,
     pub(crate) knows_full_list: bool,
-    /// How far its clock is behind the others'.
+    /// How far this node's clock is behind the others'.
     pub(crate) behind: Second,
     life: Option<Life>,
     /// The life as it stands; lived again where it is missing.
     process: Option<Process>,
-    /// What it printed since it last changed.
+    /// The printed text since the last change.
     printed: Option<Rc<Printed>>,
 }
 
@@ -40,7 +40,7 @@ impl Clone for Node {
     }
 }
 
-/// What a new life is given.
+/// What a new life begins with.
 pub(crate) struct Birth {
     pub(crate) name: &'static str,
     /// Unlike that of any other life.
@@ -104,7 +104,7 @@ impl Node {
         self.life.as_ref().map(|life| life.setup.process_epoch)
     }
 
-    /// Lives through one thing: a step, the commit, and only then what follows from it.
+    /// Handles one event: a step, the commit, and only then the outputs.
     pub(crate) fn live(&mut self, second: Second, event: Event) -> Vec<Output> {
         self.wake();
         let (Some(process), Some(life)) = (&mut self.process, &mut self.life) else {
@@ -117,7 +117,7 @@ impl Node {
         outputs
     }
 
-    /// Lives through one thing, and crashes after the commit, before anything follows from it.
+    /// Handles one event, and crashes after the commit, before any output.
     pub(crate) fn die_of(&mut self, second: Second, event: &Event) {
         self.wake();
         if let (Some(process), Some(life)) = (&mut self.process, &self.life) {
@@ -132,7 +132,7 @@ impl Node {
         self.process.as_ref().map(|process| &process.engine)
     }
 
-    /// What it prints of itself.
+    /// The printed text of the node.
     pub(crate) fn printed(&mut self, index: usize) -> Rc<Printed> {
         if let Some(printed) = &self.printed {
             return Rc::clone(printed);
@@ -166,7 +166,7 @@ impl Node {
     }
 }
 
-/// Numbers that look random, each only once.
+/// Numbers that look random, without repetition.
 pub(crate) fn scatter(number: u64, salt: u64) -> u64 {
     let mut bits = number
         .wrapping_mul(4)

@@ -1,8 +1,8 @@
-//! Whoever owns the cluster: remembers little, and writes one durable mark before telling anybody anything. Whom it means is decided by
-//! the very function that the operator and `osc-node bootstrap` call.
+//! The cluster admin: remembers little, and writes one durable mark before it instructs any node. The function that the
+//! operator and `osc-node bootstrap` call decides which node the admin chooses.
 //!
-//! What it tells says what the mark says, so an order that arrives late, from a life before or from another owner, is one
-//! that is told at that moment: orders need no place in the air.
+//! Every order repeats the mark. An order that arrives late, from an earlier life or another admin, is therefore the same as
+//! one that is given at that moment: orders need no place in the air.
 
 use opensecureconf_contract::{
     bootstrap::{BootstrapMark, BootstrapStep, decide},
@@ -15,24 +15,24 @@ use crate::world::World;
 /// How carefully an owner goes about its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AdminStrategy {
-    /// Writes the mark if there is none, and tells what the mark says.
+    /// Writes the mark if there is none, and orders what the mark says.
     First,
-    /// Overwrites the mark with what it saw last: a write without a precondition.
+    /// Overwrites the mark with the last observation: a write without a precondition.
     Again,
-    /// Tells only what it remembers, so that a mark whose writer crashed tells nothing.
+    /// Orders only where it remembers the mark, so that a mark whose writer crashed has no effect.
     Only,
 }
 
 /// An owner. The mark survives it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Owner {
-    /// At which node it means to bootstrap the cluster, from a look at that node some time ago.
+    /// The node at which the admin means to bootstrap the cluster, from an observation some time ago.
     pub(crate) memory: Option<Incarnation>,
     pub(crate) mark: Option<Incarnation>,
 }
 
 impl World {
-    /// What is decided where these nodes answer, of those that are up.
+    /// The decision where these nodes answer, of those that are up.
     fn decided(&self, mark: Option<Incarnation>, answers: impl Fn(usize) -> bool) -> BootstrapStep {
         let mark = match mark {
             Some(incarnation) => BootstrapMark::Chosen(incarnation.to_string()),
@@ -62,7 +62,7 @@ impl World {
         decide(&mark, &said)
     }
 
-    /// Whether the owner can come to mean this node: others may be silent while it looks, as far as the decision takes that.
+    /// Whether the admin can choose this node. Others may be silent meanwhile, as far as the decision allows it.
     pub(crate) fn can_look_at(&self, node: usize) -> bool {
         let means = |step: BootstrapStep| matches!(step, BootstrapStep::Choose { node: chosen, .. } if chosen == node);
         means(self.decided(None, |other| other == node)) || means(self.decided(None, |_| true))
@@ -90,8 +90,8 @@ impl World {
         mark.filter(|mark| !needs_memory || memory == Some(*mark))
     }
 
-    /// One round of an owner whom nothing hinders. Where the marked node is lost, and everybody answers and belongs to
-    /// nothing, a person allows a new bootstrap.
+    /// One round of an admin without faults. Where the marked node is lost, all nodes answer and none belongs to a cluster, a
+    /// person allows a new bootstrap.
     pub(crate) fn owner_goes_on(&mut self) {
         let everybody = |_| true;
         let mut step = self.decided(self.owner.mark, everybody);

@@ -12,7 +12,7 @@ use opensecureconf_node::{
 
 use crate::{disk::Disk, transaction::Transaction};
 
-/// Something that happens to a node; what [`Input`] is, but to be told more than once.
+/// An event of a node: an [`Input`] that can be replayed.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
     Listed(Vec<Address>),
@@ -24,14 +24,14 @@ pub(crate) enum Event {
     },
     ToldToBootstrap(Incarnation),
     Tick,
-    /// A commit failed: the process goes on with an engine that knows only what is durable.
+    /// A commit failed: the process goes on with an engine that knows only the durable state.
     CommitFailed,
 }
 
 /// A moment as the search counts: in seconds.
 pub(crate) type Second = u32;
 
-/// How far the clock of a machine is behind that replaces a lost one, in seconds.
+/// How far the clock of a machine that replaces a lost one is behind, in seconds.
 pub(crate) const BEHIND: Second = 3600;
 
 pub(crate) fn now(second: Second, behind: Second) -> Now {
@@ -43,7 +43,7 @@ pub(crate) fn now(second: Second, behind: Second) -> Now {
     }
 }
 
-/// How a life began, and what happened in it.
+/// How a life began, and its events.
 #[derive(Clone)]
 pub(crate) struct Life {
     pub(crate) setup: Setup,
@@ -70,7 +70,7 @@ impl Process {
         }
     }
 
-    /// One step and its commit. Nothing of what follows from it happens yet.
+    /// One step and its commit. None of its outputs is carried out yet.
     pub(crate) fn step(
         &mut self,
         life: &Life,
@@ -135,7 +135,7 @@ fn load(life: &Life, disk: &mut Rc<Disk>, now: Now) -> Engine {
     engine
 }
 
-/// Writes the salt's file where that was asked for.
+/// Writes the salt file where an output demands it.
 pub(crate) fn keep_salt(disk: &mut Rc<Disk>, outputs: &[Output]) {
     for output in outputs {
         if let Output::SaltSettled(salt) = output {

@@ -14,22 +14,22 @@ use crate::{action::Action, fingerprint::Print, node::Node, world::World};
 pub(crate) struct Bounds {
     pub(crate) actions: usize,
     pub(crate) faults: usize,
-    /// One in so many worlds is asked whether it can go on well, besides every one whose disks are new.
+    /// The search checks every n-th world for whether it recovers, besides every world with new disks.
     pub(crate) sample: u64,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) worlds: usize,
     pub(crate) steps: usize,
     pub(crate) continued: usize,
     pub(crate) took: Duration,
-    /// The shortest way to something wrong.
+    /// The shortest story that ends in a fault.
     pub(crate) wrong: Option<Story>,
 }
 
-/// What went wrong and how it came to that.
+/// A fault, and the actions that led to it.
 #[derive(Debug)]
 pub(crate) struct Story {
     pub(crate) wrong: String,
@@ -107,7 +107,7 @@ impl Search {
         }
     }
 
-    /// Whether nothing is known of a world yet; then it is judged.
+    /// Checks a world; whether the search reaches it for the first time, or with fewer faults than before.
     fn is_new(&mut self, reached: &mut Reached) -> bool {
         reached.world.check();
         if let Some(wrong) = reached.world.wrong.take() {
@@ -171,8 +171,8 @@ impl Search {
     }
 }
 
-/// Seconds in which a cluster that nothing hinders must become ready: a node that heard a lost node of a cluster waits a minute
-/// for what that one may have sent before it bootstraps.
+/// Seconds in which a cluster without faults must become ready. A node that heard a lost node of a cluster waits a minute for
+/// messages that it may have sent, and bootstraps only then.
 const ROUNDS: usize = 80;
 
 impl Reached {

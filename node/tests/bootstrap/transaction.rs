@@ -1,4 +1,4 @@
-//! One transaction on a [`Disk`]: what the engine sees of it.
+//! One transaction on a [`Disk`], as the engine sees it.
 
 use std::{convert::Infallible, rc::Rc};
 
@@ -10,7 +10,7 @@ use opensecureconf_node::{
 
 use crate::disk::{Disk, Stored};
 
-/// A transaction: what it changes is on the disk once it is committed, and nowhere when it is dropped.
+/// A transaction: its changes reach the disk with the commit; a dropped transaction leaves none.
 pub(crate) struct Transaction<'d> {
     disk: &'d mut Rc<Disk>,
     changed: Option<Disk>,
@@ -137,7 +137,7 @@ impl Tables for Transaction<'_> {
         Ok(rows)
     }
 
-    /// One row a page, so that a snapshot can break off in its middle.
+    /// Pages of one row, so that a snapshot can break off in the middle.
     fn page(&mut self, after: Option<&Identity>, _: usize, _: usize) -> Never<Vec<FeedRow>> {
         let mut rows = self.read().rows.iter();
         let next = rows.find(|(identity, _)| after.is_none_or(|after| *identity > after));

@@ -1,4 +1,4 @@
-//! The nodes, what is on its way between them, and the owner.
+//! The nodes, the messages between them, and the admin.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -27,7 +27,7 @@ pub(crate) struct World {
     /// Every cluster uid and every salt that ever came into force somewhere.
     pub(crate) cluster_uids: BTreeSet<ClusterUid>,
     pub(crate) salts: BTreeSet<String>,
-    /// What went against the rules.
+    /// The rule that the world broke.
     pub(crate) wrong: Option<String>,
     /// Whether all nodes are in the same state.
     pub(crate) is_symmetrical: bool,
@@ -76,7 +76,7 @@ impl World {
         Incarnation::from_random(scatter(self.drawn, 0))
     }
 
-    /// Starts a node with the full list, or with the old one that names only itself.
+    /// Starts a node with the full address list, or with the old list that names only the node itself.
     pub(crate) fn start(&mut self, node: usize, full_list: bool) {
         let mut disk = Disk::clone(&self.nodes[node].disk);
         let salt = match disk.settle_salt(self.beginning.mounted.clone()) {
@@ -103,7 +103,7 @@ impl World {
         }
     }
 
-    /// Tells a node where others may be.
+    /// Gives a node its address list.
     pub(crate) fn list(&mut self, node: usize, full: bool) {
         let addresses = if full {
             self.all().map(Self::address).collect()
@@ -119,7 +119,7 @@ impl World {
         self.forget_exchanges_of(node);
     }
 
-    /// Its connections are gone: nobody waits at them, though what was sent may arrive.
+    /// The node's connections are gone: no request waits on them, though a sent message may still arrive.
     pub(crate) fn forget_exchanges_of(&mut self, node: usize) {
         for message in self.air.iter_mut().filter(|message| message.asker == node) {
             message.until = None;
@@ -135,7 +135,7 @@ impl World {
         self.nodes[node].behind = BEHIND;
     }
 
-    /// One step of a node. Gives what it answers to whoever made it happen.
+    /// One step of a node. Gives its answers to the caller.
     pub(crate) fn live(&mut self, node: usize, event: Event) -> Vec<Output> {
         let outputs = self.nodes[node].live(self.second, event);
         let (sent, rest): (Vec<_>, Vec<_>) = outputs
@@ -169,7 +169,7 @@ impl World {
         rest
     }
 
-    /// A commit fails: what was asked of the node at that moment is lost, and its engine is loaded anew.
+    /// A commit fails: the request of that moment is lost, and the engine is loaded anew.
     pub(crate) fn fail_commit(&mut self, node: usize) {
         self.live(node, Event::CommitFailed);
     }

@@ -1,4 +1,4 @@
-//! What opens the routes between nodes, and what does not.
+//! What opens the routes between nodes, and what leaves them closed.
 
 use reqwest::Method;
 use serde_json::json;
@@ -65,7 +65,7 @@ async fn only_the_cluster_key_opens_what_is_between_nodes() {
     assert!(api.is_ready().await);
 }
 
-/// Of a cluster by hand, one after the other: at each moment some demand signatures and some do not.
+/// The nodes of a cluster by hand change one after the other: at each moment some demand signatures and some do not.
 #[tokio::test(flavor = "multi_thread")]
 async fn proofs_come_to_be_required_node_by_node_while_clients_write() {
     let mut cluster = Cluster::bootstrapped(3).await;

@@ -134,7 +134,7 @@ async fn a_version_that_went_with_its_writers_disk_is_said_to_be_lost() {
     cluster.nodes[2].kill();
     cluster.nodes[2].wipe();
     cluster.network.heal();
-    // As long as its writer may come back, nobody says so.
+    // As long as the writer may come back, no node calls the version lost.
     cluster.api(0).get_since("fresh", &fresh).await.with(503);
     cluster.nodes[2].start().await;
     cluster.converged().await;
@@ -148,7 +148,7 @@ async fn a_version_that_went_with_its_writers_disk_is_said_to_be_lost() {
     let read = cluster.api(0).get_since("entry", &entry).await.with(200);
     assert_eq!(read.header("x-osc-version-lost"), Some("true"));
     assert_eq!(read.body["value"], "old");
-    // What is there is not lost.
+    // An entry that a node holds is not lost.
     let read = cluster
         .api(0)
         .get_since("entry", &read.version())
@@ -179,7 +179,7 @@ async fn on_slow_ways_a_named_version_arrives_while_the_read_waits() {
     assert_eq!(cluster.converged().await.len(), 10);
 }
 
-/// Execution 1: the clock of a node is ahead, and what it wrote is deleted on a node that did not see it yet.
+/// Execution 1: the clock of a node is ahead, and its write is deleted on a node that has not seen it yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delete_that_names_a_version_beats_it_although_the_clocks_differ() {
     let mut cluster = Cluster::prepared(3).await;

@@ -152,7 +152,7 @@ impl Api {
         answer.with(200).body["value"].clone()
     }
 
-    /// What the cluster's owner sends.
+    /// A request of the cluster admin.
     pub(crate) async fn owner(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let mut request = self.bare(method, path).unwrap();
         request = request.header("X-Cluster-Key", CLUSTER_KEY);

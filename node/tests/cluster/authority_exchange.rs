@@ -1,4 +1,4 @@
-//! How certificates and then their authority are exchanged while nodes run, whatever happens meanwhile.
+//! Certificates and then their authority are exchanged while nodes run and faults happen.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ async fn certificates_and_then_their_authority_are_exchanged_under_load_without_
     let secured = Secured::bootstrapped(3).await;
     let cluster = &secured.cluster;
     let faults = |node: usize| cluster.nodes[node].events("peer_unreachable").len();
-    // Nodes that start one after the other do not reach each other at first.
+    // Nodes that start one after the other cannot reach each other at first.
     let before = [0, 1, 2].map(faults);
     let load = Load::on(cluster.apis());
     for node in 0..3 {
@@ -106,7 +106,7 @@ async fn an_authority_is_exchanged_while_nodes_are_killed_at_each_step_and_come_
     eprintln!("{answered} requests were answered");
 }
 
-/// What nodes mount at each step of an exchange, and what they accept then.
+/// The files that nodes mount at each step of an exchange, and the authorities that they accept then.
 struct Exchange {
     old_leaves: [Pair; 3],
     new_leaves: [Pair; 3],
@@ -144,7 +144,7 @@ impl Exchange {
 }
 
 impl Step<'_> {
-    /// Gives nodes their files, and waits until these are in force.
+    /// Gives nodes their files, and waits until the files are in force.
     async fn reaches(&self, secured: &Secured, nodes: &[usize]) {
         for &node in nodes {
             secured.mount(node, &self.leaves[node], &self.authorities);
@@ -154,7 +154,7 @@ impl Step<'_> {
     }
 }
 
-/// Ends the load: nothing that was acknowledged is lost, all nodes hold it, and none refused the certificate of another one.
+/// Ends the load. Every acknowledged write is on all nodes, and no node refused the certificate of another.
 async fn nothing_is_lost(secured: &Secured, load: Load) {
     let Done { answered, last } = load.end().await;
     let entries = secured.cluster.converged().await;
@@ -176,7 +176,7 @@ async fn an_authority_is_exchanged_while_the_network_is_cut_at_each_step_and_hea
     let load = Load::on(cluster.apis());
     let exchange = Exchange::of(&secured);
     for step in exchange.steps(&secured.authority) {
-        // One node has the files when the network goes, the others get them while nobody hears anybody.
+        // One node has the files when the network goes down; the others get them while no node reaches another.
         step.reaches(&secured, &[0]).await;
         relays.cut();
         for node in 0..3 {
@@ -193,7 +193,7 @@ async fn an_authority_is_exchanged_while_the_network_is_cut_at_each_step_and_hea
     nothing_is_lost(&secured, load).await;
 }
 
-/// Ways that are closed at one time, of which the other direction is open: from a node, to it, or one between any two.
+/// Directions that are closed together while the opposite ones stay open: from a node, to it, or one between every two nodes.
 fn one_way_cuts(node: usize) -> [Vec<(usize, usize)>; 3] {
     let others = [(node + 1) % 3, (node + 2) % 3];
     [
@@ -210,7 +210,7 @@ async fn an_authority_is_exchanged_while_nodes_cannot_call_those_that_call_them(
     let load = Load::on(cluster.apis());
     let exchange = Exchange::of(&secured);
     for (number, step) in exchange.steps(&secured.authority).iter().enumerate() {
-        // Each node gets its files while other ways are closed, and in the end each has been through all of it.
+        // Each node gets its files under another cut at each step, and in the end each node has seen every cut.
         for node in 0..3 {
             let closed = &one_way_cuts(node)[(number + node) % 3];
             relays.cut_ways(closed);
@@ -218,7 +218,7 @@ async fn an_authority_is_exchanged_while_nodes_cannot_call_those_that_call_them(
                 secured.unreachable_behind_relay(caller, called).await;
             }
             step.reaches(&secured, &[node]).await;
-            // Whatever is written anywhere reaches everybody by the ways that are left.
+            // A write at any node reaches all nodes by the directions that are left.
             for writer in 0..3 {
                 let key = format!("step-{number}-node-{node}-writer-{writer}");
                 let written = cluster.api(writer).create(&key, number).await.with(201);

@@ -1,4 +1,4 @@
-//! Batches at nodes of a cluster: on how many of them a row is when its line is sent, and rows whose values are elsewhere.
+//! Batches at nodes of a cluster: how many nodes hold a row when its line is sent, and rows whose values are on other nodes.
 
 use reqwest::Method;
 use serde_json::{Value, json};

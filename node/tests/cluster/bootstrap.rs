@@ -1,4 +1,4 @@
-//! A cluster begins once, where its owner says so; whoever does not belong is refused.
+//! A cluster begins once, where its admin decides; nodes that do not belong are refused.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -103,7 +103,8 @@ async fn a_cluster_begins_where_the_data_is() {
     assert_eq!(cluster.api(0).value("entry").await, "kept");
 }
 
-/// As the operator's status tells it, without Kubernetes: each node was restored as one of a living cluster, and none lives.
+/// The steps of the operator's status, without Kubernetes: each node was restored as a node of a living cluster, and no cluster
+/// lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_are_all_fenced_are_copied_and_a_new_cluster_takes_their_entries() {
     let mut cluster = Cluster::bootstrapped(2).await;

@@ -1,4 +1,4 @@
-//! Judges what all nodes answer by what clients were told.
+//! Compares the answers of all nodes with the record of what clients received.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use crate::{
     record::{Change, Operation, Outcome, Record},
 };
 
-/// What a check found wrong; all of it must stay empty.
+/// The faults that a check found; every list must stay empty.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    /// Acknowledged writes of which neither they nor later ones are there.
+    /// Acknowledged writes that are gone, with no later write in their place.
     pub(crate) lost: Vec<String>,
-    /// Acknowledged deletes whose entry lives.
+    /// Acknowledged deletes whose entry is there again.
     pub(crate) resurrected: Vec<String>,
     /// Values that nobody wrote.
     pub(crate) invented: Vec<String>,
@@ -37,7 +37,7 @@ impl Verdict {
     }
 }
 
-/// Checks the list that all nodes answer, while nobody writes. What is found is where the record goes on.
+/// Checks the list that all nodes answer while no client writes. The record goes on from what the check found.
 pub(crate) async fn check(record: &Record, list: &[Value], api: &Api) -> Verdict {
     let mut live: HashMap<_, _> = list
         .iter()
@@ -54,7 +54,7 @@ pub(crate) async fn check(record: &Record, list: &[Value], api: &Api) -> Verdict
         !all.any(|operation| operation.version() == Some(named))
     };
     let mut verdict = Verdict {
-        // A version that went with a disk may be asked for in vain.
+        // A read may wait in vain for a version that was lost with a disk.
         stale: wrong_reads
             .iter()
             .filter(|read| !unknown(&read.named))
@@ -76,7 +76,7 @@ pub(crate) async fn check(record: &Record, list: &[Value], api: &Api) -> Verdict
     verdict
 }
 
-/// Judges one entry; gives what is known of it from now on.
+/// Judges one entry; gives what the record knows of it from now on.
 async fn judge(
     key: &str,
     operations: &[Operation],

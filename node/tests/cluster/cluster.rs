@@ -14,7 +14,7 @@ use crate::{
     wait::until,
 };
 
-/// Clusters at one time: more would only make each other slow.
+/// Clusters that run at one time: more would only slow each other down.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
 pub(crate) struct Cluster {
@@ -42,7 +42,7 @@ impl Cluster {
                     ("OSC_CLUSTER_NODE_ID", format!("n{number}")),
                     ("OSC_CLUSTER_ID", "tests".to_owned()),
                     ("OSC_CLUSTER_NODES", addresses.join(",")),
-                    // Stories look for names in the log.
+                    // The stories search the log for names.
                     ("OSC_LOG_NAMES", "true".to_owned()),
                     // A node must not outlive a test that was killed.
                     ("OSC_STOP_ON_STDIN_EOF", "true".to_owned()),
@@ -68,7 +68,7 @@ impl Cluster {
         cluster
     }
 
-    /// A cluster that n0 bootstrapped and all others have joined.
+    /// A cluster that n0 bootstrapped and that all other nodes have joined.
     pub(crate) async fn bootstrapped(count: usize) -> Self {
         let cluster = Self::blank(count).await;
         cluster.bootstrap(0).await.with(200);
@@ -88,7 +88,7 @@ impl Cluster {
         cluster
     }
 
-    /// Running nodes; these do not reach the others.
+    /// Running nodes; those of `part` do not reach the others.
     pub(crate) async fn split(count: usize, part: &[usize]) -> Self {
         let mut cluster = Self::prepared(count).await;
         cluster.cut_off(part);
@@ -155,7 +155,7 @@ impl Cluster {
             .await;
     }
 
-    /// Waits until a node's log has this many events of a name; gives the last one.
+    /// Waits until a node's log has this many events of a name; gives the last of them.
     pub(crate) async fn logged(&self, node: usize, event: &str, times: usize) -> Value {
         until(&format!("n{node} logs {event}"), async || {
             let events = self.nodes[node].events(event);
@@ -176,15 +176,14 @@ impl Cluster {
         }
     }
 
-    /// Waits until a node sees so many healthy others.
+    /// Waits until a node sees this many healthy other nodes.
     pub(crate) async fn sees_healthy(&self, node: usize, others: usize) -> Value {
         let what = format!("{others} others are healthy");
         self.status_until(node, &what, |status| status["healthy_nodes"] == others)
             .await
     }
 
-    /// Waits until every running node is ready and holds everything of every other one; gives the list that all of them
-    /// answer.
+    /// Waits until every running node is ready and holds all rows of every other node; gives the list that all of them answer.
     pub(crate) async fn converged(&self) -> Vec<Value> {
         self.all_ready().await;
         let apis = self.apis();

@@ -1,4 +1,4 @@
-//! Rows that a disk damaged: they stop nothing, travel nowhere, and come back whole from a member that has them whole.
+//! Rows that a disk damaged: they stop no exchange, no node passes them on, and an intact member restores them.
 
 use reqwest::Method;
 use rusqlite::Connection;
@@ -28,7 +28,7 @@ async fn a_row_that_nobody_can_read_stops_no_feed_and_comes_back_whole() {
     ] {
         damage(&cluster, 0, sql);
     }
-    // What n2 has missed is in n0's feed: beside those rows, and behind them.
+    // The rows that n2 has missed are in n0's feed beside the damaged rows and behind them.
     cluster.start_all().await;
     cluster.all_ready().await;
     cluster.api(0).create("later-0", 0).await.with(201);

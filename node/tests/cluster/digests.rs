@@ -1,4 +1,4 @@
-//! What is taken away behind a node's back is found by comparing digests, and comes back.
+//! Nodes find rows that were removed behind a node's back by comparing digests, and repair them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

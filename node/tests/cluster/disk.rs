@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{cluster::Cluster, wait::until};
 
-/// Takes room on the disk that only the node sees.
+/// Fills the disk that only this node has.
 fn filler(process: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{process}/cwd/disk/filler"))
 }
@@ -32,7 +32,7 @@ async fn a_full_node_serves_reads_and_acknowledges_nothing() {
     roomy.create("before", 1).await.with(201);
     cluster.converged().await;
     let all = [("X-OSC-Ack", "all")];
-    // Room for deletes only, then for nothing: the reserve is a tenth of the disk.
+    // First there is room for deletes only, then for nothing: the reserve is a tenth of the disk.
     for (round, free) in [(0, 1 << 20), (1, 100 << 10)] {
         fill(cluster.nodes[2].id(), free);
         let refused = full.create("refused", 1).await;
@@ -105,7 +105,7 @@ async fn a_node_whose_writes_fail_goes_on_reading_although_nobody_had_read_befor
     for _ in 0..20 {
         until("it answers", async || {
             let read = api.get("/configs/entry").await;
-            // Its engine may have started anew, and then looks first for what it missed.
+            // The engine may have started anew, and a new engine catches up first.
             assert!([200, 503].contains(&read.status), "{}", read.body);
             (read.status == 200).then(|| assert_eq!(read.body["value"], 1))
         })

@@ -42,7 +42,7 @@ pub(crate) struct Disturbance {
     pub(crate) brought: BTreeMap<Kind, usize>,
     /// Kinds that are still to come in this turn: each comes before any comes again.
     next: Vec<Kind>,
-    /// The node whose disk was copied aside.
+    /// The node whose disk the disturbance copied.
     copied: Option<usize>,
 }
 
@@ -63,7 +63,7 @@ impl Disturbance {
         }
     }
 
-    /// Brings one fault and takes it away again; the network may stay as it is.
+    /// Brings one fault and ends it again; a network fault may stay.
     pub(crate) async fn step(&mut self, cluster: &mut Cluster, record: &Record) {
         if self.next.is_empty() {
             self.next = KINDS.to_vec();
@@ -125,7 +125,7 @@ impl Disturbance {
         }
     }
 
-    /// Each way becomes something by itself.
+    /// Each direction between two nodes gets its own fault.
     fn disturb_network(&mut self, cluster: &Cluster) {
         let nodes = cluster.nodes.len();
         if self.random.random() {
@@ -152,7 +152,7 @@ impl Disturbance {
         }
     }
 
-    /// Copies a disk aside, or brings one back that was copied earlier.
+    /// Copies a disk, or brings back a disk that was copied earlier.
     async fn roll_back(&mut self, cluster: &mut Cluster, record: &Record, victim: usize) {
         let Some(copied) = self.copied.take() else {
             cluster.nodes[victim].kill();
@@ -167,8 +167,8 @@ impl Disturbance {
         cluster.all_ready().await;
     }
 
-    /// Kills a node whose disk is about to go, when the others hold what it holds; what it alone acknowledges after
-    /// that goes with it.
+    /// Kills a node and removes its disk, once the others hold its rows; writes that it alone acknowledges after that are lost
+    /// with it.
     async fn take_disk(&mut self, cluster: &mut Cluster, record: &Record, victim: usize) {
         cluster.network.heal();
         cluster.all_ready().await;

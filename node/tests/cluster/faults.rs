@@ -1,4 +1,4 @@
-//! Faults that clusters of the original have, each shown to be absent. Those of its federated mode: see `federated.rs`.
+//! Faults of the original's clusters, each shown to be absent. Faults of its federated mode: see `federated.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ async fn one_update_is_passed_on_a_bounded_number_of_times() {
     cluster.api(0).put("entry", 2).await.with(200);
     cluster.converged().await;
     let rounds = |cluster: &Cluster, more: usize| cluster.network.traffic().requests + more;
-    // Each change reaches every node, and each node passes it on to each other one once: no more, however long.
+    // Each change reaches every node, and each node passes it on to each other node once, however long the test runs.
     let later = rounds(&cluster, 20);
     until("nodes have talked for a while", async || {
         (cluster.network.traffic().requests >= later).then_some(())
@@ -255,7 +255,7 @@ async fn writes_while_a_node_starts_are_there_when_it_is_ready() {
 async fn a_create_costs_a_few_messages_and_no_derivation_elsewhere() {
     let cluster = Cluster::bootstrapped(3).await;
     cluster.api(0).create("first", 1).await.with(201);
-    // Only what it opened proves a key.
+    // A key proves itself only by an entry that it opened.
     cluster.api(0).get("/configs/first").await.with(200);
     // Not the list: reading needs the key.
     cluster

@@ -45,7 +45,7 @@ async fn remove(cluster: &Cluster, by: usize, member: usize, incarnation: &str) 
     removed.with(200);
 }
 
-/// Waits until these nodes see that one does not answer.
+/// Waits until these nodes see that a node does not answer.
 async fn silent(cluster: &Cluster, silent: usize, seen_by: &[usize]) {
     for &node in seen_by {
         let name = format!("n{silent}");
@@ -73,7 +73,7 @@ async fn a_value_stays_with_its_owner_while_every_node_serves_changes_and_delete
     }
     let changed = cluster.api(0).put("entry", "changed").await.with(200);
     cluster.everywhere("entry", &changed.version()).await;
-    // The owner knows for whom another node asked.
+    // The home node knows the principal for whom another node asked.
     let written = cluster.logged(2, "value_written_for_peer", 1).await;
     assert_eq!(written["principal"], "api-key-1");
     assert_eq!(cluster.api(1).value("entry").await, "changed");
@@ -142,7 +142,7 @@ async fn a_miss_asks_nobody_and_a_read_asks_one_node_once() {
     assert_eq!(questions(&cluster), before + 1);
     let list = cluster.api(0).get("/configs").await.with(200);
     assert_eq!(keys(&list.body), ["of-n0", "of-n1", "of-n2"]);
-    // One question to each owner, and none that somebody passed on.
+    // One question to each home node, and no node passed a question on.
     assert_eq!(questions(&cluster), before + 3);
 }
 
@@ -166,7 +166,7 @@ async fn a_name_exists_once_and_only_its_user_key_changes_it_from_anywhere() {
     let put = other.put_with("entry", 2, &[("If-Match", &current)]).await;
     let put = put.with(200);
     assert!(put.version() > created.version());
-    // Strict: the owner decides, wherever it is asked.
+    // In strict mode the home node decides, whichever node the client asks.
     let third = cluster.api(2);
     let old = [("If-Match", current.as_str())];
     third.put_with("entry", 3, &old).await.with(412);
@@ -274,7 +274,7 @@ async fn e13_a_value_that_is_lost_with_its_disk_can_be_created_anew() {
         .await
         .with(200);
     cluster.everywhere("first", &created.version()).await;
-    // An empty disk joins and serves what the others own.
+    // A node with an empty disk joins and serves the values of the others.
     cluster.nodes[2].start().await;
     let list = cluster.converged().await;
     assert_eq!(keys(&Value::from(list)), ["first", "other", "second"]);
@@ -343,7 +343,7 @@ async fn e12_an_owner_that_was_fenced_takes_its_values_back() {
         let read = api.get("/configs/kept").await.with(200);
         assert_eq!(read.body["value"], "only copy");
         assert!(!read.version().ends_with(&before));
-        // What was written after the copy is lost, and the older value does not pass for it.
+        // The write after the copy is lost, and the older value does not pass for it.
         let lost = until("what it took back is known", async || {
             let read = api.get("/configs/changed").await;
             (read.status != 503).then_some(read)

@@ -1,4 +1,4 @@
-//! A caller who has the cluster key and is no member: what it says ends no node, and no node's writes.
+//! A caller who has the cluster key and is no member: its messages end no node, and stop no node's writes.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{api::Api, cluster::Cluster};
 
-/// Says something in somebody's name; gives the answer.
+/// Sends a message in the name of this greeting; gives the answer.
 async fn say(to: &Api, hello: &Value, body: Value) -> Value {
     let message = json!({ "hello": hello, "body": body });
     let answer = to
@@ -16,7 +16,7 @@ async fn say(to: &Api, hello: &Value, body: Value) -> Value {
     answer.with(200).body
 }
 
-/// A greeting of a node that nobody knows.
+/// A greeting of a node that no member knows.
 fn greeting() -> Value {
     json!({
         "protocol": { "major": 1, "minor": 2 }, "release": "none", "cluster": "tests", "mode": "replica",
@@ -27,12 +27,12 @@ fn greeting() -> Value {
     })
 }
 
-/// What a node greets with, as everybody with the cluster key learns it by asking.
+/// A node's greeting, which every holder of the cluster key gets by asking.
 async fn greeting_of(api: &Api) -> Value {
     say(api, &greeting(), json!("heartbeat")).await["hello"].clone()
 }
 
-/// The greeting of one node, as if it were made for another one just now.
+/// The greeting of one node, changed as if it were made for another node just now.
 async fn copied(of: &Api, to: &Api) -> Value {
     let (mut hello, hearer) = (greeting_of(of).await, greeting_of(to).await);
     hello["heard"] = json!([hearer["process_epoch"], hearer["turn"]]);
@@ -58,7 +58,7 @@ async fn greetings_in_members_names_fence_nobody() {
                 hello["purged"] = json!(1_u64 << 40);
                 hello["head"] = json!(1_u64 << 41);
                 say(&apis[to], &hello, json!("heartbeat")).await;
-                // Another process of it, too: nobody was told its head.
+                // A message of another process of that node, too: no member has heard its head.
                 hello["process_epoch"] = json!(4713);
                 hello["epoch_began"] = json!(1_u64 << 41);
                 say(&apis[to], &hello, json!("heartbeat")).await;

@@ -1,4 +1,4 @@
-//! Clients that go on while something happens to the cluster, and fail at the first refusal.
+//! Clients that work on while the cluster is disturbed, and fail at the first refusal.
 
 use std::sync::{
     Arc,
@@ -7,18 +7,18 @@ use std::sync::{
 
 use crate::{api::Api, wait::until};
 
-/// Clients that write and read at every node until they are told to stop; gives how much they did.
+/// Clients that write and read at every node until the test stops them; gives how much they did.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicUsize>,
-    /// Each gives what it wrote last.
+    /// Each client gives its last write.
     clients: Vec<tokio::task::JoinHandle<(String, usize)>>,
 }
 
-/// What clients did.
+/// How much the clients did.
 pub(crate) struct Done {
     pub(crate) answered: usize,
-    /// What each wrote last, by its entry.
+    /// The last write of each client, by its entry.
     pub(crate) last: Vec<(String, usize)>,
 }
 

@@ -1,5 +1,4 @@
-//! Clusters of real processes, with faults in them and between them: what is promised, from the record of what was
-//! acknowledged.
+//! Clusters of real processes, with faults in them and between them: the promises hold, by the record of acknowledged writes.
 
 #![expect(
     clippy::unwrap_used,

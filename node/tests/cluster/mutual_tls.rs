@@ -1,4 +1,4 @@
-//! Nodes with ports of their own and certificates of one authority: who is let in.
+//! Nodes with ports of their own and certificates of one authority: which callers they let in.
 
 use serde_json::json;
 
@@ -44,7 +44,7 @@ async fn what_is_no_certificate_of_a_node_is_refused_by_those_that_dial_it_and_t
         ),
     ];
     for (why, pair) in cases {
-        // A node that runs would keep the one that it has.
+        // A running node would keep its old certificate.
         secured.cluster.nodes[1].stop().await;
         secured.mount(1, &pair, &secured.authority.pem());
         secured.cluster.nodes[1].start().await;
@@ -70,7 +70,7 @@ async fn what_is_no_certificate_of_a_node_is_refused_by_those_that_dial_it_and_t
 async fn a_node_with_the_cluster_key_and_without_a_certificate_of_the_cluster_is_no_peer() {
     let mut secured = Secured::prepared(4, 2).await;
     let foreign = Authority::new("nodes");
-    // One has a certificate of another authority and trusts this one; one has none and speaks plain HTTP.
+    // One peer has a certificate of another authority and trusts this one; the other has none and speaks plain HTTP.
     let pair = issue(&foreign, &secured.hosts[2]);
     let both = foreign.pem() + &secured.authority.pem();
     secured.mount(2, &pair, &both);

@@ -1,5 +1,5 @@
-//! The network between nodes: every node has one address that all of them list, and behind it a proxy that knows who
-//! calls. What goes from one node to another can be cut, delayed or swallowed, each direction by itself.
+//! The network between nodes. All nodes list one address of each node, and the proxy behind it knows the caller. The test cuts,
+//! delays or swallows traffic in each direction by itself.
 
 use std::{
     collections::HashMap,
@@ -15,19 +15,19 @@ use tokio::{
     task::JoinSet,
 };
 
-/// What happens to what one node sends to another.
+/// What the proxy does with traffic from one node to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Way {
     #[default]
     Open,
     Delayed(Duration),
-    /// It vanishes, and nobody hears of it.
+    /// The bytes vanish, and neither end gets an error.
     Swallowed,
     /// Connections end.
     Cut,
 }
 
-/// What went from one node to another, in both roles.
+/// The bytes from one node to another, both as caller and as callee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Traffic {
     pub(crate) bytes: usize,
@@ -64,7 +64,7 @@ impl Places {
 #[derive(Debug)]
 pub(crate) struct Network {
     shared: Arc<Shared>,
-    /// What the nodes know each other by.
+    /// The addresses by which the nodes know each other.
     pub(crate) addresses: Vec<SocketAddr>,
     _proxies: JoinSet<()>,
 }
@@ -93,20 +93,20 @@ impl Network {
         Places(Arc::clone(&self.shared))
     }
 
-    /// Sets what happens from one node to another.
+    /// Sets the behaviour from one node to another.
     pub(crate) fn one_way(&self, from: usize, to: usize, way: Way) {
         self.shared.ways.send_modify(|ways| {
             ways.insert((from, to), way);
         });
     }
 
-    /// Sets what happens between two nodes.
+    /// Sets the behaviour between two nodes, in both directions.
     pub(crate) fn both_ways(&self, one: usize, other: usize, way: Way) {
         self.one_way(one, other, way);
         self.one_way(other, one, way);
     }
 
-    /// Sets what happens between these nodes and all others.
+    /// Sets the behaviour between these nodes and all others.
     pub(crate) fn around(&self, nodes: &[usize], way: Way) {
         for &node in nodes {
             for other in (0..self.addresses.len()).filter(|other| !nodes.contains(other)) {
@@ -119,13 +119,13 @@ impl Network {
         self.shared.ways.send_modify(HashMap::clear);
     }
 
-    /// What was sent from one node to another so far, whether it got through or not.
+    /// The traffic from one node to another so far, whether it arrived or not.
     pub(crate) fn sent(&self, from: usize, to: usize) -> Traffic {
         let traffic = self.shared.traffic.lock().unwrap();
         traffic.get(&(from, to)).copied().unwrap_or_default()
     }
 
-    /// What went over all ways together so far.
+    /// The traffic of all directions together so far.
     pub(crate) fn traffic(&self) -> Traffic {
         let traffic = self.shared.traffic.lock().unwrap();
         traffic
@@ -150,7 +150,7 @@ async fn accept(listener: TcpListener, node: usize, shared: Arc<Shared>) {
     }
 }
 
-/// Serves one connection until an end closes it or a fault does.
+/// Serves one connection until an end or a fault closes it.
 async fn connect(mut caller: TcpStream, callee: usize, shared: Arc<Shared>) -> Option<()> {
     let mut first = Vec::new();
     let from = loop {
@@ -180,7 +180,7 @@ async fn connect(mut caller: TcpStream, callee: usize, shared: Arc<Shared>) -> O
     None
 }
 
-/// The number of the node whose request this is; its name is n and the number, and the program says it in each.
+/// The number of the node that sent this request; node names are n and the number, and every request carries its sender's name.
 fn who_calls(first: &[u8]) -> Option<usize> {
     let text = String::from_utf8_lossy(first);
     let (_, program) = text.split_once("user-agent: osc-node/")?;
@@ -190,7 +190,7 @@ fn who_calls(first: &[u8]) -> Option<usize> {
 }
 
 impl Shared {
-    /// Waits as the way demands; tells whether anything gets through afterwards.
+    /// Waits as the direction demands; gives whether bytes get through afterwards.
     async fn way(&self, direction: Direction) -> bool {
         let mut ways = self.ways.subscribe();
         let way = ways.borrow().get(&direction).copied().unwrap_or_default();
@@ -201,7 +201,7 @@ impl Shared {
                 true
             }
             Way::Swallowed => {
-                // What was lost on the way makes the rest of the connection useless.
+                // Bytes that were lost on the way make the rest of the connection useless.
                 let _ = ways
                     .wait_for(|ways| ways.get(&direction) != Some(&Way::Swallowed))
                     .await;
@@ -255,8 +255,8 @@ impl Shared {
     }
 }
 
-/// Questions to owners that begin in these bytes. Who asks for a challenge, because another request has taken the one that was held,
-/// asks no owner yet.
+/// Questions to home nodes that begin in these bytes. A request for a challenge, which a node sends where another request has
+/// used the one that it held, is no question.
 fn questions(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let requests = text.split("POST /cluster/v1/values").skip(1);

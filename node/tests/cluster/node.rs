@@ -28,7 +28,7 @@ pub(crate) struct Node {
     log: Arc<Mutex<VecDeque<Value>>>,
 }
 
-/// The program; `CLUSTER_PROGRAM` tries another build, such as a released one.
+/// The program; `CLUSTER_PROGRAM` names another build, such as a released one.
 fn program() -> String {
     env::var("CLUSTER_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_osc-node").to_owned())
 }
@@ -58,7 +58,7 @@ impl Node {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The command, with nothing of this process's environment.
+    /// The command, without this process's environment.
     fn command(&self) -> Command {
         self.run(&program())
     }
@@ -124,7 +124,7 @@ impl Node {
         self.places.set(self.number, Some(place));
     }
 
-    /// Runs a process that ends by itself; gives its exit code and what it says on standard error.
+    /// Runs a process that ends by itself; gives its exit code and its standard error.
     pub(crate) fn run_to_its_end(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = self.command();
         command.args(arguments).stderr(Stdio::piped());
@@ -133,7 +133,7 @@ impl Node {
         (output.status.code(), complaint)
     }
 
-    /// The same of a command that gives this node, which runs, an order.
+    /// Runs a command that gives this running node an order; gives the same.
     pub(crate) fn order(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let place = self.places.of(self.number).unwrap();
         let mut command = self.command();
@@ -193,7 +193,7 @@ impl Node {
         status
     }
 
-    /// Waits for what a process that has ended wrote last.
+    /// Reads the last lines of a process that has ended.
     fn read_to_the_end(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();

@@ -1,8 +1,8 @@
-//! What clients were told: every operation from its beginning to its answer.
+//! The record of what clients received: every operation from its request to its answer.
 
 use std::{collections::HashMap, sync::Mutex};
 
-/// What an operation does. Every value is written once, so that it tells its writer.
+/// The change of an operation. Every value is written once, so a value identifies its write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Put(u64),
@@ -11,7 +11,7 @@ pub(crate) enum Change {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// No answer, or one that leaves it open: it may have happened, and may still.
+    /// No answer, or an ambiguous one: the write may have happened, and may still happen.
     Unknown,
     /// It did not happen.
     Refused,
@@ -30,7 +30,7 @@ pub(crate) struct Operation {
     pub(crate) outcome: Outcome,
     /// Whether its client still waits.
     pub(crate) under_way: bool,
-    /// How many operations were acknowledged before this one.
+    /// The number of operations that were acknowledged before this one.
     pub(crate) place: usize,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct WrongRead {
     pub(crate) what: String,
 }
 
-/// Everything that happened since the last check, and what is known from before.
+/// All operations since the last check, and the known state from before.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     operations: Mutex<Vec<Operation>>,
@@ -66,13 +66,13 @@ pub(crate) struct Tally {
     pub(crate) acknowledged: usize,
     pub(crate) refused: usize,
     pub(crate) unknown: usize,
-    /// Acknowledged by one node only, whose disk was then taken away.
+    /// Writes that only one node acknowledged, whose disk was removed later.
     pub(crate) excused: usize,
     pub(crate) reads: usize,
 }
 
 impl Record {
-    /// An operation begins; what is returned names it until the next check.
+    /// Records the start of an operation; the returned number names it until the next check.
     pub(crate) fn begin(&self, node: usize, key: &str, change: Change) -> usize {
         let mut operations = self.operations.lock().unwrap();
         operations.push(Operation {
@@ -114,8 +114,8 @@ impl Record {
             .any(|operation| operation.node == node && operation.under_way)
     }
 
-    /// A node's disk is taken away: what it alone acknowledged after so many acknowledgements is lost with it, and nobody
-    /// promised otherwise.
+    /// A node's disk is removed. Writes that this node alone acknowledged after so many acknowledgements are lost with it, and
+    /// no promise covers them.
     pub(crate) fn excuse(&self, node: usize, since: usize) {
         let mut operations = self.operations.lock().unwrap();
         for operation in operations.iter_mut() {
@@ -150,7 +150,7 @@ impl Record {
         )
     }
 
-    /// What is known after a check: where the next operations begin.
+    /// The state after a check: the next operations start from it.
     pub(crate) fn know(&self, operation: Operation) {
         self.operations.lock().unwrap().push(operation);
     }

@@ -1,4 +1,4 @@
-//! Nodes that stop, die, lose their disk or get an old one back.
+//! Nodes that stop, die, lose their disk or get an old disk back.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn what_one_node_wrote_is_read_on_every_other_one() {
             .await
             .with(201);
         for api in cluster.apis() {
-            // With an acknowledgement of all of them nobody has to wait.
+            // Where all nodes acknowledged the write, the test need not wait.
             if written.header("x-osc-acked") == Some("3/3") {
                 assert_eq!(api.value(&key).await, json!({"by": writer}));
             }
@@ -85,7 +85,7 @@ async fn a_node_joins_and_catches_up_while_the_others_are_written_to_without_pau
             members.any(|member| member["name"] == "n2" && member["state"] == "member")
         })
         .await;
-    // On a busy machine the first write, which derives the key, may take longer than all of that.
+    // On a busy machine the first write, which derives the key, may take longer than the whole outage.
     cluster
         .status_until(0, "every name is written", |status| {
             status["details"]["entries"] == 120
@@ -150,7 +150,7 @@ async fn a_node_whose_disk_went_back_is_fenced_and_keeps_its_own_rows_as_conflic
     cluster.nodes[2].copy_disk_aside();
     cluster.nodes[2].start().await;
     cluster.ready(2).await;
-    // Both are seen by the others, then forgotten by their writer.
+    // The others see both writes; then the writer loses them.
     cluster.api(2).put("entry", "second").await.with(200);
     cluster.api(2).create("forgotten", 1).await.with(201);
     cluster.converged().await;

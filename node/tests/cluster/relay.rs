@@ -1,4 +1,4 @@
-//! Cables between nodes that speak TLS: what goes through cannot be read, and each can be cut and healed.
+//! Relays between nodes that speak TLS: the test cannot read the traffic, but can cut and heal each connection.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ use tokio::{
 /// The port of a node's relay for the first caller; the next ones follow.
 const FIRST_PORT: usize = 9101;
 
-/// Who calls, and who is called.
+/// The caller, and the node that it calls.
 type Way = (usize, usize);
 
-/// Relays in front of nodes, each at its node's own host, so that certificates fit. A node has one for each other node, which
-/// tells who calls.
+/// Relays in front of nodes, each at its node's own host, so that certificates match. A node has one relay for each other node,
+/// which identifies the caller.
 #[derive(Debug)]
 pub(crate) struct Relays {
     ways: Vec<Way>,
@@ -45,7 +45,7 @@ impl Relays {
         }
     }
 
-    /// Where a node calls the others.
+    /// The addresses at which a node calls the others.
     pub(crate) fn addresses(&self, hosts: &[String], caller: usize) -> Vec<String> {
         let ways = self.ways.iter().filter(|way| way.0 == caller);
         ways.map(|(_, called)| address(&hosts[*called], caller))
@@ -57,7 +57,7 @@ impl Relays {
         self.cut_ways(&self.ways);
     }
 
-    /// Ends all connections that a node has opened to another one, and lets it open no other. That one calls as before.
+    /// Closes all connections that a node has opened to another, and blocks new ones. The other node still calls as before.
     pub(crate) fn cut_ways(&self, ways: &[Way]) {
         self.cut.send_replace(ways.iter().copied().collect());
     }
@@ -67,7 +67,7 @@ impl Relays {
     }
 }
 
-/// Where a node is for another one.
+/// The address of a node for one caller.
 pub(crate) fn address(host: &str, caller: usize) -> String {
     format!("{host}:{}", FIRST_PORT + caller)
 }

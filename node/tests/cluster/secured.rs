@@ -21,7 +21,7 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
-    /// Nodes that do not run yet. All of them have certificates; the first so many are listed.
+    /// Nodes that do not run yet. All of them have certificates; the address list names the first `listed` of them.
     pub(crate) async fn prepared(count: usize, listed: usize) -> Self {
         static CLUSTERS: AtomicU8 = AtomicU8::new(0);
         let turn = CLUSTERS.fetch_add(1, Ordering::Relaxed);
@@ -70,10 +70,11 @@ impl Secured {
         let mut secured = Self::prepared(count, count).await;
         let relays = Relays::between(&secured.hosts, 9001).await;
         for (caller, node) in secured.cluster.nodes.iter_mut().enumerate() {
-            // Without itself: where a node finds itself it tells the others, and they would call it past its relays.
+            // Without the node itself: a node that finds itself in its list announces that address, and the others would call
+            // it past its relays.
             let list = relays.addresses(&secured.hosts, caller);
             node.set("OSC_CLUSTER_NODES", &list.join(","));
-            // A node that can call nobody is asked by the others, this often.
+            // Where a node can call no other, the others ask it, this often.
             node.set("OSC_CLUSTER_SYNC_INTERVAL", "1");
         }
         secured.cluster.start_all().await;
@@ -100,7 +101,7 @@ impl Secured {
         write_node_tls(&self.folder(node), pair, authorities);
     }
 
-    /// Waits until a node shows and accepts what it mounts.
+    /// Waits until a node uses and accepts the files that it mounts.
     pub(crate) async fn in_force(&self, node: usize, pair: &Pair, authorities: &[&Authority]) {
         let leaf = json!(fingerprint(&pair.certificate));
         let accepted: Vec<_> = authorities
@@ -116,7 +117,7 @@ impl Secured {
             .await;
     }
 
-    /// Waits until a node tells that it does not reach another one, and why.
+    /// Waits until a node reports that it does not reach another node, and why.
     pub(crate) async fn unreachable(&self, node: usize, other: usize, why: &str) {
         let address = format!("{}:9001", self.hosts[other]);
         self.unreachable_at(node, &address, why).await;
@@ -141,7 +142,7 @@ impl Secured {
             .await;
     }
 
-    /// Waits until a node reaches all others.
+    /// Waits until a node reaches all other nodes.
     pub(crate) async fn reaches_all(&self, node: usize) {
         self.cluster
             .status_until(node, "all others are reached", |status| {

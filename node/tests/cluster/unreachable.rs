@@ -1,5 +1,5 @@
-//! What a node tells of listed nodes that do not answer: once in the log when it begins and once when it ends, with all
-//! causes, and the same where people look.
+//! Reports on listed nodes that do not answer: the node logs the begin and the end once each, with all causes, and shows the
+//! same on its status routes.
 
 use std::net::TcpListener;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{api::Api, cluster::Cluster, wait::until};
 
-/// What `/ready` says of an address.
+/// What `/ready` reports of an address.
 async fn shown_by_ready(api: &Api, address: &str) -> Option<String> {
     let request = api.bare(reqwest::Method::GET, "/ready");
     let body = Api::send(request).await?.body;
@@ -54,7 +54,7 @@ async fn each_listed_node_that_does_not_answer_is_told_once_with_all_causes() {
             "{told:?}"
         );
     }
-    // A member tells it too, and is ready all the same.
+    // A member reports it too, and stays ready.
     cluster.bootstrap(0).await.with(200);
     cluster.ready(0).await;
     cluster

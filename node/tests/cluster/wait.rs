@@ -1,12 +1,12 @@
-//! Waiting for what must happen, however slow the machine is.
+//! Waits for an event that must happen, however slow the machine is.
 
 use std::time::{Duration, Instant};
 
-/// Whatever takes longer does not happen.
+/// An event that takes longer does not happen.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Looks until there is something to see.
+/// Looks again and again until `look` gives a result.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;
     loop {

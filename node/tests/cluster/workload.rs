@@ -1,4 +1,4 @@
-//! Clients that write, delete and read at random nodes, and record what they were told.
+//! Clients that write, delete and read at random nodes, and record the answers.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ const OWN: usize = 60;
 /// Entries that all clients write.
 const SHARED: u64 = 20;
 
-/// All clients of a cluster; they pause and go on, and know what they wrote.
+/// All clients of a cluster; they can pause and go on, and know their own writes.
 pub(crate) struct Workload(Vec<Client>);
 
 /// Clients at work.
@@ -157,7 +157,7 @@ impl Client {
         self.write(node, &key, Change::Delete, request).await;
     }
 
-    /// Sends a write and records it; gives the version if it was acknowledged.
+    /// Sends a write and records it; gives the version if the node acknowledged it.
     async fn write(
         &mut self,
         node: usize,
@@ -183,7 +183,7 @@ impl Client {
         }
     }
 
-    /// Reads an entry of its own at any node, which must know the version or say that it is behind.
+    /// Reads one of the client's entries at any node, which must know the version or answer that it is behind.
     async fn read_own(&mut self) {
         if self.own.is_empty() {
             return;
@@ -218,7 +218,7 @@ fn outcome(answer: &Answer) -> Outcome {
                 .unwrap_or(1),
         },
         400..=499 | 507 => Outcome::Refused,
-        // A node that is not ready says so before it does anything.
+        // A node that is not ready refuses a request before it does anything.
         503 if answer.header("retry-after").is_some() => Outcome::Refused,
         _ => Outcome::Unknown,
     }

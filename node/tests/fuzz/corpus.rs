@@ -1,4 +1,4 @@
-//! The inputs of a target: first the files of its corpus as they are, then what is made of them.
+//! The inputs of a target: first the files of its corpus as they are, then mutations of them.
 
 use std::{env, fs, path::PathBuf, time::Instant};
 
@@ -10,7 +10,7 @@ use crate::{
 /// Inputs of all targets in the short form.
 const SHORT: usize = 5000;
 
-/// A target's part of a thousand inputs. Slow ones get less.
+/// A target's share of a thousand inputs. Slow targets get less.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Share(pub(crate) usize);
 
@@ -31,7 +31,7 @@ pub(crate) fn inputs(share: Share) -> usize {
     all * share.0 / 1000
 }
 
-/// Gives every input to `check`; the first that fails is kept and named.
+/// Gives every input to `check`; keeps and names the first that fails.
 pub(crate) fn run(
     target: &str,
     share: Share,

@@ -31,7 +31,7 @@ fn make(path: &Path, input: &[u8]) -> i64 {
             },
         });
         let mut field = || fields.next().unwrap_or(Value::Null);
-        // What the original's own constraints refuse was never in one.
+        // Rows that the original's own constraints refuse were never in its databases.
         let _ = database.execute(
             "INSERT OR IGNORE INTO configurations (key, encrypted_value, category) VALUES (?1, ?2, ?3)",
             (field(), field(), field()),
@@ -111,7 +111,7 @@ fn an_original_with_changed_bytes_is_never_lost() {
         fs::write(&path, &bytes).unwrap();
         let copy = path.with_extension("db.original");
         let kept = match take_over(&path) {
-            // What SQLite finds sound is taken over, from a copy that has the same rows.
+            // The node takes over a database that SQLite finds sound; its copy has the same rows.
             Ok(()) => copy.exists() || bytes.is_empty(),
             Err(_) => copy.exists() || same_content(&fs::read(&path).unwrap(), &bytes),
         };
@@ -124,7 +124,7 @@ fn an_original_with_changed_bytes_is_never_lost() {
     }
 }
 
-/// Whether two files differ in SQLite's header at most: the connection that looks for damage changes how it keeps its journal.
+/// Whether two files differ at most in SQLite's header: the connection that looks for damage changes the journal mode.
 fn same_content(one: &[u8], other: &[u8]) -> bool {
     const HEADER: usize = 100;
     one.len() == other.len() && one.get(HEADER..) == other.get(HEADER..)

@@ -1,4 +1,4 @@
-//! `.env` files: nothing panics, and whatever is read becomes settings or faults.
+//! `.env` files: the reader never panics, and every line that it reads becomes a setting or a fault.
 
 use crate::corpus::{Share, run};
 use opensecureconf_node::{

@@ -118,10 +118,10 @@ const JSON_WORDS: &[&str] = &[
     "\"incarnation\"",
 ];
 
-/// What a node gets to answer a request that may be incomplete.
+/// How long a node has to answer a request that may be incomplete.
 const MOMENT: Duration = Duration::from_millis(15);
 
-/// Sends all bytes and reads what comes back: until the node closes, where it should, else until it says nothing for a moment.
+/// Sends all bytes and reads the answer: until the node closes, where it should, otherwise until it is silent for a moment.
 fn send(to: SocketAddr, bytes: &[u8], whole: bool) -> Result<Vec<u8>, String> {
     let text = |error: std::io::Error| error.to_string();
     let mut connection = TcpStream::connect(to).map_err(text)?;

@@ -1,4 +1,4 @@
-//! JSON texts: read as Python reads them, and written so that reading gives the same again.
+//! JSON texts: the node reads them as Python does, and reads back what it writes.
 
 use std::{
     fmt::Write as _,
@@ -72,7 +72,7 @@ fn judged(text: &str) -> String {
     }
 }
 
-/// What is written reads back as the same; both forms.
+/// Both written forms read back as the same value.
 fn round_trip(text: &str) -> Result<(), String> {
     let Ok(value) = parse(text, DEPTH) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Files of keys: each line that is accepted is accepted as it stands, and nothing else is.
+//! Key files: the node accepts the lines that are keys, exactly as they stand, and no others.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Makes an input of others: bits, bytes, parts and words, changed a few times over.
+//! Makes an input from others: bits, bytes, parts and words, changed a few times over.
 
 use crate::random::Random;
 

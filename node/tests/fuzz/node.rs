@@ -63,7 +63,7 @@ impl Node {
         }
     }
 
-    /// Whether it still runs and no thread of it has panicked.
+    /// Whether the node still runs and none of its threads has panicked.
     pub(crate) fn is_sound(&mut self) -> Result<(), String> {
         if let Some(status) = self.child.try_wait().unwrap() {
             return Err(format!("the node ended: {status}"));
@@ -75,7 +75,7 @@ impl Node {
     }
 }
 
-/// The release build where it is given, as `make` does; else the one that Cargo made for this test.
+/// The release build where `make` gives one; otherwise the build that Cargo made for this test.
 fn command(folder: &Path, more: &[(&str, &str)]) -> Command {
     let program = env::var("OSC_NODE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_osc-node").to_owned());
     let mut command = Command::new(program);

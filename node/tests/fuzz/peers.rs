@@ -20,7 +20,7 @@ use crate::{
 };
 
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// Messages between two looks at the node.
+/// Messages between two checks of the node.
 const ROUND: usize = 100;
 /// How far ahead a clock may be after all.
 const HOUR_MICROS: u128 = 3_600_000_000;
@@ -55,10 +55,10 @@ const TEXTS: &[&str] = &[
     "ffffffffffffffff",
 ];
 
-/// What went through on its way to a node.
+/// The messages that went through on their way to a node.
 type Recorded = Arc<Mutex<Vec<Vec<u8>>>>;
 
-/// Stands between the nodes, and writes down what they say.
+/// A proxy between the nodes that records their messages.
 struct Proxy {
     address: SocketAddr,
     to: Arc<Mutex<Option<SocketAddr>>>,
@@ -220,7 +220,7 @@ fn is_untouched(node: &mut Node) -> Result<(), String> {
     Ok(())
 }
 
-/// Changes one place of a message.
+/// Changes one place in a message.
 fn change(random: &mut Random, value: &mut Value) {
     match value {
         Value::Object(members) if !members.is_empty() => {
@@ -259,7 +259,7 @@ fn change(random: &mut Random, value: &mut Value) {
     }
 }
 
-/// Two nodes that have become a cluster, and what the second one said to the first.
+/// A cluster of two nodes, and the messages of the second to the first.
 fn cluster(folder: &TempDir) -> ([Node; 2], Vec<Value>) {
     let proxies = [Proxy::start(), Proxy::start()];
     let list = format!("{},{}", proxies[0].address, proxies[1].address);
@@ -297,7 +297,7 @@ fn cluster(folder: &TempDir) -> ([Node; 2], Vec<Value>) {
     let recorded = proxies[0].recorded.lock().unwrap();
     let mut seen = BTreeSet::new();
     let said: Vec<_> = recorded.iter().flat_map(|bytes| messages(bytes)).collect();
-    // The last of each kind: earlier ones come from before the node was a member.
+    // The last message of each kind: earlier ones are from before the node was a member.
     let mut last: Vec<_> = said
         .into_iter()
         .rev()

@@ -7,7 +7,7 @@ use std::{env, sync::OnceLock};
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The numbers of one target.
+    /// The random numbers of one target.
     pub(crate) fn of(target: &str) -> Self {
         let mixed = target
             .bytes()
@@ -32,10 +32,10 @@ impl Random {
     }
 }
 
-/// The seed where nobody names one, so that a run that fails in CI fails anywhere.
+/// The default seed, so that a run that fails in CI fails anywhere.
 const USUAL: u64 = 1;
 
-/// `FUZZ_SEED`: a number, or `random` for one that nobody has tried. Printed, so that a failure can be repeated.
+/// `FUZZ_SEED`: a number, or `random` for a new one. Printed, so that a failure can be repeated.
 pub(crate) fn seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();
     *SEED.get_or_init(|| {

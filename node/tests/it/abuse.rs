@@ -1,4 +1,4 @@
-//! Callers who try keys, and callers who must not suffer from them.
+//! Clients that try keys, and clients that must not suffer from them.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::{
     process::Process,
 };
 
-/// A node that started after the entry was created, and whose owner has read it.
+/// A node that started after the entry was created, and on which the key holder has read it.
 async fn with_entry(more: &[(&str, &str)]) -> TestNode {
     let node = TestNode::start();
     create(&node, USER_KEY, "k").await;
@@ -98,7 +98,7 @@ async fn a_create_of_ones_own_does_not_make_a_guess_free() {
         Some(body),
     );
     assert_eq!(next.await.status, 429);
-    // One that counts already goes on until it does not open what it is tried on.
+    // A key that is already counted goes on until it fails on an entry.
     for status in [403, 429] {
         let cached = node.call_as("a wrong key, number 0", Method::GET, "/configs/k", None);
         assert_eq!(cached.await.status, status, "it opened nothing but its own");
@@ -164,7 +164,7 @@ async fn wrong_keys_at_the_same_time_do_not_pass_together() {
         .collect();
     statuses.sort_unstable();
     let tried = statuses.iter().filter(|status| **status == 403).count();
-    // The create counts as one.
+    // The create counts as one try.
     assert_eq!(tried, 4, "{statuses:?}");
     assert_eq!(statuses.last(), Some(&429));
     node.kill();

@@ -13,7 +13,7 @@ use crate::{
     process::{Process, osc_node},
 };
 
-/// A node that is the only one of its cluster.
+/// The only node of its cluster.
 struct Lonely {
     folder: TempDir,
     settings: Vec<(String, String)>,
@@ -56,7 +56,7 @@ impl Lonely {
         }
     }
 
-    /// What a command answers: exit code, standard output and standard error.
+    /// The result of a command: exit code, standard output and standard error.
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         self.run_with(self.settings.clone(), arguments)
     }
@@ -98,7 +98,7 @@ impl Lonely {
         assert_eq!(request.send().await.unwrap().status(), 201);
     }
 
-    /// The routes that were asked, with their methods.
+    /// The routes that the commands called, with their methods.
     fn asked(&self) -> BTreeSet<(String, String)> {
         let log = self.process.log();
         let events = log.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -153,7 +153,7 @@ async fn every_route_has_a_command(secured: bool) {
     let said = node.refused(&["admin", "force-delete", key]);
     assert!(said.contains("not found"), "{said}");
 
-    // A URL takes two names for steps in a tree, and what stands in their place in the path is a name too.
+    // A URL reads `.` and `..` as steps in a tree, and `-`, which stands in their place in the path, is a key too.
     for key in [".", "..", "-"] {
         node.create(&client, key).await;
     }
@@ -161,16 +161,16 @@ async fn every_route_has_a_command(secured: bool) {
         let said = node.done(&["admin", "force-delete", key, "--environment", "prod"]);
         assert!(said.contains("is deleted unread"), "{said}");
     }
-    // What it would answer is told before.
+    // A dry run reports beforehand what the order would answer.
     for order in [&["unfence", "--dry-run"][..], &["unfence"]] {
         let said = node.refused(order);
         assert!(said.contains("neither fenced nor suspended"), "{said}");
     }
     node.refused(&["leave"]);
-    // A line comes after its answer, and this is the last one.
+    // The node logs a request after its answer, and this is the last request.
     while node.process.event("request")["endpoint"] != "/cluster/leave" {}
 
-    // Removing needs another member; a story of several nodes has it. Nodes and `import` ask the others.
+    // `remove` needs another member; a story of several nodes covers it. `nodes` and `import` call the others.
     let elsewhere = "/cluster/members/{name}/remove";
     let asked = node.asked();
     for (method, path) in routes() {

@@ -1,4 +1,4 @@
-//! What lies on the disk: nothing of what was deleted or replaced, and no value under another name than its own.
+//! The data on the disk: nothing of deleted or replaced values, and no value under another name than its own.
 
 use std::{fs, path::Path, process::Output, time::Duration};
 
@@ -25,8 +25,8 @@ fn tokens(folder: &Path) -> Vec<String> {
     tokens.unwrap().filter_map(Result::unwrap).collect()
 }
 
-/// How many of the ciphertexts are still in the database's files, in whole or in part: the middle of each page that a long
-/// one filled is looked for.
+/// How many of the ciphertexts are still in the database's files, in whole or in part. Of a long ciphertext the search looks
+/// for the middle of each page that it filled.
 fn remains(folder: &Path, tokens: &[String]) -> usize {
     let files: Vec<_> = ["configurations.db", "configurations.db-wal"]
         .into_iter()
@@ -69,7 +69,7 @@ async fn what_is_deleted_or_replaced_leaves_the_files_while_the_node_runs_and_is
     let before = tokens(node.folder.path());
     assert_eq!(remains(node.folder.path(), &before), 60, "it can be found");
 
-    // Readers who never stop.
+    // Readers that never pause.
     let reading = tokio::spawn({
         let (client, url) = (node.client.clone(), node.url.clone());
         async move {
@@ -109,7 +109,7 @@ async fn what_is_deleted_or_replaced_leaves_the_files_while_the_node_runs_and_is
 async fn pages_that_are_divided_and_joined_keep_nothing_of_what_was_on_them() {
     let node = TestNode::start();
     let mut gone = Vec::new();
-    // Entries of many sizes, between which others go: cells move from page to page.
+    // Entries of many sizes, with deletes between them: cells move from page to page.
     for round in 0..4_usize {
         for n in 0..80_usize {
             let size = 50 + (n * 37 + round * 101) % 1_700;
@@ -166,7 +166,7 @@ fn vacuum(folder: &Path) -> Output {
         .unwrap()
 }
 
-/// Exchanges what two entries hold, and makes their hashes right again, as whoever may write to the disk can.
+/// Exchanges columns of two entries and makes their hashes right again, as an attacker who may write to the disk can.
 fn exchange(folder: &Path, columns: &str) {
     let database = database(folder);
     let one = |key: &str| -> Vec<rusqlite::types::Value> {
@@ -189,7 +189,7 @@ fn exchange(folder: &Path, columns: &str) {
     }
 }
 
-/// Makes the hashes of all rows fit what they hold.
+/// Makes the hashes of all rows match their content.
 fn rehash(folder: &Path) {
     let path = folder.join("configurations.db");
     crate::python::run(REHASH, &[path.to_str().unwrap()], b"");
@@ -283,7 +283,7 @@ async fn a_seal_that_is_taken_away_or_changed_is_missed() {
 #[tokio::test]
 async fn values_from_before_there_were_seals_stay_readable_and_are_sealed_when_they_are_written() {
     let folder = two_entries().await;
-    // As a release without seals left it: the token has no blank, the row no seal, the schema one step less.
+    // As a release without seals left the database: the token has no blank, the row no seal, the schema one step less.
     let salt = folder.path().join("encryption.salt");
     let path = folder.path().join("configurations.db");
     let seal = "
@@ -332,7 +332,7 @@ async fn the_process_keeps_its_memory_to_itself_and_still_counts_its_files() {
         std::os::unix::fs::PermissionsExt::from_mode(0o777),
     )
     .unwrap();
-    // The user of the images, who may do less than root.
+    // The user of the images, who has fewer rights than root.
     let node = osc_node(folder.path()).get_program().to_owned();
     let mut command = std::process::Command::new("setpriv");
     command

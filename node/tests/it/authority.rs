@@ -11,7 +11,7 @@ use rcgen::{
     KeyPair,
 };
 
-/// What a certificate says of its holder.
+/// The claims of a certificate about its holder.
 pub(crate) struct Leaf<'n> {
     pub(crate) names: &'n [&'n str],
     pub(crate) usages: &'n [ExtendedKeyUsagePurpose],
@@ -19,12 +19,12 @@ pub(crate) struct Leaf<'n> {
     pub(crate) days: (i64, i64),
 }
 
-/// What nodes need: to serve, and to show it to others.
+/// Key usages of a node: to serve, and to authenticate to other nodes.
 pub(crate) const OF_NODES: &[ExtendedKeyUsagePurpose] = &[
     ExtendedKeyUsagePurpose::ServerAuth,
     ExtendedKeyUsagePurpose::ClientAuth,
 ];
-/// What those need that only ask.
+/// Key usages of a process that is only a client.
 pub(crate) const OF_CLIENTS: &[ExtendedKeyUsagePurpose] = &[ExtendedKeyUsagePurpose::ClientAuth];
 
 impl<'n> Leaf<'n> {
@@ -90,7 +90,7 @@ fn now() -> u64 {
         .as_secs()
 }
 
-/// Writes what a node mounts.
+/// Writes the files that a node mounts.
 pub(crate) fn write_node_tls(folder: &Path, pair: &Pair, authorities: &str) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("ca.crt"), authorities).unwrap();

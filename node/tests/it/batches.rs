@@ -50,7 +50,7 @@ fn creates(rows: std::ops::Range<usize>) -> Value {
     rows.map(|row| create(&format!("entry-{row:04}"))).collect()
 }
 
-/// What the node has under the user key of the tests: keys and values.
+/// The keys and values that the node has under the user key of the tests.
 async fn stored(node: &TestNode) -> Vec<(String, Value)> {
     let list = node.call(Method::GET, "/configs", None).await.json();
     list.as_array()
@@ -399,7 +399,7 @@ async fn every_line_that_came_is_durable_when_the_node_is_killed_in_the_middle()
         let (mut text, mut node) = (Vec::new(), Some(node));
         while let Ok(Some(chunk)) = answer.chunk().await {
             text.extend_from_slice(&chunk);
-            // The first lines came, and others are under way.
+            // The first lines came, and other rows are under way.
             if let Some(node) = node.take() {
                 node.kill();
             }

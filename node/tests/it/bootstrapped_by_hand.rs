@@ -1,4 +1,5 @@
-//! A cluster without an operator: `bootstrap` begins it, a restored backup joins or begins a new one, `adopt` renames.
+//! A cluster without an operator: `bootstrap` begins it, a restored backup joins a cluster or begins a new one, `adopt`
+//! renames.
 
 use std::{net::TcpListener, path::Path, process::Output, time::Duration};
 
@@ -136,7 +137,7 @@ async fn a_node_serves_nothing_before_it_is_bootstrapped_or_has_joined() {
     );
     node.kill();
 
-    // A new client each time: an old one would speak into connections of the node that was killed.
+    // A new client each time: the old client would reuse connections of the killed node.
     let (node, client) = (lonely.start(), crate::node::client());
     becomes_ready(&client, &node.url).await;
     assert_eq!(get(&client, &node.url, "k").await, 200);

@@ -11,7 +11,7 @@ use crate::{
 
 const SCRIPT: &str = include_str!("published_client.py");
 
-/// What every method of every version gives.
+/// The result of every method, which all versions share.
 const ALL: &[&str] = &[
     "ping: True",
     "get_service_info: 2.1.0",
@@ -37,7 +37,7 @@ const ALL: &[&str] = &[
     "wrong API key: AuthenticationError",
 ];
 
-/// What the filters by environment give where the client has them.
+/// The results of filters by environment, where the client has them.
 const IN_ENVIRONMENTS: [&str; 2] = [
     "list_all environment: [['elsewhere'], [], ['elsewhere']]",
     "count environment: [1, 0, 1]",
@@ -50,7 +50,7 @@ async fn results(version: &'static str) -> Vec<String> {
     printed
 }
 
-/// What the script prints that calls every method of a client at this address.
+/// The output of the script that calls every method of a client at this address.
 async fn run(version: &'static str, url: &str, script: &str) -> Vec<String> {
     let folder = python::interpreter()
         .parent()

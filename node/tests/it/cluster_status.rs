@@ -1,4 +1,4 @@
-//! What a node says of itself and its cluster, to the byte: clients know the first members, operators read the details.
+//! The status of a node and its cluster, to the byte: clients know the first members, operators read the details.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,14 @@ use crate::{
 const CLUSTER_KEY: &str = "the cluster key of the tests";
 const DETAILS: &str = "/cluster/status?details=true";
 
-/// Asks for a status; gives its text.
+/// Reads a status; gives its text.
 async fn status(url: &str, path: &str) -> String {
     let request = client().get(format!("{url}{path}"));
     let answer = request.header("X-API-Key", API_KEY).send().await.unwrap();
     answer.text().await.unwrap()
 }
 
-/// Asks again until the details are as they are to be; gives the text.
+/// Reads the status again until the details are as expected; gives the text.
 async fn until(node: &Process, what: &str, is_so: impl Fn(&Value) -> bool) -> String {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -35,7 +35,8 @@ async fn until(node: &Process, what: &str, is_so: impl Fn(&Value) -> bool) -> St
     }
 }
 
-/// The text with a word for whatever differs between two runs; it has no blanks, and nothing that a JSON library would write otherwise.
+/// The text with a placeholder for every part that differs between two runs; no blanks, and no character that JSON libraries
+/// write differently.
 fn masked(text: &str) -> String {
     let mut status: Value = serde_json::from_str(text).unwrap();
     assert_eq!(status.to_string(), text, "another spelling");
@@ -112,7 +113,7 @@ async fn the_status_of_a_node_beside_another_one() {
         Process::start(folders[number].path(), &settings)
     };
     let one = start(0, "one");
-    // Until it has reached itself, its own address is one of an unknown node.
+    // Until the node has reached itself, it counts its own address as that of an unknown node.
     let blank = until(&one, "it found itself and nobody else", |details| {
         details["unknown_nodes"] == 1 && details["unreachable_nodes"][0].is_object()
     })

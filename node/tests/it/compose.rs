@@ -1,4 +1,5 @@
-//! `compose.yaml`, its Prometheus and the images' health checks: every name in them is real, and the nodes run as they say.
+//! `compose.yaml`, its Prometheus and the images' health checks: every name in them is real, and the nodes run as the files
+//! say.
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +39,7 @@ fn environment(compose: &Value, service: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What the image runs as its health check.
+/// The command that the image runs as its health check.
 fn health_check(dockerfile: &str) -> Vec<String> {
     let text = text(dockerfile).replace("\\\n", " ");
     let checks: Vec<Vec<String>> = text

@@ -27,7 +27,7 @@ fn help_explains_every_setting() {
     }
 }
 
-/// Whether a line of prose ends although the next one's first word had room in it.
+/// Whether a line of prose ends although the first word of the next line had room in it.
 fn is_broken_early(line: &str, next: &str, columns: usize) -> bool {
     let is_prose = |line: &str| !line.starts_with(' ') && line.contains(' ');
     let word = next.split_whitespace().next().unwrap_or_default();
@@ -167,7 +167,7 @@ fn a_dotenv_file_is_read() {
     node.kill();
 }
 
-/// What a node says of its settings beside such a file.
+/// The settings that a node reports beside such a file.
 fn config_beside(dotenv: &[u8]) -> (Option<i32>, String) {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join(".env"), dotenv).unwrap();

@@ -1,4 +1,4 @@
-//! Connections: how many there may be, how long they may be idle and old, and what their heads may be.
+//! Connections: how many there may be, how long they may be idle and how old, and how large their heads may be.
 
 use std::{
     fs,
@@ -152,7 +152,7 @@ async fn every_refusal_before_the_router_is_json_with_an_id() {
         let what = &request[..request.len().min(60)];
         let mut connection = RawHttp::connect(&node.url).await;
         connection.send(request).await;
-        // Nothing is to be said to half a preface of HTTP/2.
+        // The node answers nothing to half a preface of HTTP/2.
         if request == "PRI" {
             assert_eq!(connection.rest().await, "");
             continue;
@@ -271,7 +271,7 @@ async fn a_flood_never_meets_a_node_that_is_full_of_connections_that_were_told_t
     for n in 0..400 {
         let from = format!("127.0.{}.{}", n / 200 + 3, n % 200 + 1);
         let mut connection = RawHttp::connect_from(&node.url, &from).await;
-        // Told to end, it stays as long as it may: it answers nothing that HTTP/2 asks it.
+        // The connection gets the order to end and stays as long as it may: it answers no HTTP/2 frame.
         connection.send(HTTP2_BEGINNING).await;
         assert!(connection.more().await, "{n}");
         assert!(!connection.came(b"HTTP/1.1 503"), "{n}: refused");
@@ -312,7 +312,7 @@ async fn over_the_limit_a_tls_connection_ends_before_its_handshake() {
     over.send("\x16\x03\x01").await;
     let began = Instant::now();
     assert_eq!(over.rest().await, "");
-    // The others still have their time.
+    // The other connections still have their time.
     assert!(began.elapsed() < Timeouts::default().headers);
     drop(taken);
     node.stop().await;
@@ -339,7 +339,7 @@ async fn probes_on_their_own_port_are_answered_while_nothing_else_is() {
     let silent: Vec<_> = (0..100)
         .map(|_| BlockingStream::connect(address).unwrap())
         .collect();
-    // This thread is the only one that serves requests, and it does not.
+    // This thread is the only one that serves requests, and it is blocked.
     let health = probe(address, "/health");
     assert!(health.starts_with("HTTP/1.1 200 OK\r\n"), "{health}");
     assert!(
@@ -404,7 +404,7 @@ async fn a_probe_that_has_begun_is_answered_after_any_number_of_connections_that
     node.stop().await;
 }
 
-/// What a path answers on a connection of its own.
+/// The answer of a path on a new connection.
 fn ask_once(address: &str, path: &str) -> String {
     let mut stream = BlockingStream::connect(address).unwrap();
     write!(

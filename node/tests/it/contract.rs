@@ -144,7 +144,7 @@ fn cases() -> Vec<Case> {
                 r#"{"detail":"x-user-key header missing or too short (minimum 8 characters)"}"#,
             ),
         ),
-        // Entries of somebody else: nothing is shown, nothing changes.
+        // Entries of another user key: the node shows nothing and changes nothing.
         case(
             "wrong user key reads",
             get(),

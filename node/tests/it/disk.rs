@@ -1,4 +1,4 @@
-//! A disk that fills up, and one that fails: writes are refused, reads go on, nothing acknowledged is lost.
+//! A disk that fills up, and a disk that fails: the node refuses writes, goes on with reads and loses no acknowledged write.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -48,7 +48,7 @@ fn filler(node: &Process, folder: &TempDir) -> PathBuf {
     PathBuf::from(format!("{root}{}/disk/filler", folder.path().display()))
 }
 
-/// Creates entries until the node refuses one: the keys of those that it took, and the refusal.
+/// Creates entries until the node refuses one; gives the keys that it accepted, and the refusal.
 async fn create_until_refused(node: &Process, value: &str) -> (Vec<String>, (u16, Value)) {
     let mut acknowledged = Vec::new();
     loop {

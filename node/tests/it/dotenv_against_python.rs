@@ -11,8 +11,8 @@ use proptest::{
 
 use crate::python;
 
-/// For each line of input, a file in hexadecimal digits: its names and values as python-dotenv gives them. What stands between
-/// single quotes is kept from its substitution, which does not know of quotes: the one difference that is meant.
+/// For each line of input, a file in hexadecimal digits: its names and values as python-dotenv gives them. Text between single
+/// quotes is kept from python-dotenv's substitution, which ignores quotes: the one intended difference.
 const PYTHON: &str = r#"
 import io, json, logging, os, sys
 from dotenv import dotenv_values, parser
@@ -72,7 +72,7 @@ fn file() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
-/// A name that stands without `=` hides the environment's from python-dotenv; here it changes nothing.
+/// A name without `=` hides the environment's value from python-dotenv; in the node it changes nothing.
 fn asks_for_a_bare_name(values: &BTreeMap<String, Option<String>>, text: &str) -> bool {
     values
         .iter()

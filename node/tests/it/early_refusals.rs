@@ -148,10 +148,10 @@ const KINDS: &[Kind] = &[
     },
 ];
 
-/// On one connection, so often.
+/// How often one connection repeats the refusals.
 const ROUNDS: usize = 4;
 
-/// A node whose lists this address has used up for the next minutes.
+/// A node whose list budget this address has used up for the next minutes.
 async fn node(timeouts: Timeouts) -> TestNode {
     let more = [
         ("OSC_LIST_ROWS_PER_MINUTE", "1"),
@@ -294,7 +294,7 @@ async fn who_sends_more_than_the_limit_or_too_slowly_reads_the_answer_and_then_t
     node.stop().await;
 }
 
-/// An HTTP/2 connection, with what is needed to know that the node's frames have come.
+/// An HTTP/2 connection, with the ping handle that shows that the node's frames have arrived.
 async fn http2(node: &TestNode) -> (h2::client::SendRequest<Bytes>, h2::PingPong) {
     let address = node.url.strip_prefix("http://").unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
@@ -352,7 +352,7 @@ async fn on_http2_an_answer_that_is_no_refusal_waits_for_the_end_of_a_body_that_
     for kind in KINDS.iter().filter(|kind| kind.early && kind.status < 400) {
         let mut client = client.clone().ready().await.unwrap();
         let (mut answer, mut body) = client.send_request(http2_request(kind), false).unwrap();
-        // More than the node takes before it reads.
+        // More bytes than the node buffers before it reads.
         body.send_data(vec![b'x'; 100_000].into(), false).unwrap();
         pings.ping(h2::Ping::opaque()).await.unwrap();
         let early = timeout(Duration::from_millis(50), &mut answer).await;
@@ -383,7 +383,7 @@ async fn on_http2_a_body_over_the_limit_is_answered_and_its_stream_stays_while_t
             .insert("content-length", 3_000_000.into());
         let begin = Instant::now();
         let (answer, mut body) = client.send_request(request, false).unwrap();
-        // More than the node takes: it waits in the client.
+        // More bytes than the node accepts: the rest waits in the client.
         body.send_data(vec![b'x'; 3_000_000].into(), false).unwrap();
         let answer = answer.await.unwrap();
         assert_eq!(answer.status(), kind.status);

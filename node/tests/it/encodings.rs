@@ -15,7 +15,7 @@ use crate::{
     python,
 };
 
-/// For each line of input, a hexadecimal body: its text as JSON, or nothing where it is none.
+/// For each line of input, a hexadecimal body: its text as JSON, or nothing where the body is no text.
 const PYTHON: &str = r"
 import json, sys
 for line in sys.stdin:
@@ -64,7 +64,7 @@ async fn bodies_are_read_in_every_encoding_that_python_reads() {
         let (value, encoding, mark, cut) = strategy.new_tree(&mut runner).unwrap().current();
         let text = format!(r#"{{"key": "k{n}", "value": "{value}"}}"#);
         let mut body = encode(&text, encoding, mark);
-        // Some arrive in part, so that not all of them are text.
+        // Some bodies are cut, so that not all of them are text.
         body.truncate(cut.map_or(body.len(), |cut| 1 + cut % body.len()));
         for byte in &body {
             write!(input, "{byte:02x}").unwrap();

@@ -1,4 +1,4 @@
-//! What happens to entries.
+//! Entries from their creation to their deletion.
 
 use reqwest::Method;
 use serde_json::{Value, json};

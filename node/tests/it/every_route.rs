@@ -1,5 +1,5 @@
-//! Every route, asked with keys that are in use elsewhere and with others, of names that are taken and free: neither answers
-//! nor charges nor public figures tell them apart.
+//! Every route, called with keys that are in use elsewhere and keys that are not, for names that are taken and names that are
+//! free: answers, charges and public figures are the same for both.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const CLUSTER_KEY: &str = "the cluster key of the tests";
 const HOLDER: &str = "192.0.2.1";
 const TRIES: u32 = 3;
 
-/// One way to ask a route with a user key.
+/// One way to call a route with a user key.
 pub(crate) struct Ask {
     pub(crate) what: &'static str,
     method: Method,
@@ -51,7 +51,7 @@ impl Ask {
     }
 }
 
-/// What each route does with a user key. `None` is a route that takes none: it must not answer differently either.
+/// What each route does with a user key. `None` is a route that reads none: its answers must not differ either.
 fn row(method: &Method, path: &str) -> Option<Vec<Ask>> {
     let value = || Some(json!({"value": 1}));
     let ask = |what, path, body| Ask::new(what, method.clone(), path, body);
@@ -119,7 +119,7 @@ pub(crate) fn asks() -> Vec<(String, Ask)> {
     asks
 }
 
-/// The key that opens entry `n`, or one that is in use and does not open it.
+/// The key that opens entry `n`, or a key that is in use and does not open it.
 fn user_key(n: usize, right: bool) -> String {
     if right {
         format!("the key of the tests for entry {n}")
@@ -174,7 +174,7 @@ async fn figures(node: &TestNode) -> BTreeMap<String, f64> {
     let derivations = owners
         .lines()
         .filter(|line| line.starts_with("osc_key_derivation_duration_seconds_count"));
-    // The last one is of the moment: the store's own upkeep may be waiting just then.
+    // The last metric changes by itself: the store's own upkeep may wait at that moment.
     let timed = ["process_", "_seconds", "_bytes", "osc_store_writes_waiting"];
     public
         .lines()
@@ -200,7 +200,7 @@ async fn tries_left(node: &TestNode, from: &str, n: usize) -> u32 {
     left
 }
 
-/// What a caller sees of an answer, and what it cost.
+/// What a client sees of an answer, and what the call cost.
 #[derive(Debug, PartialEq)]
 struct Seen {
     status: u16,

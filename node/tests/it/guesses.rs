@@ -1,4 +1,4 @@
-//! What a guesser with the API key learns of user keys, by every route: 30 a minute and address.
+//! How much a guesser with the API key learns of user keys, by every route: 30 guesses a minute and address.
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
@@ -17,7 +17,7 @@ const SETTINGS: [(&str, &str); 2] = [
     ("OSC_TRUSTED_PROXIES", "127.0.0.1"),
 ];
 
-/// A node whose entry `k` is older than its cache of keys, which is empty.
+/// A node whose entry `k` is older than its empty key cache.
 async fn node_with_entry(more: &[(&str, &str)]) -> TestNode {
     let node = TestNode::start();
     let body = json!({"key": "k", "value": 1});
@@ -104,7 +104,7 @@ async fn where_holder_and_guesser_share_an_address_a_flood_leaves_open_connectio
     let from = "192.0.2.1";
     let (holder, guesser) = (client(), client());
     assert_eq!(read(&node, &holder, from, USER_KEY).await, 200);
-    // Refusals are forgiven with time: enough of them for a slow machine.
+    // The node forgives refusals with time: enough tries for a slow machine.
     for n in 0..150 {
         let guesses = (0..20).map(|m| {
             let guess = format!("a guess of the tests, number {n}, {m}");
@@ -139,7 +139,7 @@ async fn keys_are_prepared_for_guessing_no_faster_than_they_are_guessed() {
         let path = format!("/configs/mine{n}");
         let own = node.call_as(&guess, Method::GET, &path, None).await;
         prepared += u32::from(own.status == 200);
-        // What is deleted leaves a trace in the log and counts all the same.
+        // A delete leaves a trace in the log, and counts as a guess all the same.
         node.call_as(&guess, Method::DELETE, &path, None).await;
     }
     assert!((25..=30).contains(&prepared), "{prepared}");

@@ -1,4 +1,4 @@
-//! `osc-node health`: what an image without a shell asks.
+//! `osc-node health`: the health check of an image without a shell.
 
 use std::process::Output;
 

@@ -18,7 +18,7 @@ use crate::{
     process::{Process, osc_node},
 };
 
-/// Requests of one target; a few seconds.
+/// Requests for one target; a few seconds.
 const CASES: u32 = 1500;
 
 fn runner(cases: u32) -> TestRunner {
@@ -216,7 +216,7 @@ fn database_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A table as the original's, but one that takes anything.
+/// A table like the original's, but without constraints.
 const ANY_ORIGINAL: &str = "CREATE TABLE configurations (id INTEGER PRIMARY KEY, key, encrypted_value, category, environment, created_at, updated_at)";
 
 #[test]
@@ -273,7 +273,7 @@ fn any_row_in_our_own_table_is_answered_or_reported() {
                      VALUES ('', ?1, ?2, ?3, ?5, ?5, ?5, ?5, ?4, ?4, ?6)",
                     (key, category, token, clocks, number, i64::try_from(n).unwrap() + 1),
                 );
-                // Two equal keys are no rows of one table.
+                // The table refuses two equal keys; such an insert fails.
                 drop(inserted);
             }
             drop(database);

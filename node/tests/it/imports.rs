@@ -1,4 +1,4 @@
-//! `osc-node import`: the entries of one database come into a running node, encrypted as they are.
+//! `osc-node import`: the entries of a database come into a running node, encrypted as they are.
 
 use std::{
     fs::{self, File},
@@ -22,7 +22,7 @@ use crate::{
 
 const CLUSTER_KEY: &str = "the cluster key of the tests";
 
-/// A node with this salt, or one of its own.
+/// A node with this salt, or with a salt of its own.
 fn node_with_salt_of(other: Option<&Path>) -> TestNode {
     let folder = TempDir::new().unwrap();
     if let Some(other) = other {
@@ -32,7 +32,7 @@ fn node_with_salt_of(other: Option<&Path>) -> TestNode {
     TestNode::start_in(folder, &[("OSC_CLUSTER_KEY", CLUSTER_KEY)])
 }
 
-/// Runs `import` with the settings of a running node. Gives the exit code, what it tells and its progress.
+/// Runs `import` with the settings of a running node. Gives the exit code, the report and the progress.
 async fn import(node: &TestNode, key: &str, arguments: &[&str]) -> (i32, String, String) {
     import_with(node, key, arguments, Stdio::null()).await
 }

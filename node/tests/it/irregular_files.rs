@@ -28,7 +28,7 @@ fn refused(folder: &Path, settings: &[(&str, &str)]) -> String {
     said_at_its_end(command.envs(settings.iter().copied()))
 }
 
-/// What a node says that does not start; waits for its end a while.
+/// The output of a node that does not start; waits a while for its end.
 fn said_at_its_end(command: &mut Command) -> String {
     let mut child = KilledOnDrop(command.spawn().unwrap());
     let end = Instant::now() + Duration::from_secs(20);
@@ -126,7 +126,7 @@ fn a_key_file_that_may_not_be_read_is_told_with_owner_and_remedy() {
         .env("OSC_API_KEY_FILE", "api-key")
         .env("OSC_API_KEY_REQUIRED", "true");
     if rustix::process::geteuid().is_root() {
-        // To whom nothing is closed.
+        // Root may read every file, so the node runs as another user.
         command.uid(65_534).gid(65_534);
     }
     let said = said_at_its_end(&mut command);

@@ -11,7 +11,7 @@ use proptest::{
 
 use crate::python;
 
-/// For each line of input, a hexadecimal text: what `json.loads` and `json.dumps` make of it.
+/// For each line of input, a hexadecimal text: the results of `json.loads` and `json.dumps`.
 const PYTHON: &str = r"
 import json, sys
 for line in sys.stdin:
@@ -51,7 +51,7 @@ fn json_text() -> impl Strategy<Value = String> {
     })
 }
 
-/// A text with one character taken out, put in or cut off behind.
+/// A text with one character removed or inserted, or cut off after a place.
 fn damaged(text: &str, place: usize, kind: u8, other: char) -> String {
     let mut characters: Vec<char> = text.chars().collect();
     let place = place % (characters.len() + 1);

@@ -43,7 +43,8 @@ async fn refusals_of_answers(node: &TestNode) -> u64 {
     line.unwrap().parse().unwrap()
 }
 
-/// Lists and pages of three values of 1 MB are whole. One that waits for room that it holds itself is refused after a while.
+/// Lists and pages of three values of 1 MB are whole. The node refuses a list that waits for room that it holds itself, after a
+/// while.
 async fn lists_are_whole(settings: &[(&str, &str)]) {
     const BYTES: usize = 1_000_000;
     let node = node_with_values(3, BYTES, settings).await;

@@ -1,4 +1,4 @@
-//! Copies of the database that a killed command leaves beside it: they hold everything, also what is deleted later.
+//! Copies of the database that a killed command leaves beside it: they hold all entries, also those that are deleted later.
 
 use std::{
     fs::{self, File},
@@ -24,7 +24,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A database that is larger than what a pipe takes by itself.
+/// A database that is larger than the buffer of a pipe.
 async fn large_database() -> TempDir {
     let node = TestNode::start();
     for n in 0..8 {
@@ -43,7 +43,7 @@ async fn a_backup_that_is_killed_while_it_is_written_out_leaves_no_copy() {
         .args(["backup", "--output", "-"])
         .spawn();
     let mut child = KilledOnDrop(child.unwrap());
-    // It has begun to write, and goes on when somebody takes more.
+    // The command has begun to write, and goes on when the test reads more.
     let mut first = [0];
     let mut out = child.0.stdout.take().unwrap();
     out.read_exact(&mut first).unwrap();
@@ -89,7 +89,7 @@ async fn the_next_start_removes_what_killed_commands_left_and_nothing_else() {
     ] {
         left(name);
     }
-    // Those of people, and of a backup that is being made.
+    // Files of people, and of a backup in progress.
     let kept = [
         "configurations.db.original",
         "configurations.db.streamed-",

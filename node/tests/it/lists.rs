@@ -1,4 +1,4 @@
-//! Lists: pages, names, large ones, those of several callers.
+//! Lists: pages, names, large lists, lists of several clients.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ async fn names_can_be_listed_without_values() {
 #[tokio::test]
 async fn a_list_that_is_streamed_is_the_same_list() {
     let node = TestNode::start();
-    // Twice as much as is opened in one pass.
+    // Twice as much as the node opens in one pass.
     let value = json!("x".repeat(70_000));
     fill(&node, 45, &value).await;
     let list = node.call(Method::GET, "/configs", None).await;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 const CLUSTER_KEY: &str = "a cluster key of the tests of 32 bytes";
-/// Nothing else in a log looks like these.
+/// No other text in a log looks like these.
 const KEY: &str = "quokka-entry";
 const ENVIRONMENT: &str = "wombat-environment";
 
@@ -29,7 +29,7 @@ async fn call(node: &Process, method: Method, path: &str, body: Option<Value>) -
     request.send().await.unwrap().status().as_u16()
 }
 
-/// Whatever a single node says about an entry, on a node that shows names or does not; gives the whole log.
+/// Makes a node log everything that it can about an entry, with names shown or hidden; gives the whole log.
 async fn loud_life(folder: &Path, names: &str) -> String {
     let more = [
         ("OSC_LOG_LEVEL", "DEBUG"),
@@ -51,7 +51,7 @@ async fn loud_life(folder: &Path, names: &str) -> String {
     let body = json!({"key": KEY, "value": 3, "environment": ENVIRONMENT});
     assert_eq!(call(&node, Method::POST, "/configs", Some(body)).await, 201);
 
-    // What a disk does to an entry.
+    // Damage of the disk to an entry.
     let database = Connection::open(folder.join("configurations.db")).unwrap();
     let damaged = database.execute("UPDATE entries SET token = 'damaged' WHERE token <> ''", []);
     assert_eq!(damaged.unwrap(), 1);
@@ -110,7 +110,7 @@ async fn names_are_logged_where_that_is_asked_for() {
     }
 }
 
-/// Up to the parenthesis that closes the first one.
+/// The text up to the parenthesis that closes the first one.
 fn call_at(text: &str) -> &str {
     let mut depth = 0;
     let end = text.find(|letter| {

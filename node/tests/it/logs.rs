@@ -1,4 +1,4 @@
-//! Log lines: their shapes, their files, and what is told.
+//! Log lines: their shapes, their files and their content.
 
 use std::{
     fs,
@@ -171,7 +171,7 @@ fn a_file_takes_the_lines_and_is_rotated_when_it_is_full() {
 fn a_file_says_at_which_level_is_logged_and_a_useless_one_changes_nothing() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("log-level");
-    // As Kubernetes exchanges files: nobody reads a half of one.
+    // As Kubernetes exchanges files: no reader sees half a file.
     let write = |text: &str| {
         let new = folder.path().join("new");
         fs::write(&new, text).unwrap();
@@ -333,7 +333,7 @@ async fn who_was_refused_and_why_is_told() {
     expect(node.event("auth_failed"), "user_key", "wrong", 403);
     call(&url, Method::GET, "/configs", other, None).await;
     expect(node.event("auth_failed"), "user_key", "opens nothing", 200);
-    // The create counts too: what its key opens is not known yet.
+    // The create counts too: the node does not know yet what its key opens.
     for more in [b"a second wrong key", b"a third wrong key "] {
         assert_eq!(call(&url, Method::GET, "/configs", more, None).await, 200);
         expect(node.event("auth_failed"), "user_key", "opens nothing", 200);
@@ -389,7 +389,7 @@ async fn lines_that_nobody_takes_are_dropped_and_counted() {
     let requests = REQUEST.repeat(REQUESTS);
     let sent = tokio::spawn(async move {
         writing.write_all(requests.as_bytes()).await.unwrap();
-        // Given back: dropped, it would tell the node that the client is gone.
+        // Returned, not dropped: a dropped connection would show the node that the client is gone.
         writing
     });
     let mut answers = 0;

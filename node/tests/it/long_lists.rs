@@ -1,4 +1,4 @@
-//! Lists of stores that are larger than what one caller may look at at once.
+//! Lists of stores that are larger than one client's list budget.
 
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ async fn metric(node: &TestNode, name: &str) -> f64 {
     line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()
 }
 
-/// A client that has asked for a list and takes nothing of it yet.
+/// A client that has asked for a list and reads nothing of it yet.
 async fn ask_and_wait(node: &TestNode, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -174,7 +174,7 @@ async fn empty_pages_do_not_count_as_wrong_keys_one_by_one() {
     }
     create(&node, USER_KEY, "mine", &json!(1)).await;
     let folder = node.stop().await;
-    // A node that has not seen the key open anything.
+    // A node that has not seen the key open an entry.
     let node = TestNode::start_with(folder, &[("OSC_LIST_PAGE_ROWS", "1")], PATIENT);
     let (mut path, mut listed) = (Some("/configs?limit=9".to_owned()), Vec::new());
     while let Some(here) = path {

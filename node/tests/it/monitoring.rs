@@ -44,7 +44,7 @@ fn promtool(arguments: &[&str], folder: &Path, input: &[u8]) -> (bool, String) {
 
 const CLUSTER_KEY: &str = "the cluster key of the tests";
 
-/// The page for whoever runs the node, after at least one of everything that is counted.
+/// The metrics page after at least one event of every kind that it counts.
 async fn page() -> String {
     let folder = TempDir::new().unwrap();
     let node = TestNode::start_in(folder, &[("OSC_CLUSTER_KEY", CLUSTER_KEY)]);
@@ -66,7 +66,7 @@ async fn page() -> String {
     page
 }
 
-/// The page of a node that has met another one.
+/// The metrics page of a node that has met another node.
 async fn page_beside_another_node() -> String {
     let (folders, ports) = (
         [TempDir::new().unwrap(), TempDir::new().unwrap()],
@@ -245,14 +245,14 @@ fn the_alert_rules_are_valid_and_fire_when_they_should() {
     }
 }
 
-/// Metrics that begin so are the operator's; its own tests look at them.
+/// Metrics with this prefix are the operator's; the operator's tests cover them.
 const OF_THE_OPERATOR: &str = "osc_operator_";
-/// Those of nodes that share a database; `tests/postgres/monitoring.rs` looks at them.
+/// Metrics of nodes that share a database; `tests/postgres/monitoring.rs` covers them.
 const OF_A_SHARED_DATABASE: &str = "osc_database_";
 
 #[tokio::test]
 async fn rules_and_dashboard_use_only_metrics_that_exist() {
-    // Some are told of each other node, so there must be one.
+    // Some metrics exist once for each other node, so the test needs one.
     let page = page().await + &page_beside_another_node().await;
     let known: BTreeSet<_> = page
         .lines()

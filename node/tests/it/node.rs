@@ -29,7 +29,7 @@ pub(crate) struct TestNode {
     served: JoinHandle<anyhow::Result<()>>,
 }
 
-/// An HTTP client, whatever order the tests run in.
+/// An HTTP client, in whatever order the tests run.
 pub(crate) fn client() -> Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
@@ -97,7 +97,7 @@ impl TestNode {
         }
     }
 
-    /// Stops the node in good order and gives its folder back.
+    /// Stops the node gracefully and gives its folder back.
     pub(crate) async fn stop(self) -> TempDir {
         self.stop.cancel();
         self.served.await.unwrap().unwrap();
@@ -110,7 +110,7 @@ impl TestNode {
             .header("X-API-Key", API_KEY)
     }
 
-    /// A request with both keys and, where one is given, a JSON body.
+    /// A request with both keys and, where given, a JSON body.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.call_as(USER_KEY, method, path, body).await
     }

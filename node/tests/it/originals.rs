@@ -293,7 +293,7 @@ fn spellings(token: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn tokens_in_every_spelling_that_python_opens_open_here() {
-    // Plaintexts of lengths that need no, one and two characters of padding.
+    // Plaintexts whose lengths need no, one and two characters of padding.
     let mut spelt = Vec::new();
     for token in tokens(&[
         "\"v\"",
@@ -325,7 +325,7 @@ async fn tokens_in_every_spelling_that_python_opens_open_here() {
     }
     let folder = node.stop().await;
 
-    // What stands in our own table in such a spelling opens as well: no byte of it is changed on the way.
+    // A token of such a spelling in the node's own table opens as well: the import changes no byte of it.
     let database = Connection::open(folder.path().join("configurations.db")).unwrap();
     let kept: Vec<_> = (0..)
         .zip(spelt.iter().zip(python.lines()))

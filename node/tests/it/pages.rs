@@ -1,4 +1,4 @@
-//! Examples of pages that need neither Kubernetes nor a fixed port are run as they stand: those below this mark.
+//! Runs the examples of pages that need neither Kubernetes nor a fixed port as they stand: those below this mark.
 
 use std::{fs, path::Path, process::Command};
 
@@ -90,7 +90,7 @@ async fn a_node_takes_the_certificates_that_the_page_about_tls_makes() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("healthy"), "{output:?}");
-    // What the page has `openssl` print is what the status shows.
+    // The output of the page's `openssl` command matches the status.
     let certificate = fs::read_to_string(folder.path().join("tls.crt")).unwrap();
     let printed = Command::new("bash")
         .args(["-c", "openssl x509 -in tls.crt -outform der | sha256sum"])

@@ -1,4 +1,4 @@
-//! Requests of one entry go past the router, and those of a node that answers browsers go through it. Both are answered alike.
+//! Requests for one entry bypass the router, except on a node that answers browsers. The answers of both are alike.
 
 use reqwest::{Client, Method, header};
 use serde_json::json;
@@ -13,7 +13,8 @@ async fn an_answer_has_the_same_head_past_the_router_and_through_it() {
     assert_eq!(past, through);
 }
 
-/// What a node with these settings answers to requests of one entry, over either protocol, without what is new in each answer.
+/// The answers of a node with these settings to requests for one entry, over either protocol, without the headers that differ
+/// each time.
 async fn heads(more: &[(&str, &str)]) -> Vec<String> {
     let node = TestNode::start_in(TempDir::new().unwrap(), more);
     let http_2 = Client::builder().http2_prior_knowledge().build().unwrap();
@@ -63,7 +64,7 @@ async fn heads(more: &[(&str, &str)]) -> Vec<String> {
     heads
 }
 
-/// Whether a header is another one in each answer, or for browsers.
+/// Whether a header differs in each answer, or is for browsers.
 fn is_of_the_moment(name: &str) -> bool {
     const THESE: [&str; 5] = ["date", "etag", "vary", "x-osc-version", "x-request-id"];
     THESE.contains(&name) || name.starts_with("access-control-")

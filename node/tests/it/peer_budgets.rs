@@ -1,4 +1,4 @@
-//! What nodes ask of each other takes room before it is made, and keeps it until the other one has it.
+//! The memory for answers between nodes is reserved before they are made, and kept until the other node has them.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -90,7 +90,7 @@ impl Lonely {
         (text.len(), serde_json::from_slice(&text).unwrap())
     }
 
-    /// The greeting of a node of this cluster that nobody knows.
+    /// The greeting of a node of this cluster that no member knows.
     async fn greeting(&self) -> Value {
         let mut hello = json!({
             "protocol": { "major": 1, "minor": 2 }, "release": "none", "cluster": "", "mode": "replica",
@@ -156,7 +156,7 @@ async fn an_answer_is_not_made_where_there_is_no_room_for_it() {
     let cluster = Lonely::bootstrapped(&[("OSC_PEER_MEMORY_BYTES", &share)]).await;
     cluster.create("k", "a value").await;
     let hello = cluster.greeting().await;
-    // A message that comes slowly, with nearly all of the room: it is read as a text and as what it says.
+    // A slow message that takes nearly all of the room: it is held as a text and as its parsed form.
     let mut slow = RawHttp::connect(&cluster.node.url).await;
     let length = 8 * MIB - (256 << 10);
     slow.send(format!(
@@ -178,7 +178,7 @@ async fn an_answer_is_not_made_where_there_is_no_room_for_it() {
         let answer = cluster.ask(&hello, asked.clone()).await;
         assert_eq!(answer.status(), 503, "{asked}");
         assert!(answer.headers().contains_key("retry-after"));
-        // Who only says that it lives waits for nothing.
+        // A node that only sends a heartbeat waits for nothing.
         cluster.told(&hello, json!("heartbeat")).await;
     }
     sends.abort();
@@ -195,7 +195,7 @@ async fn an_answer_keeps_its_room_until_the_other_node_has_it() {
         ("OSC_MEMORY_BYTES", "335544320"),
     ];
     let cluster = Lonely::bootstrapped(&more).await;
-    // More than the system takes of it by itself.
+    // More bytes than the system buffers by itself.
     cluster.create("k", &"x".repeat(5_500_000)).await;
     let hello = cluster.greeting().await;
     let message = json!({"hello": hello, "body": {"pull": {"after": 0}}}).to_string();
@@ -207,7 +207,7 @@ async fn an_answer_keeps_its_room_until_the_other_node_has_it() {
         ))
         .await;
     assert!(taker.more().await);
-    // The text alone: what it was made from is gone.
+    // Only the text counts: the rows from which it was made are gone.
     cluster
         .until_reserved(|bytes| (7_000_000..8_000_000).contains(&bytes))
         .await;

@@ -1,4 +1,4 @@
-//! Who answers at a peer's address without the cluster key: it hears no key, leads nowhere else, and costs no memory.
+//! A server at a peer's address without the cluster key: it receives no key, redirects no request, and costs no memory.
 
 use std::{
     fs,
@@ -16,10 +16,10 @@ use tokio::{
 use crate::process::Process;
 
 const CLUSTER_KEY: &str = "the cluster key of the tests";
-/// Far more than what is read of an answer, and what the kernel keeps of it on the way.
+/// Far more than the node reads of an answer, and than the kernel buffers on the way.
 const WITHOUT_END: usize = 64 << 20;
 
-/// What an impostor does with a request.
+/// The impostor's answer to a request.
 #[derive(Clone)]
 enum Answers {
     /// This, and then the connection ends.
@@ -32,7 +32,7 @@ enum Answers {
 struct Impostor {
     address: String,
     heard: Arc<Mutex<Vec<u8>>>,
-    /// How much of answers without end was taken, one for each connection that ended.
+    /// How many bytes of endless answers the node read, for each connection that ended.
     taken: Arc<Mutex<Vec<usize>>>,
 }
 
@@ -171,7 +171,7 @@ async fn an_impostor_never_hears_the_cluster_key_whatever_it_answers() {
         assert!(!heard.to_lowercase().contains("x-cluster-key"), "{heard}");
     }
     assert_eq!(elsewhere.heard(), "", "no redirect is followed");
-    // What it does get is signed.
+    // The request that the impostor does receive is signed.
     assert!(
         lying.heard().contains("x-osc-proof: 2."),
         "{}",

@@ -1,5 +1,5 @@
-//! What nodes and our own programs sign instead of showing the cluster key, and what strangers cannot make of it. The form of
-//! the headers is spelt out here once more: it is what nodes of other releases rely on.
+//! Nodes and our own programs sign requests instead of showing the cluster key; strangers cannot forge them. The test spells
+//! out the form of the headers once more, because nodes of other releases rely on it.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use opensecureconf_node::crypto::{
@@ -24,7 +24,7 @@ fn node(more: &[(&str, &str)]) -> TestNode {
     TestNode::start_in(TempDir::new().unwrap(), &settings)
 }
 
-/// What a node handed out to be signed.
+/// A challenge that a node handed out.
 #[derive(Debug, Clone)]
 struct Challenge {
     answerer: u64,
@@ -83,7 +83,7 @@ async fn post(node: &TestNode, path: &str, proof: &str, body: &[u8]) -> Response
     request.send().await.unwrap()
 }
 
-/// Looks only, so that it can be asked any number of times.
+/// A dry run of an import, which a test can repeat any number of times.
 async fn order(node: &TestNode) -> Vec<u8> {
     let status = node
         .call(Method::GET, "/cluster/status?details=true", None)
@@ -119,7 +119,7 @@ async fn a_signed_request_is_taken_once_and_its_answer_is_signed() {
     let again = post(&node, IMPORT, &signed.header, &order).await;
     assert_eq!(again.status(), 401);
     assert!(Challenge::of(&again).is_some());
-    // What the answer brought needs no question before the next request.
+    // The challenge in the answer serves the next request without another question.
     let challenge = Challenge {
         bytes: next,
         ..challenge
@@ -271,10 +271,10 @@ impl Guessed {
         }
     }
 
-    /// Guesses until nothing more is compared of what this address shows.
+    /// Guesses until the node compares no more guesses of this address.
     async fn flood(&self, address: &str) {
         let challenge = Challenge::ask(&self.node).await;
-        // Failures are forgiven with time: enough of them for a slow machine.
+        // The node forgives failures with time: enough tries for a slow machine.
         for n in 0..2000_u64 {
             let key = format!("a guess of the tests, number {n}");
             let status = self.ask(&key, &challenge, address).await.status().as_u16();

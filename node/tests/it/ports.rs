@@ -1,4 +1,4 @@
-//! Ports of their own for HTTPS, nodes and metrics: what each serves, to whom, and with which certificates.
+//! Separate ports for HTTPS, nodes and metrics: which routes each serves, to which callers, and with which certificates.
 
 mod ends;
 
@@ -41,7 +41,7 @@ impl Authority {
         self.client_from(None, shown)
     }
 
-    /// The same, whose connections come from this address.
+    /// The same client, whose connections come from this address.
     fn client_from(&self, from: Option<IpAddr>, shown: Option<&Pair>) -> Client {
         let root = Certificate::from_pem(self.pem().as_bytes()).unwrap();
         let builder = Client::builder().tls_certs_only([root]).no_proxy();
@@ -295,7 +295,7 @@ async fn only_a_node_of_this_cluster_and_its_operator_are_let_in_and_the_cluster
 #[tokio::test]
 async fn who_only_knocks_at_the_port_for_nodes_hides_no_refused_certificate() {
     let mut node = Node::start(&[]);
-    // As programs do that look whether a port is open.
+    // As port scanners do, which only look whether a port is open.
     let mut knock = TcpStream::connect(node.address("peer_address"))
         .await
         .unwrap();
@@ -371,7 +371,7 @@ async fn a_certificate_alone_opens_nothing_and_the_operators_is_no_nodes() {
     );
 }
 
-/// An address of this machine that others could reach too. Nothing is sent to find it, and what is sent to it stays here.
+/// An address of this machine that others could reach too. The test sends nothing to find it, and traffic to it stays here.
 fn outer_address() -> IpAddr {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     let led = socket.connect("192.0.2.254:9");
@@ -393,7 +393,7 @@ async fn orders_come_from_the_operator_and_a_nodes_certificate_gives_them_on_its
     let leaf = authority.issue(&Leaf::of_node(&[&outside, "127.0.0.1"]));
     let node = Node::start_with(authority, &leaf, &[("OSC_HOST", "0.0.0.0")]);
     let beside = node.authority.client(Some(&leaf));
-    // As one from elsewhere is seen: it comes from another address than the one where it arrives.
+    // As the node sees a remote client: the source address differs from the destination address.
     let elsewhere = node.authority.client_from(Some(own_address), Some(&leaf));
     let operator = node.operator_from(Some(own_address));
     let port = |name: &str| node.address(name).rsplit_once(':').unwrap().1.to_owned();
@@ -652,7 +652,7 @@ fn what_does_not_go_together_stops_the_start_with_its_name() {
     }
 }
 
-/// What the operator sends on a connection that it keeps.
+/// A request of the operator on a connection that it keeps.
 const ORDER: &str = "GET /admin/log-level HTTP/1.1\r\nHost: node\r\nX-Cluster-Key: the cluster key of the tests\r\n\r\n";
 
 impl Node {
@@ -687,7 +687,7 @@ impl Node {
 /// Everything that still comes on a connection.
 async fn rest(connection: &mut TlsStream<TcpStream>) -> String {
     let mut text = Vec::new();
-    // How it ends says nothing: the node may close without a word.
+    // The test ignores how the connection ends: the node may close without an answer.
     let _ = timeout(Duration::from_secs(20), connection.read_to_end(&mut text))
         .await
         .unwrap();
@@ -729,7 +729,7 @@ async fn connections_of_an_authority_that_is_taken_away_carry_no_further_request
     );
 }
 
-/// What somebody shows who takes the wrong files.
+/// The files of a user who mounts the wrong certificate.
 fn authority_as_leaf() -> Pair {
     let mut parameters = CertificateParams::new(vec!["a.nodes.example".to_owned()]).unwrap();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -784,7 +784,7 @@ async fn a_certificate_that_other_nodes_would_refuse_replaces_none_that_they_acc
         status["node"]["authorities"],
         json!([fingerprint(&authorities)])
     );
-    // A bundle that is larger than any is told, and not read.
+    // The node reports a bundle above the size limit, and does not read it.
     write_node_tls(&tls, &good, &(authorities + &"#".repeat(2 << 20)));
     node.process
         .error_of("certificates_not_reloaded", "larger than 1048576 bytes");

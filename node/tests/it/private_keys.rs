@@ -1,4 +1,4 @@
-//! Private keys and certificates as the real OpenSSL writes them: read, or refused with what helps.
+//! Private keys and certificates as the real OpenSSL writes them: the node reads them, or its refusal says what helps.
 
 use std::{fs, path::Path, process::Command};
 

@@ -16,7 +16,7 @@ use crate::node::environment;
 pub(crate) struct Process {
     child: Child,
     pub(crate) url: String,
-    /// What it said when it began to listen.
+    /// The log event with which the node began to listen.
     pub(crate) started: Value,
     events: mpsc::Receiver<Value>,
     lines: Arc<Mutex<String>>,
@@ -32,7 +32,7 @@ impl Drop for KilledOnDrop {
     }
 }
 
-/// The command, with nothing of this process's environment.
+/// The command, without this process's environment.
 pub(crate) fn osc_node(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_osc-node"));
     command
@@ -102,8 +102,8 @@ impl Process {
         }
     }
 
-    /// Waits for a log line of this event whose error says so. A file that is being exchanged may be read between two steps of
-    /// it, so that the node tells something else first.
+    /// Waits for a log line of this event with this error. The node may read a file in the middle of an exchange and log
+    /// another error first.
     pub(crate) fn error_of(&mut self, name: &str, says: &str) -> Value {
         loop {
             let event = self.event(name);

@@ -12,7 +12,7 @@ use crate::{
 
 const CLUSTER_KEY: &str = "the cluster key of the tests";
 
-/// Asks every route, as somebody who may.
+/// Calls every route with all keys.
 async fn ask_all(node: &TestNode, mut look: impl FnMut(&str, &Answer)) {
     let body = json!({"key": "k", "value": 1});
     node.call(Method::POST, "/configs", Some(body)).await;

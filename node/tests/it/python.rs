@@ -25,9 +25,9 @@ pub(crate) fn interpreter() -> PathBuf {
     own
 }
 
-/// Runs a script that reads `input` and returns what it prints.
+/// Runs a script with this input and gives its output.
 pub(crate) fn run(script: &str, arguments: &[&str], input: &[u8]) -> String {
-    // A file and not a pipe: nobody waits for the other to read first.
+    // A file and not a pipe: neither process waits for the other to read first.
     let mut stdin = tempfile::tempfile().unwrap();
     stdin.write_all(input).unwrap();
     stdin.rewind().unwrap();

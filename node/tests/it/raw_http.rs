@@ -1,4 +1,4 @@
-//! HTTP/1.1 byte by byte, for what no client library sends.
+//! HTTP/1.1 byte by byte, for requests that no client library sends.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// One connection.
 pub(crate) struct RawHttp {
     stream: TcpStream,
-    /// What came and is not looked at yet.
+    /// Bytes that have arrived and that no method has consumed.
     read: Vec<u8>,
 }
 
@@ -70,7 +70,7 @@ impl RawHttp {
         }
     }
 
-    /// Sends some bytes. A connection that the node has closed takes none, which its answer tells.
+    /// Sends some bytes. Where the node has closed the connection, the write fails, and the answer shows it.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
@@ -114,7 +114,7 @@ impl RawHttp {
         self.read.windows(bytes.len()).any(|part| part == bytes)
     }
 
-    /// Takes what comes next; false where the connection has ended.
+    /// Reads the next bytes; false where the connection has ended.
     pub(crate) async fn more(&mut self) -> bool {
         let mut space = vec![0; 16 << 10];
         match self.stream.read(&mut space).await {
@@ -127,7 +127,7 @@ impl RawHttp {
         }
     }
 
-    /// Waits until the node closes the connection; gives what came before.
+    /// Waits until the node closes the connection; gives the bytes that came before.
     pub(crate) async fn rest(&mut self) -> String {
         let all = async { while self.more().await {} };
         timeout(TIMEOUT, all).await.unwrap();

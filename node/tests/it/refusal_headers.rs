@@ -1,5 +1,5 @@
-//! Every refusal has the headers that keep caches, browsers and clients from making something else of it: on every port, before
-//! there is a request, before a route is looked for, and in it.
+//! Every refusal has the headers that keep caches, browsers and clients from misreading it: on every port, before the request
+//! is whole, before the router looks for a route, and in the route.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn request(method: &str, path: &str, headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\n{headers}\r\n")
 }
 
-/// What a client sends, the status that it gets, and whether its connection can go on.
+/// The bytes that a client sends, the status that it gets, and whether its connection can go on.
 struct Case {
     sent: String,
     status: u16,
@@ -35,7 +35,7 @@ fn case(sent: impl Into<String>, status: u16) -> Case {
     }
 }
 
-/// One after which nothing on the connection can be understood.
+/// A case after which the node understands nothing more on the connection.
 fn last(sent: impl Into<String>, status: u16) -> Case {
     Case {
         goes_on: false,
@@ -100,7 +100,7 @@ fn unreadable() -> Vec<Case> {
             request("GET", "/", &format!("{HOST}{}", "A: b\r\n".repeat(120))),
             431,
         ),
-        // What of it is missing never comes.
+        // The rest of the request never comes.
         last("GET / HTTP/1.1\r\nHost: node\r\nX-Slow: y", 408),
     ]
 }
@@ -195,7 +195,7 @@ async fn at_the_port_for_clients() {
             case(request("GET", "/configs?limit=many", &keys), 422),
             last(request("POST", "/configs", &large), 413),
             case(request("GET", "/configs", &keys), 429),
-            // The API key that was missing above was the one failure of this minute.
+            // The missing API key of an earlier case was the one failure that this minute allows.
             case(request("GET", "/configs/k0", &wrong), 429),
         ],
     )
@@ -203,7 +203,7 @@ async fn at_the_port_for_clients() {
 
     let health = node.health_url.clone().unwrap();
     let mut probes = unreadable();
-    // Nobody waits long here, and hyper alone bounds what is long.
+    // On this port only hyper limits the size of a request, and the test skips the long wait for a timeout.
     probes.retain(|probe| probe.status != 408 && probe.sent.len() < 4096);
     probes.push(last(request("GET", "/nothing", HOST), 404));
     probes.push(last(request("POST", "/health", HOST), 405));
@@ -232,7 +232,7 @@ async fn at_a_node_that_is_not_ready_or_has_no_room() {
     .await;
     let health = node.health_url.clone().unwrap();
     check(&health, vec![last(request("GET", "/ready", HOST), 503)]).await;
-    // As many as one address may have.
+    // The most connections that one address may have.
     let mut held = Vec::new();
     for _ in 0..16 {
         held.push(RawHttp::connect(&node.url).await);

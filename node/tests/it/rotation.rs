@@ -91,7 +91,7 @@ async fn the_previous_api_key_is_accepted_as_long_as_its_file_is_there() {
     assert_eq!(status(&node, ROOT, "the new key of the tests").await, 200);
 }
 
-/// What a node tells whoever shows this API key.
+/// The details that a node shows a client with this API key.
 async fn details(node: &Process, key: &str) -> serde_json::Value {
     let request = client()
         .get(format!("{}/cluster/status?details=true", node.url))
@@ -129,7 +129,8 @@ async fn a_node_proves_which_api_keys_it_accepts_and_shows_none() {
     assert_eq!(told["api_keys"], proofs(&[old]));
     assert_eq!(told["schema"], SCHEMA_VERSION);
 
-    // As an operator changes a key: both beside it first, then the new one in its place, then the old one ends.
+    // As an operator changes a key: first the node accepts both, then the new key takes the place of the old one, then the old
+    // one ends.
     fs::write(&previous, format!("{old}\n{new}\n")).unwrap();
     node.event("keys_reloaded");
     let told = details(&node, new).await;

@@ -1,4 +1,4 @@
-//! One salt, ever: what a node does at start with the salts that it finds.
+//! One salt for ever: how a node starts with the salts that it finds.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! No secret is in anything that a node lets out: logs at their loudest, metrics, errors, settings, files.
+//! No output of a node contains a secret: debug logs, metrics, errors, settings, files.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -41,7 +41,7 @@ impl Caller {
             self.answers += value.to_str().unwrap();
         }
         let text = answer.text().await.unwrap();
-        // Its owner gets the value, nobody else anything of it.
+        // Only the key holder gets the value; no other answer may contain any of it.
         if status >= 300 || keys != (API_KEY, USER_KEY) {
             self.answers += &text;
         }
@@ -49,7 +49,7 @@ impl Caller {
     }
 }
 
-/// Starts a node whose output goes to files, whatever its lines look like; returns its URL.
+/// Starts a node whose output goes to files, in any log format; returns its URL.
 async fn start(folder: &Path, command: &mut Command) -> (KilledOnDrop, String) {
     let file = |name: &str| fs::File::create(folder.join(name)).unwrap();
     let child = command
@@ -202,7 +202,7 @@ async fn no_secret_leaves(format: &str) {
         .await
         .unwrap();
     let metrics = metrics.text().await.unwrap();
-    // Key files that change are read, and one of no use is complained about.
+    // The node reads key files that change, and complains about a useless one.
     fs::write(
         folder.path().join("api-keys"),
         format!("{API_KEY}\n{CLUSTER_KEY}\n"),
@@ -257,7 +257,7 @@ async fn no_secret_leaves(format: &str) {
     }
 }
 
-/// How the salt and the key that is derived with it would look in a text.
+/// The encodings in which the salt and the key that is derived with it could stand in a text.
 fn spellings(salt: &[u8]) -> Vec<String> {
     const SCRIPT: &str = "
 import base64, hashlib, sys

@@ -1,4 +1,4 @@
-//! Clients who are slow to send, slow to read, or do neither.
+//! Clients that are slow to send, slow to read, or do neither.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn node(more: &[(&str, &str)], timeouts: Timeouts) -> TestNode {
     TestNode::start_with(TempDir::new().unwrap(), more, timeouts)
 }
 
-/// A connection whose client takes little at a time.
+/// A connection with a small receive buffer.
 async fn connect(url: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -41,7 +41,7 @@ async fn connect(url: &str) -> TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// What comes until the node closes the connection.
+/// The bytes that come until the node closes the connection.
 async fn rest(connection: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = connection.read_to_end(&mut bytes);
@@ -67,7 +67,7 @@ async fn fill(node: &TestNode) {
 
 const ASSET: &str = "/docs/swagger-ui-bundle.js";
 
-/// Whether this kernel can be told how little to keep for a client; those of some sandboxes cannot.
+/// Whether this kernel lets the node limit the unsent bytes of a connection; the kernels of some sandboxes do not.
 #[expect(
     clippy::print_stderr,
     reason = "people should know what was not tested"
@@ -75,7 +75,7 @@ const ASSET: &str = "/docs/swagger-ui-bundle.js";
 fn kernel_bounds_what_is_unsent(connection: &TcpStream) -> bool {
     const BYTES: u32 = 1 << 20;
     let socket = socket2::SockRef::from(connection);
-    // Some take it, and forget it.
+    // Some kernels accept the option and ignore it.
     let kept = socket
         .set_tcp_notsent_lowat(BYTES)
         .and_then(|()| socket.tcp_notsent_lowat());
@@ -98,13 +98,13 @@ async fn what_a_client_does_not_take_waits_in_the_node_and_not_in_the_kernel() {
     let asset = request("GET", ASSET, "");
     unread.write_all(asset.as_bytes()).await.unwrap();
     let given_up = async {
-        // Whichever of the two rules looks first.
+        // Either of the two rules may act first.
         while !counts_one(&node, "broken").await && !counts_one(&node, "slow_reader").await {
             sleep(SHORT.stall / 4).await;
         }
     };
     timeout(Duration::from_secs(20), given_up).await.unwrap();
-    // What still comes had left the node before.
+    // The bytes that still come had left the node before.
     let kept = rest(&mut unread).await.len();
     assert!((1..100_000).contains(&kept), "{kept} bytes");
     node.stop().await;
@@ -123,7 +123,7 @@ async fn a_client_that_waits_gets_the_whole_asset() {
     node.stop().await;
 }
 
-/// Whether one connection was closed for this reason.
+/// Whether the node closed one connection for this reason.
 async fn counts_one(node: &TestNode, reason: &str) -> bool {
     let page = node.call(Method::GET, "/metrics", None).await.text;
     let counted = format!("osc_connections_closed_total{{port=\"http\",reason=\"{reason}\"}} 1\n");
@@ -187,7 +187,7 @@ async fn who_sends_a_body_slowly_is_told_so() {
 #[tokio::test]
 async fn who_does_not_read_answers_is_cut_off() {
     let node = node(&[], SHORT);
-    // Answers that cost the node nothing, and together are larger than all buffers on the way.
+    // Answers that cost the node little, and that together exceed all buffers on the way.
     let one = node.call(Method::GET, "/openapi.json", None).await;
     let count = (12 << 20) / one.text.len();
     let mut silent = connect(&node.url).await;

@@ -1,4 +1,4 @@
-//! A value alone, as text: for readers that take an answer as it is, such as a file of a Secret.
+//! A value alone, as text, for readers that use an answer as it is, such as a file of a Secret.
 
 use reqwest::{Method, header};
 use serde_json::{Value, json};

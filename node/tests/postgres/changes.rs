@@ -1,4 +1,4 @@
-//! Changes are told once each, and none is passed over.
+//! Each change comes once, and none is skipped.
 
 use opensecureconf_node::{
     cluster::Expected,
@@ -11,7 +11,7 @@ use crate::{
     writes::{created, delete, found, now, write},
 };
 
-/// The names of what changed after a cursor, and where to go on.
+/// The names that changed after a cursor, and the cursor to go on from.
 async fn changed(store: &PostgresStore, after: &ChangeCursor) -> (Vec<String>, ChangeCursor) {
     match store.changes(after, 100).await.unwrap() {
         Changes::Since { rows, next } => {

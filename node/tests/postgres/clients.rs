@@ -1,4 +1,4 @@
-//! The published Python clients find no difference between a shared database and one of a node's own.
+//! The published Python clients find no difference between a shared database and a node's own database.
 
 use std::{
     path::PathBuf,
@@ -11,7 +11,7 @@ use crate::world::{API_KEY, Node, USER_KEY, World};
 
 const SCRIPT: &str = include_str!("../it/published_client.py");
 
-/// What the script prints that calls every method of a client.
+/// The output of the script that calls every method of a client.
 fn results(version: &str, url: &str) -> String {
     let target = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target");
     let python = target.join("python/bin/python");

@@ -1,4 +1,4 @@
-//! What every store promises.
+//! Promises of every store, on PostgreSQL.
 
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ async fn a_row_that_was_changed_behind_the_nodes_back_is_not_served() {
         .await;
     let error = store.find(&named("k")).await.unwrap_err();
     assert!(matches!(error, ReadError::Damaged { .. }), "{error}");
-    // Whoever wants to be rid of it can delete it.
+    // A client can still delete the damaged entry.
     let row = store.find_unread(&named("k")).await.unwrap();
     let delete = opensecureconf_node::cluster::Write {
         identity: named("k"),

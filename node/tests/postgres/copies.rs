@@ -93,7 +93,7 @@ async fn a_store_moves_into_the_shared_database_and_back_with_all_that_it_has() 
 
     let mut shared = world.node();
     assert_eq!(seen(&shared).await, before);
-    // What is deleted stays deleted, and an entry of that name comes after its delete.
+    // A deleted entry stays deleted, and a new entry of that name comes after its delete.
     post(&shared, json!({"key": "deleted", "value": 4})).await;
     change(&shared, Method::DELETE, "/configs/changed", None).await;
     let after = seen(&shared).await;
@@ -149,7 +149,7 @@ async fn a_store_that_is_written_to_is_copied_again_until_its_node_is_gone() {
     change(&old, Method::DELETE, "/configs/again", None).await;
     let before = seen(&old).await;
     old.kill();
-    // An interrupted run leaves anything.
+    // An interrupted run may leave any table half filled.
     world
         .server
         .sql("DELETE FROM opensecureconf.entries WHERE category IS NOT NULL; \
@@ -162,7 +162,7 @@ async fn a_store_that_is_written_to_is_copied_again_until_its_node_is_gone() {
     assert_eq!(seen(&world.node()).await, before);
 }
 
-/// Creates entries one after the other until the node is gone: the numbers of those that it acknowledged.
+/// Creates entries one after the other until the node is gone; gives the numbers of those that it acknowledged.
 async fn create_until_it_is_gone(url: String) -> Vec<u64> {
     let client = reqwest::Client::new();
     let mut acknowledged = Vec::new();

@@ -74,7 +74,7 @@ async fn a_server_of_another_name_or_authority_gets_no_password() {
         assert_eq!(code, Some(1), "{text}");
         assert!(text.contains("certificate"), "{text}");
     }
-    // A mode that verifies nothing is none.
+    // The node refuses an SSL mode that verifies nothing.
     let unverified = format!("{}?sslmode=prefer", world.server.url());
     let (code, text) = world.run(&["config"], &[("OSC_DATABASE_URL", unverified.as_str())]);
     assert_eq!(code, Some(2), "{text}");
@@ -89,7 +89,7 @@ async fn another_authority_is_taken_without_a_restart() {
     let next = Pair::for_name("localhost");
     world.server.certify(&next.certified());
     world.server.sql("SELECT pg_reload_conf()").await;
-    // From then on the server shows the next one.
+    // From then on the server shows the next certificate.
     let shown = async {
         while world.run(&["database", "migrate"], &[]).0 != Some(0) {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! What an acknowledgement is worth when servers go down, and what is served meanwhile.
+//! Acknowledged writes survive the loss of a server, and what nodes serve meanwhile.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -105,7 +105,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
             "{outcome:?}"
         );
     }
-    // Half of the connections wait for the standby: others are refused at once, but for one that tries.
+    // Half of the connections wait for the standby. The node refuses other writes at once, except for one attempt.
     let outcomes =
         futures::future::join_all((0..10).map(|_| create(&store, "refused", "one"))).await;
     let refused = outcomes
@@ -113,7 +113,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
         .filter(|outcome| matches!(outcome, Err(PostgresError::Away(_))));
     assert!(refused.count() >= 9, "{outcomes:?}");
     assert_eq!(token(&store, "before").await.as_deref(), Some("one"));
-    // What is there, but on one server alone, is not confirmed.
+    // A row that is on one server alone is not confirmed.
     let row = found(&store, "waits-0").await;
     assert_eq!(row, None, "a commit that waits is not to be seen");
     let never = named("never written");
@@ -135,7 +135,7 @@ async fn without_its_standby_nothing_is_acknowledged_and_reads_go_on() {
         .await
         .unwrap();
     assert!(back.is_some() || token(&store, "after").await.is_some());
-    // The server shows a later commit before one that waited longer, where that one's process wakes later.
+    // The server may show a later commit before an earlier one, whose process wakes later.
     let shown = async {
         for number in 0..2 {
             let name = format!("waits-{number}");

@@ -1,4 +1,4 @@
-//! The database's disk is full: writes are refused with words, reads go on, and nothing that was acknowledged is lost.
+//! The database's disk is full: the node refuses writes and says why, reads go on, and no acknowledged write is lost.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     world::{Answer, Node, SOON, World},
 };
 
-/// A store whose entries are on a small disk, most of which is taken by another table.
+/// A store whose entries are on a small disk, most of which another table fills.
 async fn almost_full() -> World {
     let world = World::on(Server::with_small_disk().await);
     let place = world.server.small_disk().display().to_string();
@@ -22,7 +22,7 @@ async fn almost_full() -> World {
     world
 }
 
-/// Creates large entries until one is refused: the names of those that were taken, and the refusal.
+/// Creates large entries until the node refuses one; gives the names of the created ones, and the refusal.
 async fn fill(node: &Node) -> (Vec<String>, Answer) {
     let mut taken = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! What nodes tell of the database that they share.
+//! Metrics and status of nodes about the database that they share.
 
 use std::{
     collections::BTreeSet,

@@ -25,7 +25,7 @@ use crate::{
     writes::{create, created, named, token},
 };
 
-/// One of 1.21 or newer: before it, statements that are prepared get lost between two transactions.
+/// PgBouncer 1.21 or newer: earlier releases lose prepared statements between two transactions.
 const BROUGHT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/pgbouncer");
 const PORT: u16 = 6432;
 
@@ -152,7 +152,7 @@ async fn nodes_behind_a_pooler_are_one_store_and_come_back_with_the_server() {
     }));
     assert!(read.await.iter().all(|answer| answer.status == 200));
 
-    // Compare and set is strict, and lists are of one moment.
+    // Compare-and-set is strict, and a list shows one moment.
     let seen = made[0].header("etag").unwrap();
     let put = |value: i64| Some(json!({ "value": value }));
     for (node, value, status) in [(&other, 2, 200), (&one, 3, 412)] {

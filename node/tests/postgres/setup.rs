@@ -1,4 +1,4 @@
-//! Which database a node takes for its store.
+//! The databases that a node accepts as its store.
 
 use opensecureconf_node::{
     domain::Incarnation,
@@ -72,7 +72,7 @@ async fn tables_of_the_next_release_are_used_and_left_as_they_are() {
     migrate(&settings, CLUSTER, SALT).await.unwrap();
     let next = "UPDATE opensecureconf.identity SET schema = 2, usable_from =";
     server.sql(&format!("{next} 1")).await;
-    // As the pod of a release before does that starts during a rollout, or after one was taken back.
+    // As the pod of an earlier release does that starts during a rollout, or after a rollback.
     let there = migrate(&settings, CLUSTER, SALT).await.unwrap();
     assert_eq!((there.from, there.to), (2, 2));
     let store = server.node(1, settings.clone()).await;

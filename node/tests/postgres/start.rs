@@ -1,4 +1,4 @@
-//! On which database a node starts, and whose it becomes.
+//! On which databases a node starts, and to which cluster they belong from then on.
 
 use std::fs;
 

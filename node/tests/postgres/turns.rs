@@ -1,4 +1,4 @@
-//! Commands that work on the tables take turns, and wait for no other session without end.
+//! Commands that work on the tables run one at a time, and none waits for another session without end.
 
 use std::fs;
 

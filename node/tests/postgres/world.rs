@@ -1,4 +1,4 @@
-//! Real nodes that share a database, and one with a database of its own to compare them with.
+//! Real nodes that share a database, and a node with a database of its own to compare them with.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use crate::server::{CLUSTER, Server};
 
 pub(crate) const API_KEY: &str = "the api key of the tests";
 pub(crate) const USER_KEY: &str = "the user key of the tests";
-/// How long something may take that is sure to come.
+/// How long an expected event may take.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// A database that is a store, and what nodes need to be on it.
+/// A database that is a store, and the settings with which nodes use it.
 pub(crate) struct World {
     pub(crate) server: Server,
     folder: TempDir,
@@ -41,7 +41,7 @@ pub(crate) struct Caller {
     client: Client,
 }
 
-/// What a node answered.
+/// The answer of a node.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -83,7 +83,7 @@ impl World {
         command
     }
 
-    /// Runs a command to its end; gives its exit code and all that it said.
+    /// Runs a command to its end; gives its exit code and its whole output.
     pub(crate) fn run(&self, arguments: &[&str], more: &[(&str, &str)]) -> (Option<i32>, String) {
         let output = self.command(more).args(arguments).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
@@ -118,7 +118,7 @@ fn bare_command(folder: &Path) -> Command {
 }
 
 impl Node {
-    /// One with a database of its own in this folder.
+    /// A node with a database of its own in this folder.
     pub(crate) fn alone(folder: &Path) -> Self {
         Self::alone_with(folder, &[])
     }
@@ -194,7 +194,7 @@ impl Node {
             .await
     }
 
-    /// Asks again until the answer has this status.
+    /// Repeats the request until the answer has this status.
     pub(crate) async fn until(&self, path: &str, status: u16) -> Answer {
         self.caller.until(path, &[status]).await
     }
@@ -231,7 +231,7 @@ impl Caller {
         })
     }
 
-    /// Asks again until the answer has one of these statuses.
+    /// Repeats the request until the answer has one of these statuses.
     pub(crate) async fn until(&self, path: &str, statuses: &[u16]) -> Answer {
         let asking = async {
             loop {

@@ -1,4 +1,4 @@
-//! What tests write, in few words.
+//! Short constructors for the writes of tests.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! What goes wrong. Each world has its own selection, so that rare combinations come up.
+//! The faults of a world. Each world has its own selection, so that rare combinations come up.
 
 use std::time::Duration;
 
@@ -78,12 +78,12 @@ impl Fault {
         Self::RemoveByForce,
         Self::RemoveEachOther,
     ];
-    /// What belongs to a quiet life.
+    /// The events of a calm world.
     const CALM: &[Self] = &[Self::Restart, Self::ScaleUp, Self::ScaleDown];
 }
 
 impl Profile {
-    /// A world in which scripts decide what goes wrong.
+    /// A world whose faults come only from scripts.
     pub(crate) fn calm() -> Self {
         Self {
             page: 100,
@@ -163,7 +163,7 @@ impl World {
         self.random.random_range(-most..most)
     }
 
-    /// Something goes wrong, and the next thing is scheduled.
+    /// Causes a fault, and schedules the next.
     pub(crate) fn chaos_acts(&mut self) {
         let pause = self
             .profile
@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// One node at a time, and only while all others serve. A pod that is back has no name for a moment.
+    /// Restarts one node at a time, and only while all others serve. A returning pod has no DNS name for a moment.
     fn restart_calmly(&mut self, node: NodeId) {
         if self.owner.is_idle() && self.present().iter().all(|node| self.is_ready(*node)) {
             self.network.unnamed.insert(node);
@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// Members whose word counts.
+    /// Members whose promises count.
     fn standing_members(&self) -> Vec<(NodeId, Incarnation)> {
         self.present()
             .into_iter()
@@ -317,7 +317,7 @@ impl World {
         }
     }
 
-    /// A node's disk is lost; it is down with an empty one.
+    /// A node's disk is lost; the node is down with an empty one.
     pub(crate) fn wipe(&mut self, node: NodeId) {
         self.crash(node);
         let before = self.nodes[node].disk.durable().clone();
@@ -373,7 +373,7 @@ impl World {
         }
     }
 
-    /// Each half of a cluster that is cut in two takes the other one for dead.
+    /// Each half of a cluster that is cut in two assumes that the other one is dead.
     fn remove_each_other(&mut self, one: NodeId, other: NodeId) {
         let both_serve = self.is_ready(one) && self.is_ready(other);
         if one == other || !both_serve || !self.owner.is_idle() {

@@ -1,4 +1,4 @@
-//! Clients: they read an entry at some node, think, and write there over what they saw.
+//! Clients: they read an entry at some node, think, and write there over the version that they saw.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl World {
-    /// One client does one thing, and the next one is scheduled.
+    /// Sends one request of a client, and schedules the next.
     pub(crate) fn client_acts(&mut self) {
         let pause = self.profile.client_pause.as_micros().max(2);
         let pause = self
@@ -88,7 +88,7 @@ impl World {
         id
     }
 
-    /// Sends writes of different entries to a node, which makes all of them or none.
+    /// Sends writes of different entries to a node, which carries out all of them or none.
     pub(crate) fn write_all(
         &mut self,
         node: NodeId,

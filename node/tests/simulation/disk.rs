@@ -1,4 +1,4 @@
-//! A disk in memory: what is durable, and a working copy that becomes durable with a commit or is gone.
+//! A disk in memory: the durable content, and a working copy that a commit makes durable and a crash discards.
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
@@ -30,7 +30,7 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// What this database is to its cluster, by its own roster; `None` while blank or fenced.
+    /// The state of this database in its cluster, by its own roster; `None` while blank or fenced.
     pub(crate) fn state(&self, rules: opensecureconf_node::cluster::Rules) -> Option<State> {
         let membership = self.membership.as_ref()?;
         if membership.status != LocalStatus::Member {
@@ -44,7 +44,7 @@ impl Contents {
         self.rows.get(identity).map(|row| row.row.version)
     }
 
-    /// What a look through the rows finds.
+    /// The digest of a scan over the rows.
     pub(crate) fn digest(&self, scan: Scan) -> Digest {
         let mut digest = Digest::new(scan, self.last);
         for row in self.rows.values() {
@@ -55,14 +55,14 @@ impl Contents {
         digest
     }
 
-    /// Loses a row, as a fault does it: nobody is told.
+    /// Loses a row as a disk fault does, which no node notices.
     pub(crate) fn lose(&mut self, identity: &Identity) {
         if let Some(lost) = self.rows.remove(identity) {
             self.feed.remove(&lost.seq);
         }
     }
 
-    /// Has an older version of a row again, as a fault does it: in its place, or where another row was.
+    /// Restores an older version of a row as a disk fault does: in its place, or where another row was.
     pub(crate) fn set_back(&mut self, older: &Row) {
         let seq = self
             .rows
@@ -96,7 +96,7 @@ impl Contents {
     }
 }
 
-/// Something that a transaction did to the rows.
+/// The effect of a transaction on the rows.
 #[derive(Debug, Clone)]
 pub(crate) enum Trace {
     /// A row was written over another one.
@@ -111,7 +111,7 @@ pub(crate) enum Trace {
     Purged(Identity, Version),
     /// A snapshot took the place of all rows.
     TakenOver,
-    /// Federated: a value of an earlier life passes for the one of this row from now on.
+    /// Federated: a value of an earlier life becomes the value of this row.
     TakenBack {
         held: Version,
         token: String,
@@ -126,9 +126,9 @@ pub(crate) enum Trace {
 pub(crate) enum Failure {
     /// A write inside the transaction fails.
     Write,
-    /// The commit fails, and nothing of it is durable.
+    /// The commit fails, and the disk keeps none of its changes.
     Commit,
-    /// The commit fails to those who asked for it, but is durable.
+    /// The commit reports a failure, but is durable.
     AfterCommit,
 }
 
@@ -142,9 +142,9 @@ pub(crate) struct Disk {
     durable: Arc<Contents>,
     working: Option<Contents>,
     traces: Vec<Trace>,
-    /// What is going to fail next.
+    /// The next failure.
     pub(crate) failure: Option<Failure>,
-    /// Rows in one answer at most, whatever the engine asks for: so that few rows make many pages.
+    /// The most rows in one answer, whatever the engine asks for, so that few rows make many pages.
     pub(crate) page: usize,
 }
 
@@ -178,7 +178,7 @@ impl Disk {
         }
     }
 
-    /// What is durable.
+    /// The durable content.
     pub(crate) fn durable(&self) -> &Arc<Contents> {
         &self.durable
     }
@@ -188,7 +188,7 @@ impl Disk {
         *self = Self::holding(contents, self.page);
     }
 
-    /// Changes what is durable by hand.
+    /// Edits the durable content directly.
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Contents)) {
         edit(Arc::make_mut(&mut self.durable));
     }
@@ -198,7 +198,7 @@ impl Disk {
         self.working.is_some()
     }
 
-    /// Makes the transaction durable; gives what it did to the rows.
+    /// Makes the transaction durable; gives its effects on the rows.
     pub(crate) fn commit(&mut self) -> Result<Vec<Trace>, Failed> {
         if self.is_dirty() && self.failure == Some(Failure::Commit) {
             self.failure = None;
@@ -230,7 +230,7 @@ impl Disk {
             .get_or_insert_with(|| Contents::clone(&self.durable)))
     }
 
-    /// At least one row, then as many as fit.
+    /// One row at least, then as many as fit.
     fn fitting<'r>(
         &self,
         rows: impl Iterator<Item = &'r FeedRow>,

@@ -1,4 +1,5 @@
-//! Federated: what the API and the link do beside the engine. They ask owners to write, and hand over what a leaving node owns.
+//! Federated: the work of the API and the cluster link beside the engine. They send writes to home nodes, and hand over the
+//! values of a leaving node.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use crate::world::{NodeId, SimulationEvent, World};
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl World {
-    /// Where a write that reaches a node goes to, and over what: live entries are changed by their owners. `None` where the
-    /// API refuses.
+    /// The node that a write is sent on to, and the version that it expects: live entries are changed at their home nodes.
+    /// `None` where the API refuses.
     pub(crate) fn as_the_api_does(
         &mut self,
         node: NodeId,
@@ -43,7 +44,7 @@ impl World {
         }
     }
 
-    /// Leaving nodes hand over what they own, some values each to some member.
+    /// Leaving nodes hand over their values, some at a time to some member.
     pub(crate) fn hand_over(&mut self) {
         self.later(PAUSE, SimulationEvent::HandOver);
         for node in self.present() {

@@ -1,4 +1,4 @@
-//! What clients were promised: every write, who acknowledged it, and which of those still stand by it.
+//! The promises to clients: every write, the node that acknowledged it, and the incarnations that still stand by it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,14 +22,14 @@ pub(crate) struct ClientWrite {
     pub(crate) node: NodeId,
     pub(crate) write: Write,
     pub(crate) level: AckLevel,
-    /// What the client was told; `None` while it waits and when it never heard.
+    /// The answer to the client; `None` while it waits, and where no answer ever came.
     pub(crate) outcome: Option<Result<Written, WriteRefusal>>,
-    /// Whom the node counted as holding it when it answered, itself included.
+    /// The incarnations that the node counted as holding the write when it answered, its own included.
     pub(crate) counted: BTreeSet<Incarnation>,
 }
 
 impl ClientWrite {
-    /// What was written, once the client knows.
+    /// The written version, once the client knows it.
     pub(crate) fn written(&self) -> Option<Written> {
         self.outcome.clone()?.ok()
     }
@@ -67,9 +67,9 @@ struct Birth {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) writes: Vec<ClientWrite>,
-    /// Incarnations whose word counts no more, and why.
+    /// Incarnations whose promises count no more, and why.
     pub(crate) void: BTreeMap<Incarnation, &'static str>,
-    /// Who told whom to hold its feed how far: (whose feed, who holds it).
+    /// How far one incarnation acknowledged the feed of another: (whose feed, which holder).
     acknowledged: BTreeMap<(Incarnation, Incarnation), Seq>,
     /// Rows that were repaired after digests had differed, and rows that were not because one member alone had them.
     pub(crate) repaired: usize,
@@ -79,16 +79,16 @@ pub(crate) struct History {
     used_before: BTreeSet<(Version, Identity)>,
     /// The latest version of each entry that a database ever held.
     held: BTreeMap<(Incarnation, Identity), Version>,
-    /// Databases that had joined while somebody who had not heard of them purged.
+    /// Databases that had joined while a member that did not know of them purged.
     pub(crate) unheard_of: BTreeSet<Incarnation>,
-    /// Federated: entries whose values a lost disk, or one that went back, took with it, and who wrote those.
+    /// Federated: entries whose values were lost with a disk or a rollback, and the incarnations that wrote those.
     pub(crate) lost_values: BTreeSet<(Identity, Incarnation)>,
     /// The latest tombstone of each entry that a database purged.
     purged: BTreeMap<Identity, BTreeMap<Incarnation, Version>>,
 }
 
 impl History {
-    /// Notes what a transaction did, now that it is durable. Tells what must not have happened.
+    /// Records the effects of a durable transaction. Gives the broken rule, if any.
     pub(crate) fn committed(
         &mut self,
         contents: &Contents,
@@ -110,8 +110,8 @@ impl History {
                             .or_insert(Birth { seq, replaced });
                     }
                     let key = (me, identity);
-                    // A tombstone that is purged here may come once more from where it is not; a damaged row is mended by
-                    // what it was.
+                    // A tombstone that this database purged may arrive once more from another; a damaged row is repaired by its
+                    // own version.
                     let again = deleted || replaced == Some(version);
                     if let Some(held) = self.held.get(&key)
                         && (*held > version || (*held == version && !again))
@@ -150,7 +150,7 @@ impl History {
         Ok(())
     }
 
-    /// A database was exchanged: what it held before says nothing of what it holds now.
+    /// A database was exchanged: its earlier content says nothing of its present one.
     pub(crate) fn forget(&mut self, contents: &Contents) {
         let me = contents.incarnation;
         self.held.retain(|(whose, _), _| *whose != me);
@@ -169,13 +169,13 @@ impl History {
         self.void.entry(incarnation).or_insert(why);
     }
 
-    /// A node heard that another one holds its feed so far.
+    /// A node heard how far another one holds its feed.
     pub(crate) fn heard(&mut self, whose: Incarnation, holder: Incarnation, up_to: Seq) {
         let known = self.acknowledged.entry((whose, holder)).or_default();
         *known = (*known).max(up_to);
     }
 
-    /// A client is told that its write stands; gives what must not be so.
+    /// A client gets the answer that its write stands; gives the broken rule, if any.
     pub(crate) fn answered(
         &mut self,
         id: WriteId,
@@ -268,8 +268,8 @@ impl History {
         })
     }
 
-    /// Federated: a promised write that is later than the one whose value a row has. Whoever becomes the owner of a value
-    /// writes nothing new, and comes right after the version that he found.
+    /// Federated: a promised write that is later than the one whose value a row has. A node that becomes a value's home node
+    /// writes nothing new: its version comes right after the one that it found.
     pub(crate) fn overruled(&self, row: &Row) -> Option<String> {
         let content = row.content.as_ref()?;
         let is_new = |write: &&ClientWrite| !matches!(write.write.change, Change::Adopt { .. });
@@ -299,7 +299,7 @@ impl History {
         }
     }
 
-    /// Whether a version was deleted for good, as far as databases know of which anything is to be believed.
+    /// Whether a version was purged, by the databases that `believed` accepts.
     pub(crate) fn was_purged(
         &self,
         identity: &Identity,
@@ -312,7 +312,7 @@ impl History {
             .any(|(_, purged)| *purged >= version)
     }
 
-    /// A member has left: others now stand by what it acknowledged, unless its own word counts no more.
+    /// A member has left: the heirs now stand by its acknowledgements, unless its own promises count no more.
     pub(crate) fn inherit(&mut self, left: Incarnation, heirs: &[Incarnation]) {
         if self.void.contains_key(&left) {
             return;

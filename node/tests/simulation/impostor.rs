@@ -1,4 +1,4 @@
-//! Somebody who has the cluster key and is no member: it copies what members say, and says more.
+//! An impostor that has the cluster key and is no member: it copies and alters members' messages.
 
 use opensecureconf_node::{
     cluster::{
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use crate::script::LONG;
 use crate::world::{Job, NodeId, Peer, World};
 
-/// Nobody is that life: what it is answered goes nowhere.
+/// No process has this life: answers to it go nowhere.
 pub(crate) const NO_LIFE: u64 = u64::MAX;
 
 impl World {
-    /// The last greeting of a node that others heard, as one copies it who asks them. Its numbers are the next ones.
+    /// The last greeting of a node, as an impostor gets it by asking, with the next numbers.
     pub(crate) fn copied(&self, node: NodeId, to: NodeId) -> PeerInfo {
         let said = |node: NodeId| &self.said[&self.incarnation(node)];
         let mut hello = said(node).clone();
@@ -35,7 +35,7 @@ impl World {
         hello
     }
 
-    /// Somebody who has the cluster key says this.
+    /// Sends a message of an impostor with the cluster key.
     pub(crate) fn somebody_says(&mut self, to: NodeId, hello: PeerInfo, body: Request) {
         let asker = Peer {
             node: to,
@@ -49,7 +49,7 @@ impl World {
 }
 
 impl World {
-    /// Somebody answers with a roster what a node asks at an address.
+    /// An impostor answers a node's request to this address with a roster.
     pub(crate) fn somebody_answers(
         &mut self,
         to: NodeId,
@@ -87,7 +87,7 @@ pub(crate) fn far_mark() -> Seq {
     Seq::from_raw(1 << 40)
 }
 
-/// A roster with one admission under a stamp of somebody's choice.
+/// A roster with one admission under any stamp.
 pub(crate) fn roster_with(name: &str, incarnation: i64, issuer: Incarnation, clock: i64) -> Roster {
     let entry: Value = json!([incarnation, {
         "name": name,

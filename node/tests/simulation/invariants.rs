@@ -1,4 +1,4 @@
-//! What must be so after every step, and what must be so once everything works again.
+//! Rules that hold after every step, and rules that hold once all faults have ended.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl World {
         }
     }
 
-    /// Where nothing goes wrong, whoever serves holds every write that was answered.
+    /// In a calm world every node that serves holds every acknowledged write.
     pub(crate) fn check_what_ready_nodes_hold(&mut self) {
         if !self.profile.is_calm {
             return;
@@ -60,9 +60,9 @@ impl World {
         }
     }
 
-    /// Whoever is fenced was removed or went back. There are two other ways. Its clock was behind when it joined, and an
-    /// earlier life of its name counts as the later one. Or it joined, and before the news of that got
-    /// around its source was gone and another member purged. What it wrote is kept as conflicts then.
+    /// A fenced node was removed or went back, with two exceptions. Its clock was behind when it joined, and an earlier life of
+    /// its name counts as the later one. Or it joined, and before the others heard of it its source was gone and another member
+    /// purged. Its writes are kept as conflicts then.
     pub(crate) fn check_fenced(&mut self, id: NodeId, reason: FenceReason) {
         let incarnation = self.nodes[id].disk.durable().incarnation;
         let is_void = self.history.void.contains_key(&incarnation);
@@ -73,7 +73,7 @@ impl World {
             .any(|(write, _)| write.counted.contains(&incarnation));
         let excused = match reason {
             FenceReason::BelowPurgeMark => unheard_of || !stands_by_writes,
-            // An earlier life was admitted by a clock that ran ahead, where nobody knew of this one.
+            // A clock that ran ahead admitted an earlier life, where no node knew of this one.
             FenceReason::Superseded => !self.clocks_agree,
             _ => false,
         };
@@ -86,7 +86,7 @@ impl World {
         self.history.void(incarnation, "fenced");
     }
 
-    /// Notes who had joined before a purge by somebody who had not heard of that.
+    /// Records the databases that had joined before a purge of a member that did not know of them.
     pub(crate) fn note_unheard_of(&mut self, id: NodeId) {
         let roster = &self.nodes[id].disk.durable().roster;
         let joined = self.nodes.iter().map(|node| node.disk.durable());
@@ -98,7 +98,7 @@ impl World {
         self.history.unheard_of.extend(unheard_of);
     }
 
-    /// A member that has left leaves nothing behind that others lack.
+    /// A member that has left takes no row with it that others lack.
     pub(crate) fn check_left(&mut self, id: NodeId) {
         let contents = self.nodes[id].disk.durable().clone();
         let states = contents.roster.states(self.rules);
@@ -166,7 +166,7 @@ impl World {
         present.iter().find_map(|node| self.holds_earlier(*node))
     }
 
-    /// What each node is, and what it takes the others for.
+    /// The state of each node, and its view of the others.
     pub(crate) fn dump(&self) -> String {
         let line = |node: NodeId| {
             let contents = self.nodes[node].disk.durable();
@@ -192,7 +192,7 @@ impl World {
         lines.join("\n")
     }
 
-    /// What must be so at the end, when everything works again and everybody had time.
+    /// Checks the rules at the end, when all faults have ended and every node had time.
     pub(crate) fn check_the_end(&mut self) {
         if let Some(unsettled) = self.unsettled() {
             self.break_off(format!("still unsettled: {unsettled}"));
@@ -237,7 +237,7 @@ impl World {
     }
 }
 
-/// What reads of a node find.
+/// The rows that reads of a node find.
 fn live_rows(contents: &Contents) -> BTreeMap<Identity, (Version, Option<Content>)> {
     contents
         .rows

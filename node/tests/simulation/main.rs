@@ -1,7 +1,7 @@
-//! The cluster engine in simulated worlds: whole clusters in one thread, with every fault that can be thought of.
+//! The cluster engine in simulated worlds: whole clusters in one thread, with every fault that we know of.
 //!
-//! A world is made from a seed and nothing else, so a seed that fails is replayed as often as it takes to understand it.
-//! `SIMULATION_SEEDS` worlds are run, from `SIMULATION_FIRST` on (`random` for ones that nobody has seen); with `SIMULATION_SECONDS`, as many as fit.
+//! A world depends on its seed alone, so a failing seed can be replayed as often as it takes. `SIMULATION_SEEDS` worlds are
+//! run, from `SIMULATION_FIRST` on (`random` for new ones); with `SIMULATION_SECONDS`, as many as fit.
 
 #![expect(
     clippy::unwrap_used,

@@ -12,9 +12,9 @@ use crate::world::NodeId;
 pub(crate) struct Network {
     /// Ways that are cut: (from, to).
     cut: BTreeSet<(NodeId, NodeId)>,
-    /// Nodes that do not take each other's certificates: (from, to).
+    /// Nodes that do not accept each other's certificates: (from, to).
     pub(crate) strangers: BTreeSet<(NodeId, NodeId)>,
-    /// Nodes whose addresses lead nowhere yet: nobody can call them, and they can call others.
+    /// Nodes whose names do not resolve yet: no node can call them, but they can call others.
     pub(crate) unnamed: BTreeSet<NodeId>,
     /// A node that speaks the protocol's version before digests.
     pub(crate) older_release: Option<NodeId>,
@@ -22,14 +22,14 @@ pub(crate) struct Network {
     pub(crate) loss: f64,
     /// The part of requests that arrive a second time.
     pub(crate) duplicates: f64,
-    /// The part of messages that take up to some seconds.
+    /// The share of messages that take up to some seconds.
     pub(crate) slow: f64,
-    /// The part of messages that take up to two minutes, longer than anybody waits for their answers.
+    /// The share of messages that take up to two minutes, longer than any node waits for an answer.
     pub(crate) late: f64,
 }
 
 impl Network {
-    /// A message as its sender's release says it.
+    /// A message in the format of its sender's release.
     pub(crate) fn said_by(&self, sender: NodeId, text: &str) -> String {
         if self.older_release == Some(sender) {
             let Protocol { major, minor } = Protocol::CURRENT;
@@ -77,7 +77,7 @@ impl Network {
         self.duplicates > 0.0 && random.random_bool(self.duplicates)
     }
 
-    /// How long a message takes.
+    /// The delay of one message.
     pub(crate) fn delay(&self, random: &mut StdRng) -> Duration {
         let whim: f64 = random.random();
         let micros = if whim < self.late {

@@ -20,7 +20,7 @@ use crate::{
     world::{Asker, Job, NodeId, Peer, SimulationEvent, World},
 };
 
-/// How often an engine looks at the time.
+/// The interval of an engine's clock ticks.
 const TICK: Duration = Duration::from_millis(100);
 
 /// How much room a disk has.
@@ -60,9 +60,9 @@ pub(crate) struct Node {
     committing: Option<Batch>,
     /// Why it and other nodes did not talk.
     pub(crate) refusals: Vec<Refusal>,
-    /// Stamps from the future that it told of.
+    /// Stamps from the future that the engine reported.
     pub(crate) future_stamps: u64,
-    /// Greetings that said something against it.
+    /// Greetings that made the engine suspect its own state.
     pub(crate) suspicions: u64,
     /// Requests that were sent and not answered.
     pub(crate) open: BTreeMap<ExchangeId, Address>,
@@ -70,11 +70,11 @@ pub(crate) struct Node {
     pub(crate) dialled: BTreeSet<Address>,
 }
 
-/// What follows a commit.
+/// The outputs that wait for a commit.
 #[derive(Debug)]
 struct Batch {
     outputs: Vec<Output>,
-    /// Inputs whose outcome is in doubt until then.
+    /// Requests whose outcome is in doubt until the commit.
     replies: Vec<ReplyId>,
 }
 
@@ -160,13 +160,13 @@ impl World {
         });
         self.load(id);
         let life = self.nodes[id].life;
-        // As in a process, where nothing keeps the first look at the time behind the list.
+        // As in a process, where the first tick may come before the address list.
         self.tick(id, life);
         let listed = Input::Listed(self.nodes[id].list.clone());
         self.arrive(id, life, Job::Plain(listed));
     }
 
-    /// Brings the engine up from what is durable.
+    /// Loads the engine from the durable content.
     fn load(&mut self, id: NodeId) {
         let wall = self.wall();
         let node = &mut self.nodes[id];
@@ -196,7 +196,7 @@ impl World {
         if self.nodes[id].engine.is_none() {
             return;
         }
-        // Power fails before the commit is durable, or after it but before anybody hears of it.
+        // Power fails before the commit is durable, or after it but before any answer is sent.
         if self.nodes[id].committing.is_some() && self.random.random_bool(0.5) {
             self.make_durable(id);
         }
@@ -215,7 +215,7 @@ impl World {
         }
     }
 
-    /// Whoever asked learns nothing.
+    /// The asker gets no answer.
     fn leave_in_doubt(&mut self, id: NodeId, asker: Asker) {
         if let Asker::Peer(peer) = asker
             && self.is_refused_at_once()
@@ -244,7 +244,7 @@ impl World {
         }
     }
 
-    /// Something reaches a process, if that is still the one.
+    /// An event reaches a process, if that process still runs.
     pub(crate) fn arrive(&mut self, id: NodeId, life: u64, job: Job) {
         let node = &mut self.nodes[id];
         if node.life != life || node.engine.is_none() {
@@ -258,7 +258,7 @@ impl World {
         self.work(id);
     }
 
-    /// Takes what waits through the engine, unless a commit is under way.
+    /// Runs the waiting jobs through the engine, unless a commit is under way.
     fn work(&mut self, id: NodeId) {
         if self.nodes[id].committing.is_some() {
             return;
@@ -371,7 +371,7 @@ impl World {
         }
     }
 
-    /// Notes what a node is told of how far others hold its feed.
+    /// Records how far others acknowledge a node's feed in their greetings.
     fn overhear(&mut self, id: NodeId, hello: &PeerInfo) {
         self.said.insert(hello.incarnation, hello.clone());
         if let Some((whose, up_to)) = hello.received
@@ -382,7 +382,7 @@ impl World {
         }
     }
 
-    /// Makes a transaction durable, and notes what it did.
+    /// Makes a transaction durable, and records its effects.
     fn make_durable(&mut self, id: NodeId) -> bool {
         let node = &mut self.nodes[id];
         let before = node.disk.durable().clone();
@@ -400,7 +400,7 @@ impl World {
         }
     }
 
-    /// A commit comes to its end: what it allows is let go.
+    /// A commit ends: the outputs that waited for it are sent.
     pub(crate) fn end_commit(&mut self, id: NodeId) {
         let dirty = self.nodes[id].disk.is_dirty();
         if dirty
@@ -430,7 +430,7 @@ impl World {
         }
     }
 
-    /// A transaction failed: nobody is told that anything of it stands, and a new engine knows only what is durable.
+    /// A transaction failed: no asker gets an acknowledgement, and a new engine loads the durable content.
     fn fail(&mut self, id: NodeId, in_doubt: &[ReplyId]) {
         self.story
             .tell(self.time, || format!("a commit of node {id} fails"));

@@ -1,4 +1,4 @@
-//! The owner of a cluster, as the operator is one: bootstraps once, by a durable mark, and brings nodes in and out.
+//! The admin of a cluster, in the operator's role: bootstraps once, by a durable mark, and adds and removes nodes.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use rand::RngExt;
 
 use crate::world::{Job, NodeId, OrderId, SimulationEvent, World};
 
-/// How often the owner looks after its cluster.
+/// The interval between two looks of the admin at its cluster.
 const PAUSE: Duration = Duration::from_millis(400);
 /// How long it waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often it asks for a removal that nobody understands.
+/// How many times the admin repeats a removal whose target the members do not know.
 const PERSISTENCE: u32 = 250;
 
-/// What an owner remembers durably, and what it is about.
+/// The admin's durable memory, and its current task.
 #[derive(Debug, Default)]
 pub(crate) struct Owner {
     /// The node that it instructed, or is about to instruct, to bootstrap the cluster. Never changes.
@@ -31,16 +31,17 @@ pub(crate) struct Owner {
     task: Option<Task>,
     /// Whether every node is up, so that a member that no node is, is dead.
     pub(crate) clears_up: bool,
-    /// What was ordered when, and whether the task waits for it.
+    /// The last order, its time, and whether the task waits for it.
     order: Option<(OrderId, Duration, bool)>,
 }
 
-/// Something that takes several orders.
+/// A task of several orders.
 #[derive(Debug, Clone)]
 pub(crate) enum Task {
     /// A node is to leave; `stays` when its owner changes its mind after that.
     Leave { node: NodeId, stays: bool },
-    /// A database has left and is to be removed. A member that knows nothing of it is asked again, but not for ever.
+    /// A database has left and is to be removed. The admin repeats the order to a member that does not know the database, but
+    /// not for ever.
     Remove {
         name: MemberName,
         incarnation: Incarnation,
@@ -55,7 +56,7 @@ pub(crate) enum Task {
 }
 
 impl Owner {
-    /// Whether nothing is left to do.
+    /// Whether no task is left.
     pub(crate) fn is_idle(&self) -> bool {
         self.bootstrapped && self.task.is_none()
     }
@@ -67,8 +68,8 @@ impl Owner {
 }
 
 impl World {
-    /// What is decided where these nodes answer: by the very function that the operator calls. Nodes that are down say what they will say
-    /// once they are up; an order to such a one is lost.
+    /// The decision where these nodes answer, by the very function that the operator calls. A node that is down counts with the
+    /// answer that it will give once it is up; an order to it is lost.
     fn bootstrap_step(
         &self,
         mark: &BootstrapMark,
@@ -99,7 +100,7 @@ impl World {
         decide(mark, &said)
     }
 
-    /// Marks a node: the one that is chosen where the others are silent.
+    /// Marks a node: the one that the decision chooses where all others are silent.
     pub(crate) fn mark(&mut self, node: NodeId) {
         let step = self.bootstrap_step(&BootstrapMark::Unchosen, |other| other == node);
         assert!(
@@ -109,7 +110,7 @@ impl World {
         self.owner.mark = Some((node, self.nodes[node].disk.durable().incarnation));
     }
 
-    /// Gives the owner something to do, unless it is busy.
+    /// Gives the admin a task, unless it has one.
     pub(crate) fn charge(&mut self, task: Task) {
         if self.owner.is_idle() {
             self.story
@@ -134,7 +135,7 @@ impl World {
         id
     }
 
-    /// The owner looks at the last answer and goes on.
+    /// The admin reads the last answer and goes on.
     pub(crate) fn owner_acts(&mut self) {
         self.later(PAUSE, SimulationEvent::Owner);
         if let Some((order, since, awaited)) = self.owner.order {
@@ -160,7 +161,7 @@ impl World {
             let (node, incarnation) = self.owner.mark?;
             let mark = BootstrapMark::Chosen(incarnation.to_string());
             let tells = match self.bootstrap_step(&mark, |_| true) {
-                // It has done so; who has not heard that tells it again.
+                // The node may have bootstrapped; an admin that has not seen that repeats the order.
                 BootstrapStep::Tell { .. } | BootstrapStep::Settled => true,
                 BootstrapStep::Record(_)
                 | BootstrapStep::Choose { .. }
@@ -185,7 +186,7 @@ impl World {
                 ..
             } => {
                 let at = self.any_serving(&name)?;
-                // Where it has left, others stand by what it acknowledged.
+                // Once the database has left, others stand by its acknowledgements.
                 self.history.void(incarnation, "removed by its owner");
                 Some((
                     at,
@@ -280,7 +281,7 @@ impl World {
             .into_iter()
             .find(|(who, state)| (state.counts() || *state == State::Left) && !self.exists(*who))?;
         let name = roster.entry(incarnation)?.name.clone();
-        // It may be admitted just now, and take its last page a moment later.
+        // The database may be admitted just now, and read its last page a moment later.
         self.history.void(incarnation, "removed by its owner");
         let force = true;
         Some((
@@ -300,7 +301,7 @@ impl World {
             .any(|node| self.nodes[*node].disk.durable().incarnation == incarnation)
     }
 
-    /// Takes a node away for good, disk and all.
+    /// Removes a node for good, with its disk.
     pub(crate) fn retire(&mut self, node: NodeId) {
         self.crash(node);
         self.nodes[node].retired = true;

@@ -1,4 +1,4 @@
-//! Many worlds, one after the other: their seeds, how long they last, and what is told when one fails.
+//! Many worlds, one after the other: their seeds, how long they last, and the report on one that fails.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::{
 const SEEDS: u64 = 300;
 /// How long faults go on in a world.
 const CHAOS: Duration = Duration::from_secs(90);
-/// How long a world may take to come to rest after that.
+/// How long a world may take to settle after that.
 const REST: Duration = Duration::from_mins(4);
 /// Lines of a story that are shown.
 const LINES: usize = 120;
 
-/// Lives through one world.
+/// Runs one world.
 pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> World {
     let mut world = World::new(seed, rules, told);
     world.mode = mode(seed);
@@ -59,7 +59,7 @@ fn rules() -> Rules {
         .map_or(Rules::ALL, |rule| Rules::without(*rule))
 }
 
-/// What a failed seed did, in words.
+/// The story of a failed seed.
 fn tell(seed: u64, rules: Rules) -> String {
     let world = live(seed, rules, true);
     format!(

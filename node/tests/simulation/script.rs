@@ -16,10 +16,10 @@ use crate::{
     world::{NodeId, World},
 };
 
-/// How a scenario ends: what must not have happened, if it did.
+/// The end of a scenario: the broken rule, if one was.
 pub(crate) type Outcome = Result<(), String>;
 
-/// As long as anything in a scenario may take.
+/// The longest time that any step of a scenario may take.
 pub(crate) const LONG: Duration = Duration::from_secs(90);
 
 /// An entry of the default environment.
@@ -30,7 +30,7 @@ pub(crate) fn entry(key: &str) -> Identity {
     }
 }
 
-/// What a scenario says must be so.
+/// A condition that a scenario demands.
 pub(crate) fn ensure(is_so: bool, otherwise: impl Into<String>) -> Outcome {
     if is_so { Ok(()) } else { Err(otherwise.into()) }
 }
@@ -69,7 +69,7 @@ impl World {
         Ok(world)
     }
 
-    /// One in which tombstones are purged as soon as nobody can need them.
+    /// A cluster that purges tombstones as soon as no node can need them.
     pub(crate) fn with_forgetful_cluster(rules: Rules, count: usize) -> Result<Self, String> {
         let mut profile = Profile::calm();
         profile.grace = Duration::ZERO;
@@ -120,7 +120,7 @@ impl World {
         ensure(settled, self.unsettled().unwrap_or_default())
     }
 
-    /// Lets everything work again and looks at what came of it all.
+    /// Ends all faults and checks the result.
     pub(crate) fn ends_well(&mut self) -> Outcome {
         self.heal();
         self.all_serve()?;
@@ -174,8 +174,7 @@ impl World {
         }
     }
 
-    /// Clients that never pause: one writes at some node each millisecond, until something is so. Tells whether it became
-    /// so.
+    /// Clients that never pause: one writes at some node each millisecond, until `is_so` holds. Gives whether it did.
     pub(crate) fn written_to_without_pause(
         &mut self,
         nodes: &[NodeId],
@@ -257,7 +256,7 @@ impl World {
         }
     }
 
-    /// Whether a write was refused because its node takes none.
+    /// Whether a write was refused because its node accepts none.
     pub(crate) fn is_refused(&self, id: WriteId) -> bool {
         matches!(
             self.history.writes[id].outcome,

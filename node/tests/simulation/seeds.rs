@@ -1,4 +1,4 @@
-//! Which worlds are run, and what is told of them.
+//! The seeds of the worlds that are run, and the report on them.
 
 use std::{
     sync::Mutex,
@@ -11,7 +11,7 @@ pub(crate) fn setting(name: &str) -> Option<u64> {
     number(name, std::env::var(name).ok()?.as_str())
 }
 
-/// What a setting says: a number, `random` for one that nobody has tried, or nothing.
+/// The value of a setting: a number, `random` for a new one, or nothing.
 fn number(name: &str, said: &str) -> Option<u64> {
     match said {
         "" => None,
@@ -28,8 +28,8 @@ pub(crate) fn lines(otherwise: usize) -> usize {
     setting("SIMULATION_LINES").map_or(otherwise, |lines| usize::try_from(lines).unwrap())
 }
 
-/// Lives through so many worlds, as far as there is time, two at a time; `live` says how long a world lasted and what broke in it. Gives
-/// the first seed that failed.
+/// Runs so many worlds, as far as there is time, two at a time; `live` gives how long a world lasted and which rule broke in
+/// it. Gives the first seed that failed.
 pub(crate) fn run(
     seeds: u64,
     time: Option<Duration>,

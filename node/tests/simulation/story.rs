@@ -1,4 +1,4 @@
-//! What happened, in words: told only when somebody is going to read it. `SIMULATION_STORY=1` tells it while it happens.
+//! The events of a world in words, kept only where they will be read. `SIMULATION_STORY=1` prints them while they happen.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Story {
         }
     }
 
-    /// Adds a line for those who want to know of every message (`SIMULATION_MESSAGES=1`).
+    /// Adds a line on a message, for readers that ask for each (`SIMULATION_MESSAGES=1`).
     pub(crate) fn trace(&mut self, time: Duration, line: impl FnOnce() -> String) {
         if self.told && std::env::var_os("SIMULATION_MESSAGES").is_some() {
             self.tell(time, line);

@@ -1,4 +1,4 @@
-//! Every rule is there for something: with one left out, some promise is broken, and a world shows it.
+//! Every rule is needed: without it some promise is broken, and a world shows it.
 //!
 //! A rule is shown by the scenario that needs it.
 
@@ -12,10 +12,10 @@ use crate::{
     script::Outcome,
 };
 
-/// Something that shows what a rule is for.
+/// A scenario that shows why a rule is needed.
 type Scenario = fn(Rules) -> Outcome;
 
-/// Asserts that a scenario ends well with all rules and not without one.
+/// Asserts that a scenario ends well with all rules and fails without this one.
 fn shown_by(rule: Rule, scenario: Scenario) {
     scenario(Rules::ALL).unwrap();
     let without = scenario(Rules::without(rule));

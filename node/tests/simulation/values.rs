@@ -1,4 +1,4 @@
-//! Federated: what must be so of the values, which only their owners have.
+//! Federated: rules about values, which only their home nodes have.
 
 use opensecureconf_node::{
     cluster::Mode,
@@ -10,7 +10,7 @@ use crate::{
     world::{NodeId, World},
 };
 
-/// A value of an earlier life passes for the one of a row only where it is that one, or what its writer made of it later.
+/// A value of an earlier life may become a row's value only where it is that value, or the same writer's later one.
 pub(crate) fn may_be_taken_back(
     held: Version,
     token: &str,
@@ -40,7 +40,7 @@ pub(crate) fn may_be_dropped(
         let mut conflicts = contents.conflicts.iter();
         conflicts.any(|row| row.identity == *identity && row.version == held)
     };
-    // What the directory does not know is deleted and purged, or was kept when a snapshot came.
+    // An entry that the directory does not know is deleted and purged, or was kept when a snapshot came.
     let went_on = stands.is_none_or(|stands| stands > held);
     let is_held = contents
         .values
@@ -56,12 +56,11 @@ pub(crate) fn may_be_dropped(
 }
 
 impl World {
-    /// A federated node holds the values of the versions that it wrote and that stand, and no others but those of an
-    /// earlier life.
+    /// A federated node holds the values of its own versions that stand, and no others except those of an earlier life.
     pub(crate) fn check_values(&mut self, id: NodeId) {
         let contents = self.nodes[id].disk.durable().clone();
         let mine = contents.incarnation;
-        // One that went back hears of what it wrote and lost.
+        // A node that went back learns of versions that it wrote and lost.
         if self.mode != Mode::Federated || self.history.void.contains_key(&mine) {
             return;
         }
@@ -87,7 +86,7 @@ impl World {
         }
     }
 
-    /// A disk is lost or goes back, and with it what it alone had: a value, or the deletion of one that others still name.
+    /// A disk is lost or goes back, and with it values that it alone had, or deletions that the others do not know.
     pub(crate) fn lose_values(&mut self, before: &Contents, after: &Contents) {
         let held = |contents: &Contents, identity: &Identity| {
             contents.values.get(identity).map(|(version, _)| *version)
@@ -116,7 +115,7 @@ impl World {
         ))
     }
 
-    /// Each entry has exactly one owner, which has its value, unless a lost disk took that with it.
+    /// Each entry has exactly one home node, which has its value, unless that was lost with a disk.
     pub(crate) fn check_owners(&mut self) {
         if self.mode != Mode::Federated {
             return;

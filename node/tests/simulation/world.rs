@@ -34,12 +34,12 @@ pub(crate) type OrderId = usize;
 /// When the worlds begin, in microseconds since 1970.
 const EPOCH: i64 = 1_750_000_000_000_000;
 
-/// Something that is going to happen.
+/// A scheduled event.
 #[derive(Debug)]
 pub(crate) enum SimulationEvent {
     /// Time passes for a process.
     Tick { node: NodeId, life: u64 },
-    /// Something reaches a process.
+    /// A job reaches a process.
     Arrive { node: NodeId, life: u64, job: Job },
     /// A request reaches an address.
     Request {
@@ -49,15 +49,15 @@ pub(crate) enum SimulationEvent {
     },
     /// A commit comes to its end.
     Committed { node: NodeId, life: u64 },
-    /// Nobody waits for an answer any longer, or one comes.
+    /// An answer comes, or the asker's timeout ends.
     Answer { asker: Peer, text: Option<String> },
-    /// A client does something.
+    /// A client acts.
     Client,
-    /// Something goes wrong.
+    /// A fault occurs.
     Chaos,
-    /// The owner looks after its cluster.
+    /// The admin looks after its cluster.
     Owner,
-    /// Leaving nodes hand over what they own.
+    /// Leaving nodes hand over their values.
     HandOver,
     /// A node starts again.
     Start(NodeId),
@@ -89,7 +89,7 @@ pub(crate) enum Job {
     Order(opensecureconf_node::cluster::AdminOrder, OrderId),
 }
 
-/// Who waits for an answer.
+/// The asker that waits for an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Asker {
     Client(WriteId),
@@ -105,7 +105,7 @@ pub(crate) struct Peer {
     pub(crate) exchange: ExchangeId,
 }
 
-/// How an order ended: `None` while it is under way or when nobody ever told.
+/// The outcome of an order: `None` while it is under way, and where no answer ever came.
 pub(crate) type OrderResult = Option<Result<AdminOutcome, AdminRefusal>>;
 
 /// The world.
@@ -132,7 +132,7 @@ pub(crate) struct World {
     pub(crate) mounted: Option<Salt>,
     /// Whether all wall clocks have shown the same time so far.
     pub(crate) clocks_agree: bool,
-    /// What must not have happened.
+    /// The rule that was broken.
     pub(crate) broken: Option<String>,
 }
 
@@ -196,14 +196,14 @@ impl World {
             .collect()
     }
 
-    /// Lets something happen later.
+    /// Schedules an event.
     pub(crate) fn later(&mut self, after: Duration, happening: SimulationEvent) {
         self.scheduled += 1;
         self.queue
             .insert((self.time + after, self.scheduled), happening);
     }
 
-    /// Lets time pass until something is so; tells whether it became so.
+    /// Lets time pass until a condition holds; gives whether it did.
     pub(crate) fn until(&mut self, limit: Duration, mut is_so: impl FnMut(&Self) -> bool) -> bool {
         let end = self.time + limit;
         while self.broken.is_none() {
@@ -266,7 +266,7 @@ impl World {
         }
     }
 
-    /// Takes everything of a kind out of the future.
+    /// Cancels all scheduled events of a kind.
     pub(crate) fn cancel(&mut self, which: impl Fn(&SimulationEvent) -> bool) {
         self.queue.retain(|_, happening| !which(happening));
     }
@@ -296,7 +296,7 @@ impl World {
         }
     }
 
-    /// Something happened that must not.
+    /// A rule was broken.
     pub(crate) fn break_off(&mut self, what: impl Into<String>) {
         let what = what.into();
         self.story.tell(self.time, || format!("BROKEN: {what}"));
@@ -380,7 +380,7 @@ impl World {
         if node.life != asker.life {
             return;
         }
-        // A second answer, or one after the timeout, finds no node that waits.
+        // A second answer, or one after the timeout, finds no waiting node.
         if let Some(from) = node.open.remove(&asker.exchange) {
             let line = || {
                 format!(

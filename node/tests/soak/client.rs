@@ -1,4 +1,4 @@
-//! A client that remembers what it was told, and compares.
+//! A client that remembers the answers, and compares later ones with them.
 
 use std::{
     sync::{
@@ -12,11 +12,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 
-/// Entries of one client: bounded, so that the store stays as large as it is.
+/// Entries of one client: a fixed number, so that the store does not grow.
 const NAMES: usize = 200;
 const USER_KEY: &str = "correct-horse-battery";
 
-/// What all clients saw together.
+/// The sums of all clients' observations.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) written: AtomicU64,
@@ -26,7 +26,7 @@ pub(crate) struct Counts {
     pub(crate) lost: AtomicU64,
 }
 
-/// What may stand under a name: what was acknowledged last, and what was asked for when the node was killed.
+/// The values that an entry may have: the last acknowledged one, and the one that the client sent when the node was killed.
 #[derive(Debug, Clone, Default)]
 struct Known {
     acknowledged: Option<u64>,
@@ -58,7 +58,7 @@ impl Client {
         }
     }
 
-    /// Writes, reads and deletes until the end, then looks at everything once more.
+    /// Writes, reads and deletes until the end, then checks all entries once more.
     pub(crate) async fn run(mut self, end: Instant) {
         while Instant::now() < end {
             let name = usize::try_from(self.next() % NAMES as u64).unwrap();
@@ -122,7 +122,7 @@ impl Client {
         self.settle(name, None, answer, &[200, 404])
     }
 
-    /// Notes what an answered write left; an unanswered one may have happened or not.
+    /// Records the result of an answered write; an unanswered one may have happened or not.
     fn settle(
         &mut self,
         name: usize,

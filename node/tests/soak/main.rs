@@ -79,7 +79,7 @@ async fn main() {
         node = Node::start(folder.path()).await;
         address.send_replace(Some(node.url.clone()));
     }
-    // Each client looks at everything that it knows once more, at the last node.
+    // Each client checks all its entries once more, at the last node.
     while let Some(ended) = timeout(Duration::from_mins(5), clients.join_next())
         .await
         .unwrap()

@@ -1,4 +1,4 @@
-//! A whole store is copied from a file into the shared database and back: every row is the same one, deletes included.
+//! A whole store is copied from a file into the shared database and back: every row stays the same, deletes included.
 
 use futures::future::join_all;
 use opensecureconf_node::{
@@ -24,7 +24,7 @@ const SALT: [u8; 64] = [7; 64];
 /// More than are read or written at a time.
 const MANY: usize = 1200;
 
-/// Rows of every kind: with a category, a seal, in an environment, changed, deleted, made anew; gives their names.
+/// Rows of every kind: with a category, a seal, in an environment, changed, deleted, created again; gives their names.
 async fn fill(store: &impl EntryStore) -> Vec<Identity> {
     let many: Vec<_> = (0..MANY).map(|number| format!("many-{number}")).collect();
     for some in many.chunks(100) {
@@ -102,7 +102,7 @@ async fn every_row_is_the_same_one_in_the_shared_database_and_back_in_a_file() {
     let back = Sqlite::of(folder);
     assert_eq!(rows(back.store(), &names).await, before);
     assert_eq!(back.store().live_entries(), names.len() as u64 - 1);
-    // What is written from now on comes after all of it.
+    // Later writes come after all copied rows.
     let latest = before.iter().map(|row| row.version.clock).max().unwrap();
     let next = create(back.store(), "next", 1).await;
     assert!(next.version.clock > latest);

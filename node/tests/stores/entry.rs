@@ -1,4 +1,4 @@
-//! What the cases write, and what they say of it.
+//! The entries that the cases write, and short reads of them.
 
 use std::{
     pin::pin,
@@ -68,7 +68,7 @@ pub(crate) async fn create(store: &impl EntryStore, key: &str, value: u8) -> Wri
     created.await.unwrap()
 }
 
-/// Changes what stands there, whatever it is.
+/// Changes an entry, whatever its version.
 pub(crate) async fn change(store: &impl EntryStore, key: &str, change: Change) -> Written {
     let name = named(key);
     let row = store.find(&name).await.unwrap();

@@ -1,5 +1,5 @@
-//! What every store of entries promises (`store::EntryStore`): one set of cases, for SQLite, for PostgreSQL and for a store in
-//! memory. Each case is seen to fail as well, by a store in memory that breaks its promise.
+//! The promises of every store of entries (`store::EntryStore`): one set of cases, for SQLite, for PostgreSQL and for a store
+//! in memory. Each case also fails on a store in memory that breaks its promise.
 //!
 //! A new store gets a [`Subject`](subject::Subject) beside `sqlite.rs`, and a line at the end of this file.
 
@@ -116,7 +116,7 @@ each_case! {
         health::a_store_that_works_says_so fails_with SaysItIsFull;
         health::live_entries_are_counted fails_with CountsTombstones;
     }
-    // In the shared database no write loses: one of two is refused.
+    // In the shared database no write loses: it refuses one of two.
     stores_that_keep_losers {
         conflicts::losing_versions_come_the_latest_first_a_page_at_a_time fails_with ConflictsByAge;
     }

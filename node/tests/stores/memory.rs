@@ -1,4 +1,4 @@
-//! A store of entries in memory; and the ways in which one can break its promises.
+//! A store of entries in memory, and the ways in which it can break its promises.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::subject::Subject;
 
-/// Microseconds between two changes: what a clock tells apart.
+/// Microseconds between two changes: the resolution of the clock.
 const A_TICK: i64 = 1000;
 
 /// How a store breaks a promise.
@@ -57,7 +57,7 @@ pub(crate) struct Memory {
     more: Arc<Notify>,
 }
 
-/// What is in it.
+/// The content of the store.
 #[derive(Debug, Clone, Default)]
 struct State {
     /// Differs from that of every other store.
@@ -79,7 +79,7 @@ impl Memory {
             state,
             more: Arc::default(),
         };
-        // No two of them are at the same place while both are there.
+        // No two states have the same address while both exist.
         memory.state().life = Arc::as_ptr(&memory.state).addr();
         memory
     }

@@ -58,6 +58,6 @@ impl Subject for Postgres {
         self.store.forget(before).await.unwrap();
     }
 
-    /// Of two writes over one version the database makes one: there is nothing to set aside.
+    /// The database accepts one of two writes over one version: there is nothing to set aside.
     async fn set_aside(&mut self, _: Vec<Row>) {}
 }

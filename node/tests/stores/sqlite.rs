@@ -33,7 +33,7 @@ static LIVES: AtomicI64 = AtomicI64::new(1);
 
 pub(crate) struct Sqlite {
     folder: TempDir,
-    /// Tells another microsecond each time.
+    /// A clock that gives another microsecond each time.
     time: Arc<AtomicI64>,
     /// While it is set, the writer waits at the beginning of its next transaction.
     halted: Arc<AtomicBool>,
@@ -45,7 +45,7 @@ impl Sqlite {
         Self::of(TempDir::new().unwrap())
     }
 
-    /// One whose file is there already.
+    /// A store whose file exists already.
     pub(crate) fn of(folder: TempDir) -> Self {
         let time = Arc::new(AtomicI64::new(1_768_471_845_000_000));
         let halted = Arc::<AtomicBool>::default();
@@ -57,7 +57,7 @@ impl Sqlite {
         }
     }
 
-    /// Ends its process; gives its file, which holds this salt.
+    /// Ends the process; gives the file, which holds this salt.
     pub(crate) async fn end(&self, salt: &[u8]) -> PathBuf {
         self.replica.close().await;
         let path = self.folder.path().join(FILE);
@@ -67,7 +67,7 @@ impl Sqlite {
         path
     }
 
-    /// Lets something happen to the database while no node has it open.
+    /// Changes the database while no node has it open.
     async fn between(&mut self, happens: impl FnOnce(&Connection)) {
         self.replica.close().await;
         happens(&Connection::open(self.folder.path().join(FILE)).unwrap());
@@ -75,7 +75,7 @@ impl Sqlite {
     }
 }
 
-/// What its file is called.
+/// The name of the file.
 pub(crate) const FILE: &str = "configurations.db";
 
 fn open(folder: &TempDir, time: &Arc<AtomicI64>, halted: &Arc<AtomicBool>) -> Replica {
@@ -194,7 +194,7 @@ async fn single_writes_pass_the_rows_of_batches_that_wait() {
     let first = store.commit(new("first".to_owned()), AckLevel::Local);
     let batches = futures::future::join_all(["one", "two", "three"].map(batch));
     let single = store.commit(new("single".to_owned()), AckLevel::Local);
-    // All of them are handed over, in this order, before the writer goes on.
+    // The test hands all of them over, in this order, before the writer goes on.
     let go_on = async { sqlite.halted.store(false, Ordering::Relaxed) };
     let (first, batches, single, ()) = futures::join!(first, batches, single, go_on);
     let single = single.unwrap().version;

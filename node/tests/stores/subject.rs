@@ -1,4 +1,4 @@
-//! A store that cases are held against, and what happens to it besides reads and writes.
+//! A store under test, and the events that it goes through besides reads and writes.
 
 use opensecureconf_node::{domain::Row, store::EntryStore};
 
@@ -7,9 +7,9 @@ pub(crate) trait Subject: Sized {
 
     /// The store.
     fn store(&self) -> &Self::Store;
-    /// Another one of the same kind, new and empty.
+    /// Another store of the same kind, new and empty.
     async fn another(&self) -> Self;
-    /// Its process ends, and another one goes on with what is durable.
+    /// The process ends, and another one goes on with the durable content.
     async fn restart(&mut self);
     /// All deletes are old enough to be forgotten, and are.
     async fn forget_deletes(&mut self);

@@ -1,4 +1,4 @@
-//! Pages that name a test as proof name one that is there.
+//! Every test that a page cites as proof exists.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn each_test_that_a_page_cites_is_there() {
         if page == "CHANGELOG.md" {
             continue;
         }
-        // What stands in backticks is every second part.
+        // The text in backticks is every second part.
         for citation in text.split('`').skip(1).step_by(2) {
             let Some((file, test)) = citation.split_once(".rs::") else {
                 continue;

@@ -1,4 +1,4 @@
-//! Whatever names a command of `osc-node`, or of `make`, names one that is there, with flags that it takes.
+//! Every command of `osc-node` or `make` that a text names exists, with the flags that it names.
 
 use std::{collections::BTreeSet, fs};
 
@@ -12,7 +12,7 @@ use crate::{
 
 /// Words behind the name of the program that are none of its commands.
 const PROSE: &[&str] = &["beside", "operator", "osc-operator", "there"];
-/// Commands that a page lists among what is missing: the page, and the command.
+/// Commands that a page lists as missing: the page, and the command.
 const MISSING: &[(&str, &str)] = &[];
 
 #[test]
@@ -34,7 +34,7 @@ fn what_is_said_to_be_missing_is_missing() {
     }
 }
 
-/// What is wrong with it, if anything is.
+/// The fault of a mention, if it has one.
 fn fault(mention: &Mention) -> Option<String> {
     let Mention { place, words } = mention;
     let is_known = |word: &str| {
@@ -96,7 +96,7 @@ fn a_command_that_is_not_there_is_found() {
     }
 }
 
-/// What `make` makes.
+/// The targets of `make`.
 fn targets() -> BTreeSet<String> {
     let text = fs::read_to_string(repository().join("Makefile")).unwrap();
     let names = text.lines().filter_map(|line| line.split_once(':'));
@@ -115,7 +115,7 @@ fn is_target(word: &str) -> bool {
             .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-')
 }
 
-/// Where a line names something that `make` makes, and what. The word has other uses: only code counts, and what a message says to run.
+/// The targets of `make` that a line names. The word has other uses: only code counts, and the commands in a message.
 fn made(line: &str) -> Vec<String> {
     let spans = line.split('`').skip(1).step_by(2);
     let order = ["$ make ", ": make ", "run make ", "of make "];

@@ -1,10 +1,10 @@
-//! What node and operator agree on stands in one crate, which does nothing but think, and nowhere else.
+//! The agreements of node and operator stand in one crate, which only computes, and nowhere else.
 
 use std::fs;
 
 use crate::files::{self, TextFile, repository};
 
-/// What the crate is made of, beside the standard library.
+/// The crates that the contract uses, beside the standard library.
 const LIBRARIES: [&str; 6] = [
     "hmac",
     "percent-encoding",
@@ -14,7 +14,7 @@ const LIBRARIES: [&str; 6] = [
     "zeroize",
 ];
 
-/// What it does not name: time, threads, files, the network, the environment.
+/// Names that the contract does not use: time, threads, files, the network, the environment.
 const IMPURE: [&str; 7] = [
     "std::env",
     "std::fs",
@@ -29,7 +29,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(repository().join(path)).unwrap()
 }
 
-/// The names of what a released package is linked with.
+/// The crates that a released package is linked with.
 fn dependencies(manifest: &str) -> Vec<String> {
     let text = read(manifest);
     let begin = text.lines().skip_while(|line| *line != "[dependencies]");

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is made, fetched or of other tools, wherever it lies.
+/// Folders of build results, downloads and other tools, wherever they lie.
 const NOT_OURS: &[&str] = &["target", "node_modules", ".git"];
 
 /// One file.

@@ -1,4 +1,4 @@
-//! What a file names of the others.
+//! The names of other files that a file uses.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,12 @@ pub(crate) fn of(path: &str, text: &str) -> BTreeSet<String> {
     found
 }
 
-/// Whether a file names something that begins with these words.
+/// Whether a file uses a name that begins with these words.
 pub(crate) fn names(text: &str, words: &str) -> bool {
     afters(text, words).any(|after| !after.starts_with(is_of_word))
 }
 
-/// What follows each place where a name begins with this.
+/// The text behind each place where a name begins with this.
 fn afters<'t>(text: &'t str, begin: &'t str) -> impl Iterator<Item = &'t str> {
     text.match_indices(begin).filter_map(move |(at, _)| {
         let before = text.get(..at)?;
@@ -59,7 +59,7 @@ fn climbs(path: &str, text: &str, found: &mut BTreeSet<String>) {
         while let Some(next) = rest.strip_prefix("super::") {
             (rest, climbed) = (next, climbed + 1);
         }
-        // Tests beside the code are a module deeper; those climb once more for the same place.
+        // Tests beside the code are a module deeper: they climb one level more to the same place.
         let deeper = usize::from(climbed > 0 && is_in_tests(text, rest));
         if climbed == depth + deeper {
             match rest.strip_prefix('{') {

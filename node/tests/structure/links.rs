@@ -12,9 +12,9 @@ const ROOTS: &[&str] = &[
     "CONTRIBUTING.md",
     "SECURITY.md",
 ];
-/// Folders whose pages are looked at.
+/// Folders whose pages are checked.
 const FOLDERS: &[&str] = &["docs", "helm"];
-/// Its links are those of the repository's root: the book is built from a copy of that.
+/// The links of this page start at the repository's root: the book is built from a copy of it there.
 const SUMMARY: &str = "docs/book/SUMMARY.md";
 
 /// The pages.
@@ -44,7 +44,7 @@ fn links(text: &str) -> Vec<String> {
     targets.map(|(target, _)| target.to_owned()).collect()
 }
 
-/// The anchors of a page: what its headings are called in a link.
+/// The anchors of a page: its headings in the form that links use.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = prose(text).filter(|line| line.starts_with('#'));
     headings
@@ -58,7 +58,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What is wrong with a link, if anything is.
+/// The fault of a link, if it has one.
 fn fault(page: &str, link: &str) -> Option<String> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;

@@ -1,5 +1,5 @@
-//! The folders of `src/` use each other as the table in ARCHITECTURE.md says, and what the outside world is made of stays
-//! where that table has it. Links between pages lead somewhere, and commands that they name are there.
+//! The folders of `src/` use each other as the table in ARCHITECTURE.md says, and libraries for the outside world stay in the
+//! folders that the table names. Links between pages lead somewhere, and the commands that pages name exist.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use source::Source;
 use table::Folder;
 
-/// What stands although the table or the rules below forbid it: the file, what it names, and why.
+/// Known exceptions from the table or the rules below: the file, the name that it uses, and why.
 const KNOWN: &[(&str, &str, &str)] = &[];
 
 /// Libraries that bring the outside world in, and below which paths they may be named.
@@ -39,9 +39,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["store/postgres/"]),
 ];
 
-/// Folders that decide and do nothing: no time, no thread, no file, no network.
+/// Folders that only compute: no time, no thread, no file, no network.
 const PURE: &[&str] = &["cluster", "crypto", "domain", "json"];
-/// What they do not name.
+/// Names that pure folders do not use.
 const IMPURE: &[&str] = &[
     "tokio",
     "moka",
@@ -53,9 +53,9 @@ const IMPURE: &[&str] = &[
     "SysRng",
 ];
 
-/// Folders that know stores by what every store promises. Which one there is stands in one file.
+/// Folders that know stores only by the promises of every store. One file chooses the store.
 const OVER_ANY_STORE: &[&str] = &["api", "entries"];
-/// What they do not name.
+/// The name that they do not use.
 const ONE_STORE: &str = "sqlite";
 
 /// Where SQL is.
@@ -125,7 +125,7 @@ fn forbidden_folders() -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Each file with a library, or something else of the outside world, that does not belong into its folder.
+/// Each file with a library, or another part of the outside world, that does not belong in its folder.
 fn forbidden_names() -> impl Iterator<Item = (String, String)> {
     source::all()
         .into_iter()

@@ -1,8 +1,8 @@
-//! Where pages, messages, conditions, events and scripts name a command: what stands behind the name of a program.
+//! The commands that pages, messages, conditions, events and scripts name: the words behind the name of a program.
 
 use crate::files::{self, TextFile};
 
-/// Where such texts are, and in what kinds of files.
+/// The places and kinds of files with such texts.
 const PLACES: &[&str] = &[
     "README.md",
     "ARCHITECTURE.md",
@@ -24,17 +24,17 @@ const PLACES: &[&str] = &[
 const KINDS: &[&str] = &[
     "json", "md", "rs", "sh", "snap", "tpl", "txt", "yaml", "yml",
 ];
-/// What ends a command in a text.
+/// Characters that end a command in a text.
 const ENDS: &[char] = &[
     '`', '"', '\'', ';', '|', '>', '<', '(', ')', '{', '}', '[', ']', ',', '#', '&', '\\',
 ];
 
-/// One of them.
+/// One mention of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mention {
     /// The file and the line.
     pub(crate) place: String,
-    /// What stands behind the program's name, up to where the command ends.
+    /// The words behind the program's name, up to the end of the command.
     pub(crate) words: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn of(program: &str, texts: &[TextFile]) -> Vec<Mention> {
         .collect()
 }
 
-/// The same in one text.
+/// The mentions in one text.
 pub(crate) fn in_text(program: &str, path: &str, text: &str) -> Vec<Mention> {
     let mut found = Vec::new();
     for (number, line) in joined(text) {
@@ -86,7 +86,7 @@ pub(crate) fn in_text(program: &str, path: &str, text: &str) -> Vec<Mention> {
     found
 }
 
-/// The lines of a text with their numbers; a line that goes on in the next one is one with it.
+/// The lines of a text with their numbers; continued lines are joined.
 fn joined(text: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     let mut goes_on = false;
@@ -115,7 +115,7 @@ pub(crate) fn flags(words: &[String]) -> impl Iterator<Item = &str> {
         .filter(|flag| flag.starts_with(|first: char| first.is_ascii_lowercase()))
 }
 
-/// Whether a word looks like the name of a command.
+/// Whether a word has the form of a command's name.
 pub(crate) fn is_name(word: &str) -> bool {
     word.starts_with(|first: char| first.is_ascii_lowercase())
         && word

@@ -2,7 +2,7 @@
 
 use crate::files;
 
-/// Roots of the library and of the binary: they name folders and hold nothing.
+/// Roots of the library and of the binary: they name folders and hold no code of their own.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
 
 /// One file.
@@ -15,7 +15,7 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// All of them.
+/// All source files.
 pub(crate) fn all() -> Vec<Source> {
     let files = files::below("node/src", &["rs"]).into_iter();
     let found: Vec<_> = files

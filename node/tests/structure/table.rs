@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 /// How the table begins.
 const HEAD: &str = "| folder of `node/src/` |";
 
-/// One row.
+/// One row of the table.
 pub(crate) struct Folder {
     /// The folder; of a loose file, its name without `.rs`.
     pub(crate) name: String,
-    /// What it may use.
+    /// The folders that it may use.
     pub(crate) uses: BTreeSet<String>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn folders() -> Vec<Folder> {
     folders
 }
 
-/// What stands between backquotes, without a slash or `.rs` at its end.
+/// The texts between backquotes, without a slash or `.rs` at the end.
 fn quoted(cell: &str) -> impl Iterator<Item = String> {
     let parts = cell.split('`').skip(1).step_by(2);
     parts.map(|name| {

@@ -1,4 +1,4 @@
-//! One word for one thing: words that the code had for what the field, or docs/glossary.md, calls otherwise do not come back.
+//! One word for one thing: old words for what the field, or docs/glossary.md, names otherwise do not come back.
 
 use crate::{
     files::{self, TextFile},
@@ -6,7 +6,7 @@ use crate::{
     links::pages,
 };
 
-/// What is not said any more, and what stands in its place.
+/// Old words, and the words that replaced them.
 const OLD: &[(&str, &str)] = &[
     ("Attempts", "RetryBudget"),
     ("Audience", "AckTargets"),
@@ -49,7 +49,7 @@ fn no_old_word_comes_back() {
     assert_eq!(said, Vec::<String>::new());
 }
 
-/// What disk, wire, logs, settings and pages called otherwise once, and what it is called. In code too: serialized names are
+/// Old names on disk, on the wire, in logs, settings and pages, and their new names. Code is checked too: serialized names are
 /// mostly names of fields.
 const SERIALIZED: &[(&str, &str)] = &[
     ("FOUNDING_DEPTH", "BOOTSTRAP_DEPTH"),
@@ -65,7 +65,7 @@ const SERIALIZED: &[(&str, &str)] = &[
     ("patience_ms", "timeout_ms"),
 ];
 
-/// Fields whose old names are words of other things too: they come back neither as public fields nor in quotation marks.
+/// Fields whose old names have other meanings too: they come back neither as public fields nor in quotation marks.
 const FIELDS: &[(&str, &str)] = &[("boot", "process_epoch"), ("standing", "status")];
 
 #[test]
@@ -95,7 +95,7 @@ fn no_old_name_comes_back_on_disk_on_the_wire_or_in_a_log() {
     assert_eq!(said, Vec::<String>::new());
 }
 
-/// What says of no actor who it is: the node, the operator, a client, a user or an attacker does things.
+/// Words that name no actor: the node, the operator, a client, a user or an attacker acts.
 const NO_ACTORS: &[&str] = &["anybody", "nobody", "somebody", "whoever"];
 
 #[test]
@@ -117,7 +117,7 @@ fn pages_name_who_acts() {
     assert_eq!(said, Vec::<String>::new());
 }
 
-/// What says of no actor who speaks: a node reports, logs or answers, and an operator instructs.
+/// Words that name no speaker: a node reports, logs or answers, and an operator instructs.
 const TOLD: &[&str] = &[
     "are told",
     "be told",
@@ -144,7 +144,7 @@ fn code_names_who_acts() {
     assert_eq!(said, Vec::<String>::new());
 }
 
-/// Every file of some kinds below folders, but for this one.
+/// Every file of these kinds below these folders, except for this one.
 fn each(folders: &[&str], kinds: &[&str]) -> impl Iterator<Item = TextFile> {
     let files = folders
         .iter()

@@ -1,4 +1,4 @@
-//! Writes the children. Server-side apply of what we set and nothing else; Secrets are created, never applied.
+//! Writes the children. Server-side apply of exactly the fields that the operator sets; Secrets are created, never applied.
 
 mod children;
 
@@ -23,7 +23,7 @@ use crate::{pki::IssueError, rights};
 pub(super) use children::ChildKind;
 use children::Children;
 
-/// How the API server begins to say that an object's own keyed lists repeat a key: it will never take it.
+/// The beginning of the API server's error where an object's own keyed lists repeat a key, which it will never accept.
 const NO_TYPED_PATCH: &str = "failed to create typed patch object";
 
 /// Why a child could not be written. Trying again may help.
@@ -35,25 +35,25 @@ pub enum Error {
     /// No certificate can be issued.
     #[error(transparent)]
     Issue(#[from] IssueError),
-    /// This reconcile only looks, and something is to be done.
+    /// This reconcile may only look, but finds something to do.
     #[error("something is to be done, and this reconcile only looks")]
     OnlyLooked,
-    /// The API server says no.
+    /// The API server refuses.
     #[error("failed to {verb} {kind} {name}")]
     Write {
-        /// What was tried.
+        /// The verb that was tried.
         verb: &'static str,
         /// The child's kind.
         kind: String,
         /// The child's name.
         name: String,
-        /// What the API server says.
+        /// The API server's error.
         source: Box<kube::Error>,
     },
 }
 
 impl Error {
-    /// What the API server says, where the operator lacks a right.
+    /// The API server's message, where the operator lacks a right.
     pub fn refusal(&self) -> Option<&str> {
         match self {
             Self::Write { source, .. } => rights::refusal(source),
@@ -61,17 +61,17 @@ impl Error {
         }
     }
 
-    /// Whether one of these was tried.
+    /// Whether one of these verbs was tried.
     pub(super) fn is_attempt_to(&self, verbs: &[&str]) -> bool {
         matches!(self, Self::Write { verb, .. } if verbs.contains(verb))
     }
 
-    /// Whether nothing can be written because the namespace is being deleted.
+    /// Whether the API server refuses the write because the namespace is being deleted.
     pub fn is_ending(&self) -> bool {
         matches!(self, Self::Write { source, .. } if is_ending(source))
     }
 
-    /// What the API server says, where it will go on saying so until a user changes something.
+    /// The API server's message, where it will repeat it until a user changes the resource.
     pub fn rejection(&self) -> Option<String> {
         let Self::Write {
             verb,
@@ -97,7 +97,7 @@ impl Error {
     }
 }
 
-/// What was done.
+/// A completed step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     /// A child that was not there is there now.
@@ -114,14 +114,14 @@ pub enum Done {
         /// The node that had it.
         node: String,
     },
-    /// A cluster of an operator that is gone is this one's now.
+    /// A cluster of an operator that is gone belongs to this one now.
     TakenOver {
         /// The Secret that records it.
         secret: String,
         /// That operator.
         from: String,
     },
-    /// A certificate is another one now.
+    /// A certificate was replaced.
     Renewed {
         /// The Secret's name.
         secret: String,
@@ -133,7 +133,7 @@ pub enum Done {
         /// How far.
         phase: KeyPhase,
     },
-    /// What is kept for good has the annotations that keep Argo CD from deleting it.
+    /// An object that is kept for good got the annotations that keep Argo CD from deleting it.
     Protected {
         /// Its kind.
         kind: String,
@@ -147,9 +147,9 @@ pub enum Done {
         /// The API server's words.
         words: String,
     },
-    /// A child is as it is wanted now.
+    /// A child was updated.
     Updated,
-    /// What another writer had changed in a child is as it was.
+    /// A change of another writer to a child was reverted.
     Corrected {
         /// Its kind.
         kind: String,
@@ -157,12 +157,12 @@ pub enum Done {
         name: String,
         /// The fields, such as `spec.replicas`.
         fields: Vec<String>,
-        /// Who changed them, as the API server names its clients.
+        /// The writer of these fields, as the API server names its clients.
         manager: Option<String>,
     },
-    /// Changes of the pod template that no field asks for.
+    /// Changes of the pod template that no field asks for were accepted.
     LetIn(LetIn),
-    /// A volume was asked for in another size.
+    /// A volume claim requests another size.
     Resized {
         /// The claim.
         claim: String,
@@ -174,7 +174,7 @@ pub enum Done {
         /// Its name.
         name: String,
     },
-    /// What stands in a child again, whatever we write: it stays.
+    /// A field of a child keeps another value whatever we write: it stays.
     Accepted {
         /// Its kind.
         kind: String,
@@ -192,8 +192,8 @@ pub enum Done {
     },
 }
 
-/// Writes all other children as far as they differ: what pods need before the pods, so that they start at the first try. `done` says what
-/// was done, also before a failure.
+/// Writes all other children as far as they differ: the objects that pods need come before the pods, so that these start at the
+/// first try. `done` gets the completed steps, even before a failure.
 pub async fn apply(
     context: &Context,
     cluster: &ValidatedCluster,
@@ -201,7 +201,7 @@ pub async fn apply(
     found: &DereferencedObjects,
     done: &mut Vec<Done>,
 ) -> Result<StatefulSet, Error> {
-    // By the set as it was read, whatever is prepared.
+    // The guard uses the set as it was read, whatever was prepared.
     let stateful_set = &readmission::guarded(&resources.workload, found.stateful_set.as_ref());
     let prepared = rollout::prepare(context, cluster, stateful_set, found, done).await?;
     let found = prepared.as_ref().unwrap_or(found);
@@ -235,7 +235,7 @@ pub async fn apply_shared(
     Ok(deployment.unwrap_or_else(|| wanted.clone()))
 }
 
-/// Writes, of all of them, only what clients verify nodes with: certificates are renewed also where the rest waits.
+/// Writes only the certificates with which clients verify nodes: they are renewed even where the rest waits.
 pub async fn apply_authorities(
     context: &Context,
     cluster: &ValidatedCluster,

@@ -1,4 +1,4 @@
-//! What reconciles share, and what is remembered of each cluster between them.
+//! The state that reconciles share, and the memory of each cluster between them.
 
 use std::{
     collections::HashMap,
@@ -32,15 +32,15 @@ use crate::{
     leader::Term, metrics::Metrics, names::OPERATOR, node::NodeClients, rights::Standings,
 };
 
-/// What tells the time of day.
+/// The clock with the time of day.
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// What reconciles share.
+/// The state that reconciles share.
 pub struct Context {
     pub(super) client: Client,
     clock: Clock,
     pub(super) nodes: NodeClients,
-    /// What answers in their place, in a simulation.
+    /// The nodes' stand-ins in a simulation.
     #[cfg(feature = "simulated-nodes")]
     pub(super) simulated: Option<Arc<dyn SimulatedNodes>>,
     pub(super) installation: Installation,
@@ -50,31 +50,32 @@ pub struct Context {
     pub(super) node_image: String,
     /// Namespaces that are another operator's.
     pub(super) excluded: Vec<String>,
-    /// Whose pods are replaced for the operator's own changes.
+    /// The clusters whose pods are replaced for the operator's own changes.
     pub(super) turns: Turns,
-    /// For how long this process may act; nothing where no other process may lead.
+    /// How long this process may act; `None` where no other process may lead.
     term: Option<Term>,
     memory: Mutex<HashMap<Place, Memory>>,
-    /// By namespace; nothing where all of them are watched at once.
+    /// By namespace; `None` is the key where all of them are watched at once.
     watched: Mutex<HashMap<Option<String>, Arc<Watched>>>,
 }
 
-/// What is remembered of one cluster.
+/// The memory of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// What was found when nothing was to be done.
+    /// The objects of the last reconcile with nothing to do.
     pub(super) settled: Option<Arc<Settled>>,
     /// The same where the nodes share a database.
     pub(super) settled_shared: Option<Arc<Settled<SharedObjects>>>,
-    /// What is waited for.
+    /// The present wait.
     pub(super) wait: Option<Wait>,
-    /// What was wanted last of each child, by kind and name, as a hash.
+    /// The wanted state of each child at the last reconcile, by kind and name, as a hash.
     wanted: HashMap<(String, String), u64>,
-    /// What stood again in the answer to our own write, by kind, name and field, as a hash with what was wanted: an admission webhook sets it.
+    /// Values that came back in the answer to our own write, by kind, name and field, hashed with the wanted state: an
+    /// admission webhook sets them.
     accepted: HashMap<(String, String, String), u64>,
     /// Failures in a row.
     pub(super) failures: u32,
-    /// Those of them that came before a status could be made.
+    /// Failures that came before a status could be made.
     pub(super) unfinished: u32,
     /// When figures were last written.
     pub(super) figures_written: Option<Instant>,
@@ -85,14 +86,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Notes what is wanted of a child, and returns whether that is what was wanted before.
+    /// Records the wanted state of a child, and returns whether it is unchanged.
     pub(super) fn wants(&mut self, kind: &str, name: &str, wanted: &Value) -> bool {
         let hash = hash_of(wanted);
         let place = (kind.to_owned(), name.to_owned());
         self.wanted.insert(place, hash) == Some(hash)
     }
 
-    /// Accepts what a field of a child is where this is wanted, and returns whether that is new.
+    /// Accepts the value of a field of a child for this wanted state, and returns whether that is new.
     pub(super) fn accept(
         &mut self,
         kind: &str,
@@ -104,7 +105,7 @@ impl Memory {
         self.accepted.insert(place, hash) != Some(hash)
     }
 
-    /// Whether this is what was accepted.
+    /// Whether this value was accepted.
     pub(super) fn accepts(
         &self,
         kind: &str,
@@ -157,7 +158,7 @@ impl Context {
         }
     }
 
-    /// The same for another installation than the usual one.
+    /// The same for another installation than the default.
     #[must_use]
     pub fn at(self, installation: Installation) -> Self {
         Self {
@@ -166,7 +167,7 @@ impl Context {
         }
     }
 
-    /// The same where others answer in the place of nodes.
+    /// The same with stand-ins for nodes.
     #[cfg(feature = "simulated-nodes")]
     #[must_use]
     pub fn answered_by(self, nodes: Arc<dyn SimulatedNodes>) -> Self {
@@ -174,7 +175,7 @@ impl Context {
         Self { simulated, ..self }
     }
 
-    /// The same where another clock tells the time of day.
+    /// The same with another clock.
     #[cfg(feature = "simulated-nodes")]
     #[must_use]
     pub fn by_the_clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
@@ -200,7 +201,7 @@ impl Context {
         Self { turns, ..self }
     }
 
-    /// Shows what the status of a cluster says.
+    /// Shows the status of a cluster in the metrics.
     pub(super) fn show(&self, namespace: &str, name: &str, status: &ClusterStatus) {
         let figures = shown::figures(status);
         self.metrics.observed(namespace, name, &figures);
@@ -218,12 +219,12 @@ impl Context {
         self.term.as_ref().is_none_or(Term::lasts)
     }
 
-    /// What is shown of all this.
+    /// The metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// What the watches of a namespace show, or those of all namespaces; nothing yet where no watch has begun.
+    /// The objects in the watches of a namespace, or of all namespaces; empty where no watch has begun.
     pub fn watch(&self, namespace: Option<&str>) -> Arc<Watched> {
         let scope = namespace.map(str::to_owned);
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,21 +232,21 @@ impl Context {
         Arc::clone(watched.entry(scope).or_insert_with(begin))
     }
 
-    /// The clusters of a namespace, or of all, that have to wait no longer for what kept them from replacing pods. Each is given once.
+    /// The clusters of a namespace, or of all, whose reason to wait before replacing pods is gone. Each is given once.
     pub(super) fn wake(&self, namespace: Option<&str>) -> Vec<Place> {
         let is_in_scope = |(of, _): &Place| namespace.is_none_or(|namespace| namespace == of);
         self.turns.wake(is_in_scope, || self.rolling_out())
     }
 
-    /// What watches show of this namespace, where any do.
+    /// The objects in the watches of this namespace, where any watch it.
     pub(super) fn watched(&self, namespace: &str) -> Option<Arc<Watched>> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let own = watched.get(&Some(namespace.to_owned()));
         own.or_else(|| watched.get(&None)).map(Arc::clone)
     }
 
-    /// The clusters whose `StatefulSets` say that pods are replaced for changes of the operator's own; `None` while the watches do not show
-    /// all of them.
+    /// The clusters whose `StatefulSets` are marked as replacing pods for the operator's own changes; `None` while the watches
+    /// do not show all of them.
     pub(super) fn rolling_out(&self) -> Option<Vec<Place>> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let scopes = watched.values();
@@ -283,7 +284,7 @@ impl Context {
         self.metrics.forget(namespace, name);
     }
 
-    /// How many clusters something is remembered of.
+    /// The number of clusters in memory.
     pub fn remembered(&self) -> usize {
         self.memory
             .lock()

@@ -1,4 +1,4 @@
-//! The driver: which changes lead to a reconcile, and when to look again after a failure.
+//! The driver: the changes that lead to a reconcile, and the time of the next try after a failure.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -41,7 +41,7 @@ use kube::{
     },
 };
 
-/// A cluster, or what is known of one that does not parse: it never stops the others.
+/// A cluster, or the parsable part of an invalid one, which never stops the others.
 type Guarded = DeserializeGuard<OpenSecureConfCluster>;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -132,7 +132,8 @@ pub fn woken(
     .flatten()
 }
 
-/// The clusters, each time its spec changes, changes are let in or it is deleted: a status, which we write ourselves, leads to nothing.
+/// The clusters, each time its spec changes, changes are accepted or it is deleted: a status, which we write ourselves, leads
+/// to no reconcile.
 fn clusters(
     context: Arc<Context>,
     namespace: Option<&str>,
@@ -165,7 +166,7 @@ fn clusters(
     .predicate_filter(what_is_asked_for, PredicateConfig::default())
 }
 
-/// A number that changes with what a user asks for: the spec, and which changes of the pod template the user lets in.
+/// A number that changes with a user's requests: the spec, and the accepted changes of the pod template.
 fn what_is_asked_for(cluster: &Guarded) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     cluster.meta().generation?.hash(&mut hasher);
@@ -186,7 +187,7 @@ fn refused_watch(error: &watcher::Error) -> Option<&str> {
     }
 }
 
-/// What is labelled as ours, of one kind; of objects only what names them.
+/// Objects of one kind with our label; only their metadata.
 fn children<K>(
     client: &Client,
     namespace: Option<&str>,
@@ -274,13 +275,13 @@ fn ours() -> watcher::Config {
     watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}"))
 }
 
-/// Who set which field is looked at only in what is read anew.
+/// The managers of fields are read only from objects that are read anew.
 fn slim<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
 }
 
-/// What a watch reports, after it was noted. Where the operator may not watch a kind, or this Kubernetes does not know it yet, the watch fails
-/// again and again: were its errors let through, the driver would hold back everything else for as long.
+/// The events of a watch, after they were noted. Where the operator may not watch a kind, or this Kubernetes does not know it
+/// yet, the watch fails again and again: passed on, its errors would make the driver hold back everything else for as long.
 fn noted<K, S, N>(
     events: S,
     watched: &Arc<Watched>,
@@ -308,7 +309,7 @@ where
     }
 }
 
-/// Secrets have no owner while their volumes are kept, so the label says whose they are; others are named by clusters.
+/// Secrets have no owner while their volumes are kept, so the label names their cluster; clusters name the others.
 fn clusters_of_secret(
     watched: &Arc<Watched>,
 ) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static {

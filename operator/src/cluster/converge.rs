@@ -1,4 +1,4 @@
-//! Writes what is wanted: Secrets, certificates, and all other children, in this order. Certificates are renewed also where
+//! Writes the wanted state: Secrets, certificates, and all other children, in this order. Certificates are renewed even where
 //! the rest stands still: nodes outlive a mistake in the resource.
 
 mod every_cluster;
@@ -31,22 +31,22 @@ pub(super) use every_cluster::{
     Allowed, any_roots, cluster_key, make_secrets, outcome, refused, roots,
 };
 
-/// What came of it.
+/// The result of the writes.
 #[derive(Debug)]
 pub(super) struct Converged {
-    /// The StatefulSet as it is now, where there is one, or what waits for a user.
+    /// The StatefulSet as it is now, where there is one, or the reason to wait for a user.
     pub(super) outcome: Result<Option<StatefulSet>, Stalled>,
-    /// What a renewal of the authority waits for.
+    /// The nodes for which a renewal of the authority waits.
     pub(super) waiting: Option<Waiting>,
     /// Kinds that the operator can do without and may not write.
     pub(super) refused: Vec<RefusedKind>,
-    /// What was wanted of the children, as a number; `None` where the cluster stands still.
+    /// A number for the wanted state of the children; `None` where the cluster stands still.
     pub(super) wanted: Option<u64>,
     /// Whether anything was written, or tried in vain.
     pub(super) acted: bool,
-    /// What waits while the resource is paused.
+    /// The changes that wait while the resource is paused.
     pub(super) waits: Vec<String>,
-    /// What of the pod template waits.
+    /// The changes of the pod template that wait.
     pub(super) upcoming: Upcoming,
     /// That volumes cannot grow because the operator may not have them do so.
     pub(super) forbidden_growth: Option<Stalled>,
@@ -54,16 +54,16 @@ pub(super) struct Converged {
     pub(super) key_rotation: Option<KeyRotation>,
 }
 
-/// What was decided of the cluster as a whole.
+/// The decisions about the cluster as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plans<'a> {
-    /// What running nodes prove of their certificates.
+    /// The proofs of running nodes about their certificates.
     pub(super) running: &'a [Trust],
-    /// What they prove of the API keys that they accept.
+    /// Their proofs about the API keys that they accept.
     pub(super) api_keys: &'a [AcceptedKeys],
     /// Whether its nodes are to run or to sleep.
     pub(super) rest: Rest,
-    /// What is to be done about the sizes of its volumes.
+    /// The plan for the sizes of its volumes.
     pub(super) growth: &'a Growth,
     /// Whether its StatefulSet may be made anew: no node comes, leaves or sleeps.
     pub(super) may_remake: bool,
@@ -76,7 +76,7 @@ pub(super) struct Plans<'a> {
 }
 
 impl Converged {
-    /// Nothing is looked at: the objects are of another layout.
+    /// Nothing is touched: the objects are of another layout.
     pub(super) fn not_touched(stalled: Stalled) -> Self {
         Self {
             outcome: Err(stalled),
@@ -93,7 +93,7 @@ impl Converged {
 }
 
 impl Plans<'_> {
-    /// Whether claims or the StatefulSet are to be touched, by what was read.
+    /// Whether claims or the StatefulSet need a write, by the objects that were read.
     fn are_due(&self, found: &DereferencedObjects) -> bool {
         let there = found.stateful_set.as_ref();
         match self.growth {
@@ -107,7 +107,7 @@ impl Plans<'_> {
     }
 }
 
-/// What was done so far, also where it ends in a failure.
+/// The progress so far, even where it ends in a failure.
 #[derive(Debug, Default)]
 struct Progress {
     done: Vec<Done>,
@@ -117,14 +117,14 @@ struct Progress {
     upcoming: Upcoming,
     forbidden_growth: Option<Stalled>,
     key_rotation: Option<KeyRotation>,
-    /// Whether something was tried, whatever came of it.
+    /// Whether any write was tried, whatever its outcome.
     tried: bool,
 }
 
 /// Writes.
 ///
 /// # Errors
-/// What is worth another try.
+/// Errors that are worth another try.
 pub(super) async fn converge(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
@@ -155,7 +155,7 @@ pub(super) async fn converge(
         key_rotation,
         tried,
     } = progress;
-    // Also what was done before a failure was done.
+    // Steps before a failure are reported too.
     for step in &done {
         announce(cluster, step, &context.recorder).await;
     }
@@ -181,7 +181,7 @@ pub(super) async fn converge(
     })
 }
 
-/// The children, and then the next step of a change of the clients' key, where nothing stands still.
+/// Writes the children, and then takes the next step of a change of the clients' key, where nothing stands still.
 async fn write_with_key(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
@@ -256,7 +256,7 @@ async fn write(
     let roots = roots(cluster, found, &pki);
     if let Some(stalled) = stalled {
         let map = build::ca_config_map(cluster, &roots);
-        // What nodes show is renewed, so clients are given what verifies it.
+        // The nodes' certificates are renewed, so clients need the new authorities.
         if matches!(mandate, Mandate::Act) && !found.is_taken("ConfigMap", &map.name_any()) {
             apply::apply_authorities(context, cluster, &map, found, done).await?;
         }
@@ -319,7 +319,7 @@ async fn write(
     Ok(Ok(Some(stateful_set)))
 }
 
-/// Lets nodes sleep only over a StatefulSet of which it is proved that nothing deletes their volumes. Returns whether it is.
+/// Lets nodes sleep only over a StatefulSet that provably deletes no volume. Returns whether it is one.
 async fn bind_to_proof(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -330,12 +330,12 @@ async fn bind_to_proof(
     let Some(proved) = proved else {
         return Ok(false);
     };
-    // Nothing changes it between this look and the end of its pods.
+    // The version makes sure that no writer changes it between this proof and the end of its pods.
     wanted.metadata.resource_version = proved.resource_version();
     Ok(true)
 }
 
-/// Puts the accepted pod template into what is to be applied. Returns what waits, and what was let in.
+/// Puts the accepted pod template into the object to apply. Returns the changes that wait, and those that were accepted.
 async fn take_template(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
@@ -365,7 +365,7 @@ async fn take_template(
     Ok((upcoming, let_in))
 }
 
-/// Lets what is wanted of volumes otherwise be wanted in sleep too: only simulations ask for this.
+/// Wants the volumes' changes in sleep too: only simulations ask for this.
 fn forget_volumes(set: &mut StatefulSet, awake: &StatefulSet) {
     if let (Some(spec), Some(awake)) = (set.spec.as_mut(), awake.spec.as_ref()) {
         let policy = &awake.persistent_volume_claim_retention_policy;

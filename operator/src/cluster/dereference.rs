@@ -1,4 +1,4 @@
-//! Reads everything that later steps decide on. Writes nothing.
+//! Reads every object that later steps decide on. Writes nothing.
 
 mod objects;
 
@@ -98,7 +98,7 @@ pub async fn dereference(
         .filter(|claim| claim_owner(&claim.name_any()) == Some(own))
         .collect();
     let api_key = match &cluster.spec.api_key.secret_ref {
-        // The user's own Secret stays the user's, whatever its labels say.
+        // The user's own Secret stays the user's, whatever its labels.
         Some(reference) => user_api_key
             .as_ref()
             .and_then(|secret| secret.key(&reference.key)),
@@ -131,7 +131,7 @@ pub async fn dereference(
     })
 }
 
-/// The pod template that a cluster has: what its ConfigMap says, else what runs.
+/// The pod template that a cluster has: from its ConfigMap, otherwise from its workload.
 fn accepted(
     cluster: &ValidatedCluster,
     config_map: Option<&Child>,
@@ -177,7 +177,8 @@ pub(super) async fn user_secret(
     Ok(secret.map(|secret| ObservedSecret::read(secret, true, &cluster.uid)))
 }
 
-/// Whether the pod template or a reference of the spec names what another cluster of this namespace owns, also one whose resource is gone.
+/// Whether the pod template or a reference of the spec names objects of another cluster in this namespace, even one whose
+/// resource is gone.
 async fn foreign_references(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -259,7 +260,7 @@ async fn stateful_set(
     Ok((ours, child))
 }
 
-/// A child as it stands there: its schema may be another release's than our type of it.
+/// A child in its raw form: its schema may be another release's than our type.
 async fn child<K>(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -294,7 +295,7 @@ pub(super) fn child_of<K: Resource<DynamicType = ()>, O: ResourceExt + Serialize
     }
 }
 
-/// Whether such a kind of another operator can be worked with, and the cluster's own object of it.
+/// Whether a kind of another operator is usable, and the cluster's own object of it.
 async fn optional_child<K>(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -321,7 +322,7 @@ where
     }
 }
 
-/// By owner where there is one, else by labels: what was kept when the resource was deleted is found again.
+/// By owner where there is one, otherwise by labels: objects that were kept when the resource was deleted are found again.
 pub(super) fn is_ours(metadata: &ObjectMeta, cluster: &ValidatedCluster) -> bool {
     if let Some(owner) = controller(metadata) {
         return owner == cluster.uid;
@@ -337,7 +338,7 @@ pub(super) fn is_ours(metadata: &ObjectMeta, cluster: &ValidatedCluster) -> bool
         && label(LABEL_INSTANCE) == Some(cluster.name.as_str())
 }
 
-/// Identity of the object that this one belongs to.
+/// The identity of the controlling owner.
 pub(super) fn controller(metadata: &ObjectMeta) -> Option<&str> {
     let mut owners = metadata.owner_references.iter().flatten();
     owners

@@ -1,4 +1,4 @@
-//! Events: what was done to a cluster, and how its readiness changed.
+//! Events: the steps taken for a cluster, and changes of its readiness.
 
 mod growth;
 mod https;
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::rights;
 
-/// An event for something done to a child.
+/// An event for a step on a child.
 pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recorder: &Recorder) {
     let (reason, note, kind, name) = match step {
         Done::Created { kind, name } => {
@@ -102,7 +102,7 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
             publish(cluster, type_, reason, note, related, recorder).await;
             return;
         }
-        // Its condition says so, and the user knows what was asked for.
+        // A condition reports it, and the user knows the request.
         Done::Refused { .. } | Done::Updated => return,
         Done::TakenOver { secret, from } => {
             let note = format!("took over from {from}, which is not installed any more");
@@ -126,7 +126,7 @@ pub(super) async fn announce_replaced(
 ) {
     let name = pod.name_any();
     let note = format!("replaced pod {name}: {why}");
-    // The next pod of this name is another one.
+    // The next pod of this name is another object.
     let related = ObjectReference {
         uid: pod.uid(),
         ..object(cluster, "Pod", &name)
@@ -160,18 +160,18 @@ pub(super) async fn announce_given_up(
     publish(cluster, type_, reason, note, related, recorder).await;
 }
 
-/// What a node was ordered.
+/// An order to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {
     /// To bootstrap the cluster.
     Bootstrap { node: String },
     /// To leave it.
     Leave { node: String },
-    /// That another one is removed.
+    /// The order to remove another node.
     Removed { node: String },
 }
 
-/// An event for something that a node was ordered.
+/// An event for an order to a node.
 pub(super) async fn announce_order(
     cluster: &OpenSecureConfCluster,
     told: &Told,
@@ -190,7 +190,7 @@ pub(super) async fn announce_order(
     publish(cluster, EventType::Normal, reason, note, related, recorder).await;
 }
 
-/// An event that a status gives cause for.
+/// An event that follows from a status.
 struct News {
     type_: EventType,
     reason: String,
@@ -198,7 +198,7 @@ struct News {
     related: ObjectReference,
 }
 
-/// Events for what changed in the status, with the conditions' own words.
+/// Events for changes in the status, with the conditions' own words.
 pub(super) async fn announce_change(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
@@ -222,7 +222,7 @@ pub(super) async fn announce_change(
     }
 }
 
-/// The resource in the version that an event is said of: another one may be reported in other words.
+/// The resource in the version that an event concerns: a later version may be reported in other words.
 fn in_this_version(cluster: &OpenSecureConfCluster) -> ObjectReference {
     ObjectReference {
         resource_version: cluster.metadata.resource_version.clone(),
@@ -263,7 +263,7 @@ pub(super) async fn announce_untold(
     publish(cluster, EventType::Warning, reason, note, related, recorder).await;
 }
 
-/// Something of the cluster's that an event is about.
+/// An object of the cluster that an event concerns.
 fn object(cluster: &OpenSecureConfCluster, kind: &str, name: &str) -> ObjectReference {
     ObjectReference {
         kind: Some(kind.to_owned()),
@@ -273,7 +273,7 @@ fn object(cluster: &OpenSecureConfCluster, kind: &str, name: &str) -> ObjectRefe
     }
 }
 
-/// Fields of a child: others of the same child are another event.
+/// Fields of a child: other fields of the same child make another event.
 fn fields_of(
     cluster: &OpenSecureConfCluster,
     kind: &str,
@@ -286,7 +286,7 @@ fn fields_of(
     }
 }
 
-/// Events of one reason about one thing are folded, and keep the first one's words: `related` keeps others apart.
+/// Kubernetes folds events of one reason about one object, and keeps the first one's words: `related` keeps others apart.
 async fn publish(
     cluster: &OpenSecureConfCluster,
     type_: EventType,

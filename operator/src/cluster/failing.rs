@@ -1,4 +1,4 @@
-//! Says in the status that a reconcile fails again and again. What passes by itself at the next try is not reported.
+//! Reports in the status that a reconcile fails again and again. A failure that the next try ends is not reported.
 
 use kube::ResourceExt;
 
@@ -10,7 +10,7 @@ use super::{
     status,
 };
 
-/// With the first pauses, some seconds: an API server that restarts is back by then, or takes no report either.
+/// With the first pauses, some seconds: an API server that restarts is back by then, or accepts no report either.
 const TOLD_AFTER: u32 = 3;
 
 /// Writes the error into the status from the third failure in a row on.
@@ -52,7 +52,7 @@ fn words(error: &Error) -> String {
                 text.push_str(&status.message);
                 break;
             }
-            // It quotes what it could not read, which may be of a Secret.
+            // The error quotes the text that it could not read, which may be from a Secret.
             Some(kube::Error::SerdeError(_)) => {
                 text.push_str("the answer of the API server cannot be read");
                 break;

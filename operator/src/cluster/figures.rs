@@ -10,11 +10,11 @@ use super::{context::Memory, resource::ClusterStatus};
 const SELDOM: Duration = Duration::from_mins(5);
 /// The same where one of them moved by [`PERCENT`] and more.
 const OFTEN: Duration = Duration::from_secs(30);
-/// What a person who looks at the status should not miss for minutes.
+/// A change that a reader of the status should not miss for minutes.
 const PERCENT: u64 = 1;
 
-/// The status to write. Figures alone are no reason to write often: each write reaches all who watch the resource. A write for
-/// another reason takes them along.
+/// The status to write. Figures alone are no reason to write often: each write reaches all watchers of the resource. A write
+/// for another reason includes them.
 pub(super) fn rate_limit_status(
     after: ClusterStatus,
     before: &ClusterStatus,

@@ -1,5 +1,5 @@
-//! Whether nodes run or sleep. Before they sleep, nothing deletes their volumes any more; how many they are is written down, and all of them
-//! come back before any other number is wanted. Pure.
+//! Whether nodes run or sleep. Before they sleep, the operator makes sure that nothing deletes their volumes and records their
+//! number; all of them come back before any other number is applied. Pure.
 
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy},
@@ -19,7 +19,7 @@ pub enum Rest {
     /// They run.
     #[default]
     Awake,
-    /// They run until nothing deletes their volumes any more.
+    /// Nodes run until nothing deletes their volumes any more.
     Holding {
         /// How many there are.
         nodes: i32,
@@ -37,7 +37,7 @@ pub enum Rest {
 }
 
 impl Rest {
-    /// How many nodes there are, where that is not what is asked for.
+    /// The number of nodes, where it differs from the requested one.
     pub(super) fn nodes(self) -> Option<i32> {
         match self {
             Self::Awake => None,
@@ -74,14 +74,14 @@ fn record(wanted: &mut StatefulSet, nodes: i32) {
     annotations.insert(ANNOTATION_HIBERNATED.to_owned(), nodes.to_string());
 }
 
-/// What is looked at.
+/// The input of the decision.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Situation<'a> {
     /// Whether nodes are to sleep.
     pub(super) hibernate: bool,
-    /// How many nodes the resource asks for.
+    /// The number of nodes in the resource.
     pub(super) wanted: i32,
-    /// The set as it is.
+    /// The present StatefulSet.
     pub(super) there: Option<&'a StatefulSet>,
     /// The cluster's claims.
     pub(super) claims: &'a [VolumeClaim],
@@ -118,7 +118,7 @@ pub(super) fn plan<'a>(
     }
 }
 
-/// What the set itself says, whatever is wanted.
+/// The state in the StatefulSet itself, whatever the resource asks for.
 pub(super) fn as_it_is(there: Option<&StatefulSet>) -> Rest {
     let Some((set, nodes)) = there.and_then(|set| Some((set, recorded(set)?))) else {
         return Rest::Awake;
@@ -129,7 +129,8 @@ pub(super) fn as_it_is(there: Option<&StatefulSet>) -> Rest {
     }
 }
 
-/// How many nodes a cluster has whose StatefulSet is away, by the pods that it left: none of them goes before it has left its cluster.
+/// The number of nodes of a cluster whose StatefulSet is away, by the pods that it left: none of them goes before it has left
+/// its cluster.
 pub(super) fn orphans<'a>(pods: impl Iterator<Item = &'a Pod>) -> Option<i32> {
     let staying = pods.filter(|pod| pod.metadata.deletion_timestamp.is_none());
     let highest = staying.filter_map(observe::ordinal).max()?;

@@ -1,4 +1,4 @@
-//! For how long a node has lacked something of the others. Nodes report how many changes a node lacks; since when, the operator remembers.
+//! How long a node has lacked changes of the others. Nodes report the number of changes; the operator remembers the time.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +14,8 @@ use crate::node::{NodeDetails, NodeMember};
 pub(super) struct LastWhole(HashMap<String, Instant>);
 
 impl LastWhole {
-    /// Notes who has everything now, and says of each node for how long it has not. What was reported `before` an operator began counts on.
+    /// Notes the nodes that lack nothing now, and gives how long each other one has. A time from `before` the operator began
+    /// counts on.
     pub(super) fn tell(
         &mut self,
         members: &mut [MemberStatus],
@@ -41,12 +42,12 @@ impl LastWhole {
         let earlier = now.checked_sub(Duration::from_secs(told)).unwrap_or(now);
         let since = *self.0.entry(name.to_owned()).or_insert(earlier);
         let seconds = now.saturating_duration_since(since).as_secs();
-        // Zero would say that it has everything.
+        // Zero would mean that it lacks nothing.
         i64::try_from(seconds).unwrap_or(i64::MAX).max(1)
     }
 }
 
-/// Whether a node has everything that others have, as those say that know; `None` where no node could be asked.
+/// Whether a node has all changes of the others, by the reports of nodes that know; `None` where no node could be asked.
 fn has_everything(name: &str, pods: &[(Pod, Option<NodeDetails>)]) -> Option<bool> {
     let own = pods.iter().find(|(pod, _)| pod.name_any() == name);
     let own = own.and_then(|(_, details)| details.as_ref());
@@ -61,7 +62,7 @@ fn has_everything(name: &str, pods: &[(Pod, Option<NodeDetails>)]) -> Option<boo
         .map(|other| is_whole(other.behind, other));
     let mut told = told_by_others.chain(told_by_itself).peekable();
     if told.peek().is_none() {
-        // A node that is alone lacks nothing of others.
+        // A node that is alone lacks no changes.
         let is_alone = own.is_some_and(|details| details.members.is_empty());
         return (is_alone && pods.len() == 1).then_some(true);
     }
@@ -85,7 +86,7 @@ mod tests {
         pod
     }
 
-    /// A node that knows of others: their name, whether it reaches them, what they lack of it, what it lacks of them.
+    /// A node that knows others: their name, whether it reaches them, their missing changes, its own missing changes.
     fn answers(name: &str, others: &[(&str, bool, u64, u64)]) -> Answer {
         let members = others
             .iter()

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::names::LAYOUT;
 
-/// Why nothing may be written: the salt or what runs the nodes is ours, and of another layout or of one before there were
+/// Why the operator may write nothing: the salt or the workload is ours, and of another layout or from before layouts had
 /// numbers. A salt that a user restored or manages gets the number when it is adopted.
 pub(super) fn unsupported(
     cluster: &ValidatedCluster,

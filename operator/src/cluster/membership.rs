@@ -1,4 +1,4 @@
-//! Orders to the nodes themselves: one bootstraps the cluster, and those that go leave it first.
+//! Orders to the nodes themselves: one bootstraps the cluster, and leaving ones leave first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,12 +30,12 @@ use crate::{
     rights,
 };
 
-/// What is to be ordered.
+/// The orders of this reconcile.
 #[derive(Debug)]
 pub(super) struct MembershipPlan {
     bootstrap: BootstrapStep,
     scaling: ScalePlan,
-    /// Who was marked as being let in.
+    /// The nodes that were marked as joining again.
     marked: Marks,
 }
 
@@ -55,7 +55,7 @@ impl MembershipPlan {
             && !self.has_orders()
     }
 
-    /// Whether others are to be marked, or fewer.
+    /// Whether the marks change.
     fn marks(&self) -> bool {
         self.scaling.marks != self.marked
     }
@@ -74,13 +74,13 @@ impl MembershipPlan {
         bootstraps || !self.scaling.steps.is_empty() || self.marks()
     }
 
-    /// What a user has to do before it can go on.
+    /// The step that a user has to take before it can go on.
     pub(super) fn blocked(&self) -> Option<&str> {
         self.scaling.blocked.as_deref()
     }
 }
 
-/// Decides. Writes nothing.
+/// Decides the orders. Writes nothing.
 pub(super) fn plan(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
@@ -91,7 +91,7 @@ pub(super) fn plan(
     let resting = rest.nodes();
     let rules = cluster.installation.rules;
     let marked = Marks::read(stateful_set);
-    // Who has no StatefulSet just now is no less a member.
+    // A node without a StatefulSet at present is a member all the same.
     let current = resting.or_else(|| match stateful_set {
         Some(there) => there.spec.as_ref()?.replicas,
         None => hibernation::orphans(pods.iter().map(|(pod, _)| pod)),
@@ -136,7 +136,7 @@ pub(super) fn plan(
         },
     };
     if let Some(replicas) = resting {
-        // As many as there were; no node leaves or goes. One that had left when it fell asleep joins again.
+        // As many as there were; no node leaves or goes. A node that had left when the cluster fell asleep joins again.
         let bootstrap = match rest {
             Rest::Waking { .. } => decide(&found.bootstrap().mark, &answers),
             Rest::Awake | Rest::Holding { .. } | Rest::Asleep { .. } => BootstrapStep::Settled,
@@ -168,14 +168,14 @@ pub(super) fn plan(
     }
 }
 
-/// Whose pod a machine may have got by now: nodes that do not answer, but for those that the scheduler finds no room for.
+/// Nodes whose pod may run by now: those that do not answer, except those for which the scheduler finds no room.
 fn starting(pods: &[(Pod, Option<NodeDetails>)]) -> impl Iterator<Item = usize> {
     let silent = pods.iter().filter(|(_, details)| details.is_none());
     let silent = silent.filter(|(pod, _)| observe::unscheduled(pod).is_none());
     silent.filter_map(|(pod, _)| observe::ordinal(pod))
 }
 
-/// Orders what was decided. What fails is decided anew at the next reconcile.
+/// Gives the orders. A failed order is decided anew at the next reconcile.
 pub(super) async fn act(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
@@ -233,7 +233,7 @@ impl Orders<'_> {
                 (*node, incarnation)
             }
             BootstrapStep::Tell { node, incarnation } => (*node, incarnation),
-            // What is to be done about different salts, condition `SaltMatches` says.
+            // Condition `SaltMatches` says what to do about different salts.
             BootstrapStep::Settled
             | BootstrapStep::Wait
             | BootstrapStep::SaltsDiffer
@@ -280,7 +280,7 @@ impl Orders<'_> {
         told
     }
 
-    /// Writes the mark, if it still is what was read: the API server's order decides between two operators.
+    /// Writes the mark, if the Secret is unchanged: the API server's order decides between two operators.
     async fn mark(&self, incarnation: &str) -> Result<bool, Stalled> {
         let api: Api<Secret> = Api::namespaced(self.context.client.clone(), &self.valid.namespace);
         let patch = mark_patch(self.valid, &self.found.bootstrap(), incarnation);
@@ -331,8 +331,8 @@ impl Orders<'_> {
     }
 }
 
-/// The mark, where the Secret still is what was read. One that was put back by hand gets the labels that it is found by;
-/// one that a user manages stays the user's.
+/// The mark, where the Secret is unchanged. A Secret that was restored by hand gets the labels by which it is found; one that a
+/// user manages stays the user's.
 fn mark_patch(
     cluster: &ValidatedCluster,
     record: &BootstrapRecord,

@@ -2,18 +2,18 @@
 //!
 //! | step | file | may do |
 //! |---|---|---|
-//! | validate | [`validate`] | nothing but think |
+//! | validate | [`validate`] | compute only |
 //! | dereference | [`dereference`] | read from the API server |
 //! | observe | `observe.rs` | read pods, ask the nodes |
-//! | plan | [`decide`](opensecureconf_contract::bootstrap::decide), [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | nothing but think |
-//! | build | [`build`] | nothing but think |
+//! | plan | [`decide`](opensecureconf_contract::bootstrap::decide), [`scaling`], [`salt`], [`secrets`], [`volumes`], `hibernation.rs` | compute only |
+//! | build | [`build`] | compute only |
 //! | converge | `converge.rs`: [`secrets`], `certificates/`, [`api_key`], [`apply`], `prune_protection.rs`, [`volumes`] | write children |
-//! | order | `membership.rs`, [`readmission`] | instruct nodes to bootstrap, to leave, to remove; mark first who is let in again |
-//! | replace | [`rollout`] | think, then delete one pod |
-//! | status | [`status`] | think, then write the status |
+//! | order | `membership.rs`, [`readmission`] | instruct nodes to bootstrap, to leave, to remove; first mark nodes that join again |
+//! | replace | [`rollout`] | compute, then delete one pod |
+//! | status | [`status`] | compute, then write the status |
 //!
-//! A reconcile that finds everything as it was reads what the watches have shown (`settled.rs`, [`watched`]), and only looks; `pace.rs` says
-//! when the next one comes.
+//! A reconcile without changes reads from the watches (`settled.rs`, [`watched`]), and only looks; `pace.rs` decides when the
+//! next one comes.
 
 pub mod api_key;
 pub mod apply;

@@ -1,5 +1,5 @@
-//! A cluster that has nodes of another mode than its resource says. The API server refuses such a change; a definition without its rules
-//! does not. Two kinds of nodes behind one Service would answer from different entries.
+//! A cluster whose nodes have another mode than its resource. The API server refuses such a change; a definition without its
+//! rules does not. Two kinds of nodes behind one Service would answer from different entries.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, Client};
@@ -25,17 +25,17 @@ pub(super) fn to_shared(
     )))
 }
 
-/// That nodes that share a database run where each node shall have a volume.
+/// Whether nodes of a shared database run where each node shall have a volume.
 ///
 /// # Errors
-/// Where the API server does not say. An operator that may not look at Deployments runs none.
+/// Where the API server does not answer. An operator that may not read Deployments runs none.
 pub(super) async fn from_shared(
     client: &Client,
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
     mandate: Mandate<'_>,
 ) -> Result<Option<Stalled>, kube::Error> {
-    // A cluster begins with the one or the other, and who only looks makes nothing.
+    // A cluster begins with one of both, and a reconcile that only looks makes nothing.
     if found.stateful_set.is_some() || matches!(mandate, Mandate::Look(_)) {
         return Ok(None);
     }

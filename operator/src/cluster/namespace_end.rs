@@ -1,9 +1,9 @@
-//! A namespace that is being deleted: what is refused there for that reason is no fault, and no user has to hear of it.
+//! A namespace that is being deleted: refusals for that reason are no fault, and are not reported.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 
-/// Whether a namespace is being deleted, or is gone, as far as the operator may look.
+/// Whether a namespace is being deleted, or is gone, as far as the operator may read it.
 pub(super) async fn has_begun(client: &Client, namespace: &str) -> bool {
     let api: Api<Namespace> = Api::all(client.clone());
     match api.get_opt(namespace).await {
@@ -16,7 +16,7 @@ pub(super) async fn has_begun(client: &Client, namespace: &str) -> bool {
     }
 }
 
-/// Whether the API server takes nothing new there any more, or the namespace is gone.
+/// Whether the API server accepts no new objects there any more, or the namespace is gone.
 pub(super) fn is_ending(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else {
         return false;

@@ -1,4 +1,4 @@
-//! What a cluster is doing now: its StatefulSet, its pods, and what each node says of itself. Writes nothing.
+//! The present state of a cluster: its StatefulSet, its pods, and the reports of its nodes. Writes nothing.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ use crate::{
     node::{NodeClient, NodeDetails, PodAddresses},
 };
 
-/// The pods in the order of their ordinals, each with what its node answered.
+/// The pods in the order of their ordinals, each with its node's answer.
 pub(super) async fn nodes(
     mut pods: Vec<Pod>,
     nodes: Option<&Connection>,
@@ -44,22 +44,22 @@ pub(super) async fn nodes(
     join_all(answers).await
 }
 
-/// How the nodes of one cluster are reached.
+/// The connection to the nodes of one cluster.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// What speaks to them.
+    /// The client that speaks to them.
     pub(super) client: NodeClient,
     /// Where they are.
     pub(super) addresses: PodAddresses,
 }
 
-/// What the scheduler says of a pod that it finds no place for.
+/// The scheduler's condition of a pod for which it finds no place.
 pub(super) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
     conditions.find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")
 }
 
-/// What the cluster's own nodes say of their salt; asked only where the Secret is lost.
+/// The salts that the cluster's own nodes report; asked only where the Secret is lost.
 pub(super) async fn salt_reports(
     nodes: Option<&Connection>,
     cluster: &ValidatedCluster,
@@ -97,7 +97,7 @@ pub(super) async fn salt_reports(
     salt_reports
 }
 
-/// Whether a pod is the StatefulSet's own, and stays: one that goes may be of an earlier life.
+/// Whether a pod is the StatefulSet's own, and stays: an ending one may be of an earlier life.
 fn belongs_to(pod: &Pod, stateful_set: Option<&StatefulSet>) -> bool {
     let owner = stateful_set.and_then(ResourceExt::uid);
     let mut owners = pod.owner_references().iter();

@@ -1,5 +1,6 @@
-//! Which operator a cluster belongs to. The salt Secret records it, because its creation is the vote that makes exactly one; the StatefulSet
-//! or Deployment repeats it for the time in which the salt is lost. An operator that reads another one's name writes nothing.
+//! The operator to which a cluster belongs. The salt Secret records it, because its creation is the vote that makes exactly
+//! one; the StatefulSet or Deployment repeats it for the time in which the salt is lost. An operator that reads another one's
+//! name writes nothing.
 
 use std::collections::BTreeMap;
 
@@ -29,10 +30,10 @@ use crate::{
     rights,
 };
 
-/// Whether this operator is the one that runs the cluster; takes it over where no operator does any more, or none ever did.
+/// Whether this operator runs the cluster; takes it over where its operator is gone, or it never had one.
 ///
 /// # Errors
-/// What may go better at another try.
+/// Errors that another try may resolve.
 pub(super) async fn is_ours(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
@@ -68,7 +69,7 @@ pub(super) async fn is_ours(
     Ok(true)
 }
 
-/// Says whose the cluster is.
+/// Reports the operator of the cluster.
 async fn stand_back(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
@@ -87,14 +88,14 @@ async fn stand_back(
     announce_foreign(cluster, note, &context.recorder).await;
 }
 
-/// What the record says.
+/// The content of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ownership {
     /// It is this operator's, or no other one's that could be asked: creating the salt decides.
     Ours,
     /// There is a salt that names no operator yet.
     Unclaimed,
-    /// It is another one's: `NAMESPACE/LEASE`.
+    /// It is another operator's: `NAMESPACE/LEASE`.
     Foreign(String),
 }
 
@@ -117,11 +118,11 @@ fn recorded(cluster: &ValidatedCluster, found: &DereferencedObjects) -> Ownershi
     }
 }
 
-/// Whether another operator is gone for good: its Lease, which its installation brings and takes along, does not exist. `None` where this
-/// operator may not look.
+/// Whether another operator is gone for good: the Lease that its installation creates and removes does not exist. `None` where
+/// this operator may not read it.
 ///
 /// # Errors
-/// Where the API server does not say.
+/// Where the API server does not answer.
 async fn is_gone(client: &Client, operator: &str) -> Result<Option<bool>, kube::Error> {
     let Some((namespace, lease)) = operator.split_once('/') else {
         return Ok(None);
@@ -137,7 +138,7 @@ async fn is_gone(client: &Client, operator: &str) -> Result<Option<bool>, kube::
 /// Writes this operator into the record, if that still is what was read: of two operators one succeeds.
 ///
 /// # Errors
-/// A conflict is the other one's success.
+/// A conflict is the other operator's success.
 async fn claim(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -162,8 +163,8 @@ async fn claim(
         .map_err(|source| failed::<Secret>("claim", &name, source))
 }
 
-/// Whether another operator is recorded, as far as it can be read at all: asked before the state of a cluster is reported that could not be
-/// looked at.
+/// Whether another operator is recorded, as far as the record can be read: asked before reporting the state of a cluster that
+/// could not be read.
 pub(super) async fn is_foreign(client: &Client, namespace: &str, name: &str, me: &str) -> bool {
     let Some(cluster) = ClusterName::new(name) else {
         return false;

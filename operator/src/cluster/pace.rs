@@ -1,4 +1,4 @@
-//! How often a cluster is looked at while nothing reports on it. Whatever the API server knows, its watches report at once; nodes report
+//! How often a cluster is read while no event comes. The watches report every change in the API server at once; nodes report
 //! nothing to the operator by themselves.
 
 use std::time::Duration;
@@ -15,22 +15,22 @@ const STEPS: [(Duration, Duration); 3] = [
     (Duration::from_secs(30), Duration::from_secs(5)),
     (Duration::from_mins(5), Duration::from_secs(30)),
 ];
-/// After all of them.
+/// After all steps of the schedule.
 const RAREST: Duration = Duration::from_mins(5);
-/// What a look that was meant to come may come too early.
+/// How much too early a scheduled look may come.
 const EARLY: Duration = Duration::from_millis(100);
 
-/// What is waited for, a user or something else, and since when.
+/// The subject of a wait, a user or another cause, and since when.
 #[derive(Debug, Clone)]
 pub(super) struct Wait {
-    /// What was reported of it.
+    /// The conditions that were reported then.
     told: Vec<(String, String, String)>,
     since: Instant,
     /// When it is looked at again.
     next: Instant,
 }
 
-/// When to look again, given what was reported before and is reported now.
+/// The time of the next look, by the reports of the last look and of this one.
 pub(super) fn next_look(
     status: &ClusterStatus,
     before: Option<&Wait>,
@@ -49,7 +49,7 @@ pub(super) fn next_look(
             )
         })
         .collect();
-    // A look that comes before its time was brought by a watch: something happened.
+    // A look before its time came from a watch: there was a change.
     let same = before.filter(|wait| wait.told == told && started + EARLY >= wait.next);
     let since = same.map_or(started, |wait| wait.since);
     let after = if is_steady(status) {
@@ -58,7 +58,7 @@ pub(super) fn next_look(
         let waited = now.duration_since(since);
         let step = STEPS.iter().find(|(limit, _)| waited < *limit);
         let often = step.map_or(RAREST, |(_, often)| *often);
-        // Asking nodes costs the API server nothing.
+        // Requests to nodes cost the API server nothing.
         let nodes_may_answer = status.members.iter().any(|member| member.node.is_some());
         let is_stalled = status.conditions.iter().any(|told| told.type_ == "Stalled");
         if nodes_may_answer && !is_stalled {
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// How long after one another looks come in this time, each at the time that the last one asked for.
+    /// The pauses between looks in this time, each at the time that the last one asked for.
     fn looks(status: &ClusterStatus, during: Duration) -> Vec<u64> {
         let start = Instant::now();
         let (mut now, mut wait, mut pauses) = (start, None, Vec::new());

@@ -1,5 +1,5 @@
-//! An object in few bytes, for what is kept long and looked at rarely. The types of Kubernetes take about seven times as much as the JSON that
-//! they are written as: most of a pod's fields are not there.
+//! An object in few bytes, for objects that are kept long and read rarely. The types of Kubernetes need about seven times the
+//! memory of their JSON: most of a pod's fields are absent.
 
 use std::marker::PhantomData;
 
@@ -16,7 +16,7 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
     /// Packs an object.
     pub(super) fn new(object: &T) -> Self {
         Self {
-            // What cannot be written is nothing that can be opened: it is read anew from the API server.
+            // An object that cannot be written cannot be opened either: it is read anew from the API server.
             json: serde_json::to_vec(object).unwrap_or_default().into(),
             of: PhantomData,
         }

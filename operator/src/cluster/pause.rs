@@ -1,4 +1,4 @@
-//! What waits while a resource is paused: where children are not what its spec asks for, unless a user changed them by hand. Pure.
+//! Changes that wait while a resource is paused: children that differ from its spec, unless a user changed them by hand. Pure.
 
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
@@ -11,10 +11,10 @@ use super::{
     stalled::Stalled,
 };
 
-/// What a paused resource waits with.
+/// The waiting changes of a paused resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pause {
-    /// What would change, each as a child and its fields.
+    /// The waiting changes, each as a child and its fields.
     pub waits: Vec<String>,
 }
 
@@ -22,7 +22,7 @@ pub struct Pause {
 pub(super) const PAUSED: &str = "Paused";
 
 impl Pause {
-    /// What the status says of it.
+    /// The message in the status.
     pub(super) fn message(&self) -> String {
         if self.waits.is_empty() {
             return "spec.paused is true: changes of the spec wait, and there are none; certificates are renewed, and the status goes on"
@@ -43,7 +43,7 @@ impl Pause {
     }
 }
 
-/// Looks for it.
+/// Finds the waiting changes.
 pub(super) fn waiting<W>(
     resources: &ClusterResources<W>,
     found: &DereferencedObjects,

@@ -1,5 +1,5 @@
-//! Everything that is decided of a cluster before its children are built: how many nodes there are to be just now, whether they sleep, and how
-//! large their volumes are. Writes nothing.
+//! Decisions about a cluster before its children are built: the present number of nodes, whether they sleep, and the sizes of
+//! their volumes. Writes nothing.
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::Client;
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{node::NodeDetails, pki::Trust};
 
-/// What was decided.
+/// The decisions.
 pub(super) struct Planned {
     pub(super) membership: MembershipPlan,
     pub(super) rebuild: RebuildPlan,
@@ -78,8 +78,8 @@ pub(super) async fn plan(
     })
 }
 
-/// Whether a namespace is being deleted in the middle of a rollout. Kubernetes begins that with the pods, and one of them runs in every
-/// other rollout, at least before and after.
+/// Whether a namespace is being deleted in the middle of a rollout. Kubernetes begins the deletion with the pods, and one of
+/// them runs in every other rollout, at least before and after.
 async fn is_ending(
     client: &Client,
     valid: &ValidatedCluster,
@@ -97,7 +97,7 @@ async fn is_ending(
 }
 
 impl Planned {
-    /// What children are built and written by.
+    /// The plans by which children are built and written.
     pub(super) fn plans<'a>(
         &'a self,
         (running, api_keys): (&'a [Trust], &'a [AcceptedKeys]),
@@ -130,7 +130,7 @@ impl Planned {
         self.growth.stalled().cloned()
     }
 
-    /// What the status says of it. Of a cluster that is paused only what is so already.
+    /// The plans in the form of the status. For a paused cluster only those that are in force already.
     pub(super) fn course<'a>(
         &'a self,
         there: Option<&StatefulSet>,
@@ -152,8 +152,8 @@ impl Planned {
 /// The generation of a resource that was never applied, as the definition's default says.
 const UNSEEN: i64 = -1;
 
-/// The cluster as its status speaks of it: while changes wait, that is the spec that was applied last, with as many nodes as the StatefulSet
-/// has.
+/// The cluster as its status reports it: while changes wait, that is the spec that was applied last, with the StatefulSet's
+/// number of nodes.
 pub(super) fn told(
     valid: &ValidatedCluster,
     pause: Option<&Pause>,

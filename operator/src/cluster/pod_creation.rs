@@ -1,5 +1,5 @@
-//! Pods that Kubernetes tries to make in vain: a quota, a policy or an admission webhook refuses them, and only events of the StatefulSet
-//! say so.
+//! Pods that Kubernetes tries to make in vain: a quota, a policy or an admission webhook refuses them, and only events of the
+//! StatefulSet report it.
 
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod, events::v1::Event};
@@ -19,11 +19,12 @@ pub struct RefusedPod {
     pub name: String,
     /// The words of the refusal.
     pub words: String,
-    /// Since when it is refused in these words, where Kubernetes says it.
+    /// Since when Kubernetes has refused it in these words, where known.
     pub since: Option<Timestamp>,
 }
 
-/// The pods that the StatefulSet lacks and that were refused. Asks only while pods are missing; nothing where events cannot be read.
+/// The pods that the StatefulSet lacks and that were refused. Reads events only while pods are missing; empty where they cannot
+/// be read.
 pub(super) async fn refused(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -57,7 +58,7 @@ pub(super) async fn refused(
     }
 }
 
-/// What was said last of a pod that does not exist, unless it could be made since, and since when it is said.
+/// The last refusal of a missing pod, unless the pod could be made since, and the time of the first one.
 fn refusal(events: &[Event], pod: &str) -> Option<(String, Option<Timestamp>)> {
     let last = events
         .iter()
@@ -74,7 +75,7 @@ fn refusal(events: &[Event], pod: &str) -> Option<(String, Option<Timestamp>)> {
     let (_, words) = last.note.as_deref()?.split_once(" failed error: ")?;
     let pod_is_forbidden = format!("pods \"{pod}\" is forbidden: ");
     let words = words.strip_prefix(&pod_is_forbidden).unwrap_or(words);
-    // One event counts them all, also those of before it was made the last time.
+    // One event counts all refusals, also those from before the pod was last made.
     let since = first_seen(last).max(made);
     (!overcome).then(|| (words.to_owned(), since))
 }

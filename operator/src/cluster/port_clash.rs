@@ -1,11 +1,11 @@
-//! Ports of a Service whose number a user changed. An apply distinguishes them by their number: it would add ours beside the changed one, and two
-//! of one name are refused for ever.
+//! Ports of a Service whose number a user changed. An apply identifies them by their number: it would add ours beside the
+//! changed one, and the API server refuses two of one name for ever.
 
 use serde_json::Value;
 
-/// The ports of a Service as they have to stand there before an apply of what is wanted; nothing where no two clash.
+/// The ports of a Service to set before an apply of the wanted ones; `None` where no two clash.
 ///
-/// A port of the same name and another number becomes ours, with the port of the Kubernetes nodes that it has. All others stay.
+/// A port of the same name and another number becomes ours, and keeps its node port. All others stay.
 pub(super) fn resolved(wanted: &Value, live: &Value) -> Option<Vec<Value>> {
     let (wanted, live) = (ports(wanted)?, ports(live)?);
     let mut clashes = false;
@@ -32,7 +32,7 @@ fn ports(service: &Value) -> Option<&Vec<Value>> {
     service.pointer("/spec/ports")?.as_array()
 }
 
-/// What an apply distinguishes ports by.
+/// The key by which an apply identifies ports.
 fn number(port: &Value) -> (Option<&Value>, Option<&Value>) {
     (port.get("port"), port.get("protocol"))
 }

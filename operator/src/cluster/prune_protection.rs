@@ -1,5 +1,5 @@
-//! What must survive Argo CD says so in annotations. Secrets are made with them, and claims by the StatefulSet's
-//! template; here those get them that have none yet: claims of an older StatefulSet, and Secrets that were put back by hand.
+//! Annotations that protect objects from Argo CD. Secrets are made with them, and claims by the StatefulSet's template; here
+//! objects without them get them: claims of an older StatefulSet, and Secrets that were restored by hand.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::names::{FIELD_MANAGER, RETAINED};
 
-/// The annotations that an object lacks, beside options of other kinds that it has; nothing where none is missing. The user who wrote
+/// The annotations that an object lacks, beside its options of other kinds; `None` where none is missing. A user who wrote
 /// another value of the same option has decided.
 pub(super) fn missing(annotations: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
     let kind = |option: &str| {
@@ -50,7 +50,7 @@ pub(super) fn missing(annotations: &BTreeMap<String, String>) -> Option<BTreeMap
     (!missing.is_empty()).then_some(missing)
 }
 
-/// Gives what is kept the annotations that it lacks. A failure is logged and stops nothing: nodes need none of it.
+/// Gives kept objects the annotations that they lack. A failure is logged and stops nothing: nodes need none of them.
 pub(super) async fn complete(
     client: &Client,
     cluster: &ValidatedCluster,

@@ -1,6 +1,6 @@
-//! Nodes that have left and are let in again. That is marked on the StatefulSet before it is ordered, and fewer nodes are written only where
-//! the set still is what was read: of two operators, one of which lets a node in that the other takes away, one is refused. An operator that reads
-//! the mark finishes what it says, whatever is asked for by then.
+//! Nodes that have left and join again. The operator marks them on the StatefulSet before it instructs them, and writes a lower
+//! number of nodes only where the set is unchanged: of two operators, one of which readmits a node that the other removes, one
+//! is refused. An operator that reads the mark completes it, whatever the resource asks for by then.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use serde_json::json;
 use super::validate::ValidatedCluster;
 use crate::names::{ANNOTATION_LET_IN, FIELD_MANAGER};
 
-/// The lives that have left and whose nodes are let in again: incarnations by the nodes' names.
+/// The lives that have left and whose nodes join again: incarnations by the nodes' names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks(BTreeMap<String, String>);
 
 impl Marks {
-    /// What the set says. What cannot be read is not marked.
+    /// The marks on the set. An unreadable mark counts as none.
     pub fn read(set: Option<&StatefulSet>) -> Self {
         let text = set.and_then(|set| set.annotations().get(ANNOTATION_LET_IN));
         let each = text.into_iter().flat_map(|text| text.split(','));
@@ -46,7 +46,7 @@ impl Marks {
         self.0.contains_key(name)
     }
 
-    /// All of them: names and incarnations.
+    /// All marks: names and incarnations.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let each = self.0.iter();
         each.map(|(name, incarnation)| (name.as_str(), incarnation.as_str()))
@@ -66,7 +66,8 @@ impl Marks {
     }
 }
 
-/// Writes the marks, where the set still is what was read; else the next look decides anew. A failure is logged and stops nothing.
+/// Writes the marks, where the set is unchanged; otherwise the next reconcile decides anew. A failure is logged and stops
+/// nothing.
 pub(super) async fn write(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -88,7 +89,7 @@ pub(super) async fn write(
     }
 }
 
-/// The set as it is to be written: with fewer nodes only where it still is what was read.
+/// The set to write: with fewer nodes only where it is unchanged.
 pub(super) fn guarded(wanted: &StatefulSet, there: Option<&StatefulSet>) -> StatefulSet {
     let replicas = |set: &StatefulSet| set.spec.as_ref().and_then(|spec| spec.replicas);
     let mut guarded = wanted.clone();

@@ -1,4 +1,4 @@
-//! The clients' key is exchanged without a caller being refused: step by step, with an operator that ends at each of them.
+//! The operator exchanges the clients' key step by step, without a refused caller, although its process ends at each step.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +52,7 @@ fn annotation(server: &ApiServer, name: &str) -> Value {
     server.object(&secret_path()).unwrap()["metadata"]["annotations"][name].clone()
 }
 
-/// Nodes that accept what the kubelet has brought them.
+/// Nodes that accept the keys in the files that the kubelet has mounted.
 #[derive(Clone)]
 pub(crate) struct Nodes {
     server: ApiServer,
@@ -163,7 +163,7 @@ fn is(status: &str, reason: &str) -> (String, String) {
     (status.to_owned(), reason.to_owned())
 }
 
-/// Somebody ends the previous key, as the condition says.
+/// A user ends the previous key, as the condition advises.
 fn end(server: &ApiServer) {
     let mut secret = server.object(&secret_path()).unwrap();
     let data = secret["data"].as_object_mut().unwrap();
@@ -186,7 +186,7 @@ async fn a_key_is_exchanged_step_by_step_and_no_pod_restarts() {
     assert_eq!(annotation(&server, NONCE), "2027");
     assert_eq!(told(&server), is("False", "KeyDistributing"));
 
-    // One node has it, the other one not.
+    // One node has the new key, the other one not.
     nodes.mount("demo-0");
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(key(&server), old);
@@ -250,7 +250,7 @@ async fn an_operator_that_ends_at_any_step_is_followed_by_one_that_goes_on() {
             assert!(ended.is_err(), "before {expected}");
             assert!(nodes.accept(&key(&server)[0]), "before {expected}");
 
-            // Another process, which knows nothing of the first one.
+            // Another process, without the memory of the first.
             let context = server.context().answered_by(Arc::new(nodes.clone()));
             if !is_done {
                 reconcile(&server, &mut cluster, &context).await;
@@ -277,7 +277,7 @@ async fn an_operator_that_reads_what_is_no_more_so_changes_nothing() {
     cluster.spec.api_key.rotate = Some("2027".to_owned());
     reconcile(&server, &mut cluster, &context).await;
     let given = beside(&server);
-    // It still reads that nothing was begun.
+    // The operator still reads a Secret without an exchange.
     assert!(reconcile_cluster(&cluster, &context).await.is_err());
     assert_eq!(beside(&server), given);
     server.thaw();

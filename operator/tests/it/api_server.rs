@@ -1,4 +1,4 @@
-//! An API server for one namespace, in memory: it keeps what is written, and remembers every request.
+//! An API server for one namespace, in memory: it keeps all objects, and remembers every request.
 
 mod json_patches;
 mod patches;
@@ -35,19 +35,19 @@ struct State {
     stale: BTreeMap<String, Value>,
     /// A call that is carried out once and not answered.
     unanswered: Option<Call>,
-    /// What an admission webhook makes of each StatefulSet that is written.
+    /// The changes of an admission webhook to each written StatefulSet.
     webhook: Option<fn(&mut Value)>,
-    /// What was taken from the operator's rights: verbs and kinds.
+    /// Rights that the test took from the operator: verbs and kinds.
     denied: Vec<(String, String)>,
-    /// Whether the namespace is being deleted: nothing new is taken.
+    /// Whether the namespace is being deleted: the server accepts no new objects.
     is_ending: bool,
-    /// Whether nobody may ask for his own rights.
+    /// Whether the server refuses reviews of a caller's own rights.
     is_silent: bool,
     /// How often somebody did.
     reviews: usize,
 }
 
-/// What is asked for, as RBAC sees it.
+/// The verb and kind of a request, as RBAC sees it.
 struct Attempt {
     verb: &'static str,
     group: String,
@@ -89,7 +89,7 @@ impl Attempt {
         })
     }
 
-    /// Nothing is granted but what the operator's list has.
+    /// Whether the operator's list of rights allows it.
     fn is_granted(&self, denied: &[(String, String)]) -> bool {
         let listed = RIGHTS.iter().any(|right| {
             right.rule.group == self.group
@@ -115,19 +115,19 @@ impl Attempt {
 }
 
 impl ApiServer {
-    /// Starts answering; the context is what reconciles run with.
+    /// Starts the server; the context is the one that reconciles run with.
     pub(crate) fn start() -> (Self, Context) {
         let server = Self::default();
         let context = server.context();
         (server, context)
     }
 
-    /// What another operator's reconciles run with.
+    /// The context of another operator's reconciles.
     pub(crate) fn context(&self) -> Context {
         self.context_with("opensecureconf-node:tested")
     }
 
-    /// The same of one that takes this node image.
+    /// The same for an operator with this node image.
     pub(crate) fn context_with(&self, node_image: &str) -> Context {
         http_client();
         let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
@@ -137,7 +137,7 @@ impl ApiServer {
         Context::new(client, metrics, node_image.to_owned())
     }
 
-    /// Starts answering whoever needs nothing but a client.
+    /// Starts the server for tests that need only a client.
     pub(crate) fn for_client() -> (Self, Client) {
         http_client();
         let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
@@ -261,17 +261,17 @@ impl ApiServer {
             .insert(path.to_owned(), object);
     }
 
-    /// Takes an object away, as somebody else would.
+    /// Deletes an object, as another user would.
     pub(crate) fn remove(&self, path: &str) {
         self.0.lock().unwrap().objects.remove(path).unwrap();
     }
 
-    /// An object as it is now.
+    /// The present state of an object.
     pub(crate) fn object(&self, path: &str) -> Option<Value> {
         self.0.lock().unwrap().objects.get(path).cloned()
     }
 
-    /// Whether anybody has asked for this object.
+    /// Whether the operator has read this object.
     pub(crate) fn has_read(&self, path: &str) -> bool {
         let state = self.0.lock().unwrap();
         let mut calls = state.calls.iter();
@@ -295,7 +295,7 @@ impl ApiServer {
             .collect()
     }
 
-    /// Answers the next call of this kind with a failure, and does nothing.
+    /// Answers the next call of this kind with a failure, without carrying it out.
     pub(crate) fn refuse(&self, method: Method, path: &str, status: StatusCode) {
         self.refuse_with(method, path, status, "scripted");
     }
@@ -312,14 +312,14 @@ impl ApiServer {
         self.0.lock().unwrap().refusal = Some((call, status, message.to_owned()));
     }
 
-    /// Shows an object in reads as it is now, whatever becomes of it, until it is shown as it is again.
+    /// Reads show the present state of an object from now on, whatever changes later, until `thaw`.
     pub(crate) fn freeze(&self, path: &str) {
         let mut state = self.0.lock().unwrap();
         let now = state.objects.get(path).cloned().unwrap();
         state.stale.insert(path.to_owned(), now);
     }
 
-    /// Shows everything as it is.
+    /// Reads show the true state again.
     pub(crate) fn thaw(&self) {
         self.0.lock().unwrap().stale.clear();
     }
@@ -334,35 +334,35 @@ impl ApiServer {
         self.0.lock().unwrap().webhook = Some(webhook);
     }
 
-    /// Takes a right from the operator: a verb and a kind with its subresource.
+    /// Takes a right from the operator: a verb on a kind with its subresource.
     pub(crate) fn deny(&self, verb: &str, kind: &str) {
         let denied = (verb.to_owned(), kind.to_owned());
         self.0.lock().unwrap().denied.push(denied);
     }
 
-    /// Gives all of them back.
+    /// Gives all rights back.
     pub(crate) fn allow_all(&self) {
         self.0.lock().unwrap().denied.clear();
     }
 
-    /// Somebody deletes the namespace: what is there goes, and nothing new is taken.
+    /// A user deletes the namespace: its objects go, and the server accepts no new ones.
     pub(crate) fn end_namespace(&self) {
         let mut state = self.0.lock().unwrap();
         state.is_ending = true;
         state.objects.clear();
     }
 
-    /// Nobody may ask for his own rights any more.
+    /// The server refuses reviews of a caller's own rights from now on.
     pub(crate) fn refuse_reviews(&self) {
         self.0.lock().unwrap().is_silent = true;
     }
 
-    /// How often somebody asked for his own rights.
+    /// How many reviews of its own rights a caller has requested.
     pub(crate) fn reviews(&self) -> usize {
         self.0.lock().unwrap().reviews
     }
 
-    /// All calls so far but those for events; forgets them.
+    /// All calls so far except those for events; forgets them.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
             .into_iter()
@@ -394,13 +394,13 @@ fn selected(query: &str) -> Option<String> {
     Some(rest[..end].to_owned())
 }
 
-/// What belongs to no cluster is shown to each.
+/// Every cluster sees objects that belong to none.
 fn is_selected(cluster: Option<&str>, object: &Value) -> bool {
     let label = object["metadata"]["labels"][INSTANCE].as_str();
     cluster.is_none() || label.is_none() || cluster == label
 }
 
-/// A patch, as long as it names no other version than the one that is there.
+/// A patch, as long as it names the present version or none.
 fn patch(state: &mut State, path: &str, sent: Value, how: How) -> (StatusCode, Value) {
     let there = state.objects.get(path);
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
@@ -457,7 +457,7 @@ fn delete(objects: &mut BTreeMap<String, Value>, path: &str, sent: &Value) -> (S
     found(gone)
 }
 
-/// As the garbage collector does when an owner is gone: what is his goes too, or belongs to nobody.
+/// The garbage collector's work when an owner is gone: deletes its objects, or removes the reference from them.
 fn collect(objects: &mut BTreeMap<String, Value>, owner: &Value, keeps: bool) {
     objects.retain(|_, object| {
         let owners = object.pointer_mut("/metadata/ownerReferences");
@@ -470,7 +470,7 @@ fn collect(objects: &mut BTreeMap<String, Value>, owner: &Value, keeps: bool) {
     });
 }
 
-/// As the admission plugin `NamespaceLifecycle` says it.
+/// The refusal of the admission plugin `NamespaceLifecycle`.
 fn terminating(path: &str) -> Value {
     let mut answer = failure(StatusCode::FORBIDDEN);
     answer["message"] = format!(
@@ -484,7 +484,7 @@ fn terminating(path: &str) -> Value {
     answer
 }
 
-/// What the operator may do, as the API server tells it.
+/// The operator's rights, in the form of the API server's review.
 fn review(state: &State) -> (StatusCode, Value) {
     if state.is_silent {
         return (StatusCode::FORBIDDEN, failure(StatusCode::FORBIDDEN));
@@ -515,7 +515,7 @@ fn review(state: &State) -> (StatusCode, Value) {
     (StatusCode::CREATED, answer)
 }
 
-/// `.../namespaces/team/secrets` is one, `.../namespaces/team/secrets/prod-salt` is not.
+/// `.../namespaces/team/secrets` is a collection, `.../namespaces/team/secrets/prod-salt` is not.
 fn is_collection(path: &str) -> bool {
     path.split_once("/namespaces/team/")
         .is_some_and(|(_, rest)| !rest.contains('/'))
@@ -533,7 +533,7 @@ fn failure(status: StatusCode) -> Value {
             "reason": status.canonical_reason().unwrap().replace(' ', ""), "message": "scripted" })
 }
 
-/// An HTTP client, whatever order the tests run in.
+/// An HTTP client, in whatever order the tests run.
 pub(crate) fn http_client() -> reqwest::Client {
     install_provider();
     reqwest::Client::new()

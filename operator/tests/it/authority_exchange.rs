@@ -1,4 +1,5 @@
-//! An exchange of the authority while a running node does not prove that it has it: which leaf stays, and what the resource says and when.
+//! An exchange of the authority while a running node does not prove that it has the new one: which leaf stays, and what the
+//! resource reports when.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
@@ -24,7 +25,7 @@ use crate::{
 const AUTHORITY: &str = "/api/v1/namespaces/team/secrets/demo-node-ca";
 const NODE_TLS: &str = "/api/v1/namespaces/team/secrets/demo-node-tls";
 
-/// A pod whose node runs, and has no address at which it could answer.
+/// A pod whose node runs, but has no address at which the operator could ask it.
 fn put_silent_node(server: &ApiServer) {
     server.put(
         &format!("{CORE}/pods/demo-0"),
@@ -47,7 +48,7 @@ fn after(minutes: i64) -> Timestamp {
     begin + SignedDuration::from_mins(minutes)
 }
 
-/// An operator whose clock shows this time.
+/// An operator with a clock that shows this time.
 fn operator_at(server: &ApiServer, time: Timestamp) -> Context {
     server.context().by_the_clock(move || time)
 }
@@ -91,7 +92,7 @@ async fn a_node_that_proves_nothing_for_ten_minutes_is_named() {
         Value::Null
     );
 
-    // A Secret may take so long to reach the pod. Its node has reported nothing, and that is what the resource says.
+    // A Secret may take so long to reach the pod. Its node has reported nothing, and the resource reports just that.
     reconcile(&server, &mut cluster, &operator_at(&server, after(9))).await;
     let silent = condition(&server, "TlsReady");
     assert_eq!(
@@ -110,7 +111,7 @@ async fn a_node_that_proves_nothing_for_ten_minutes_is_named() {
         "{overdue}"
     );
 
-    // An authority may have been made long before nodes were given it, as one that a user puts there.
+    // An authority may be much older than its distribution to nodes, such as one that a user provides.
     change(&server, NODE_TLS, |secret| {
         secret["metadata"]["annotations"][ANNOTATION_AUTHORITY_GIVEN] = json!(after(5).to_string());
     });
@@ -146,7 +147,7 @@ async fn clients_are_served_meanwhile_and_a_node_that_does_not_keep_up_is_named(
     for (minutes, accepts, status, reason) in [
         (1, &one[..], "True", "AuthorityExchanging"),
         (11, &one, "False", "AuthorityNotDistributed"),
-        // Now the new one signs, and the node still shows what the old one signed.
+        // Now the new authority signs, and the node still shows the leaf of the old one.
         (12, &both, "True", "CertificatesServed"),
         (13, &both, "True", "AuthorityExchanging"),
         (23, &both, "False", "AuthorityNotDistributed"),
@@ -199,7 +200,7 @@ async fn clients_of_a_shared_database_learn_of_it_also_where_the_resource_stands
         server.remove(&format!("{CORE}/secrets/{missing}"));
         cluster.spec.tls.authority.rotate = Some("2027".to_owned());
 
-        // No pod runs that has to accept the new one first.
+        // No running pod has to accept the new authority first.
         for _ in 0..3 {
             reconcile(&server, &mut cluster, &context).await;
         }
@@ -217,7 +218,7 @@ async fn clients_of_a_shared_database_learn_of_it_also_where_the_resource_stands
     }
 }
 
-/// What a node reports that shows this leaf, also to clients, and accepts these authorities.
+/// The report of a node that shows this leaf, also to clients, and accepts these authorities.
 fn reported(leaf: &Certificate, authorities: &[&Certificate]) -> NodeTls {
     let fingerprint = |certificate: &Certificate| certificate.fingerprint.to_string();
     let authorities = authorities.iter().map(|it| fingerprint(it));

@@ -1,4 +1,4 @@
-//! The certificates of a cluster as Secrets, and what the API server's absent or wrong objects change about them.
+//! The certificates of a cluster as Secrets, and the effect of absent or wrong objects on them.
 
 use http::{Method, StatusCode};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -38,7 +38,8 @@ async fn a_lost_certificate_is_made_again_and_clients_learn_of_another_authority
     assert_eq!(read(&ca), authority, "the same authority signs again");
     assert_eq!(read(&map)["data"]["node-ca.crt"], roots);
 
-    // Its key is lost: what nodes accept stays accepted, until every one accepts the new one. No pod runs here.
+    // The authority's key is lost: nodes go on accepting the old authority, until every node accepts the new one. No pod runs
+    // here.
     server.remove(&ca);
     reconcile(&server, &mut cluster, &context).await;
     let both = read(&map)["data"]["node-ca.crt"].clone();
@@ -52,7 +53,7 @@ async fn a_lost_certificate_is_made_again_and_clients_learn_of_another_authority
     let after = read(&map)["data"]["node-ca.crt"].clone();
     assert!(!after.as_str().unwrap().contains(roots.as_str().unwrap()));
 
-    // Asked for.
+    // A user asks for a rotation.
     cluster.spec.tls.authority.rotate = Some("2027".to_owned());
     for _ in 0..3 {
         reconcile(&server, &mut cluster, &context).await;
@@ -113,7 +114,7 @@ async fn of_what_a_user_calls_authorities_nothing_but_certificates_is_shown() {
     for (what, written, expected) in [
         (
             "a key, words and certificates",
-            // One file for everything, as some programs make it.
+            // One file for all, as some programs make it.
             format!("{key}subject=CN = one\n{}", certificates.concat()),
             json!(certificates.concat()),
         ),
@@ -179,7 +180,7 @@ async fn a_certificate_is_renewed_also_where_the_resource_stands_still() {
     reconcile(&server, &mut cluster, &context).await;
     let authority = server.object(AUTHORITY);
     server.remove(NODE_TLS);
-    // Nothing else is written for a resource like this one.
+    // The operator writes nothing else for a resource like this one.
     cluster.spec.pod_template.env = vec![json!({ "name": "OSC_API_KEY", "value": "x" })];
     server.writes();
 
@@ -208,7 +209,7 @@ async fn clients_learn_of_another_authority_also_where_the_resource_stands_still
     cluster.spec.pod_template.env = vec![json!({ "name": "OSC_API_KEY", "value": "x" })];
     cluster.spec.tls.authority.rotate = Some("2027".to_owned());
 
-    // No pod runs that has to accept the new one first.
+    // No running pod has to accept the new authority first.
     for _ in 0..3 {
         reconcile(&server, &mut cluster, &context).await;
     }

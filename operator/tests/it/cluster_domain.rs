@@ -1,4 +1,4 @@
-//! A Kubernetes cluster whose Services' names end in something else than `cluster.local`.
+//! A Kubernetes cluster whose domain is not `cluster.local`.
 
 use std::collections::BTreeSet;
 

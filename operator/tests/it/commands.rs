@@ -1,10 +1,10 @@
-//! Whatever names a command of `osc-operator` names one that is there, with flags that it takes.
+//! Every command of `osc-operator` that a text names exists, with the flags that it names.
 
 use std::{collections::BTreeMap, process::Command};
 
 use crate::mentions::{self, Mention, flags, is_name};
 
-/// What the help of a command says.
+/// The help text of a command.
 fn help(command: &[&str]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_osc-operator"));
     let output = program.args(command).arg("--help").output().unwrap();
@@ -24,7 +24,7 @@ fn commands() -> BTreeMap<String, String> {
     names.map(|name| (name.to_owned(), help(&[name]))).collect()
 }
 
-/// What is wrong with it, if anything is.
+/// The fault of a mention, if it has one.
 fn fault(commands: &BTreeMap<String, String>, mention: &Mention) -> Option<String> {
     let Mention { place, words } = mention;
     let [name, rest @ ..] = words.as_slice() else {

@@ -1,4 +1,4 @@
-//! What others change in a child of a cluster: it is put back, and an event says whose change it was.
+//! Changes of others to a cluster's children: the operator reverts them, and an event names the author.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(crate) fn change(
     server.put(path, object);
 }
 
-/// Lets everything be made, and be told.
+/// Reconciles until all objects and events exist.
 async fn made(server: &ApiServer, cluster: &mut OpenSecureConfCluster, context: &Context) {
     for _ in 0..2 {
         reconcile(server, cluster, context).await;

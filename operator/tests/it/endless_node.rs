@@ -1,4 +1,4 @@
-//! A node is whatever its image is: what it sends without end, the operator does not read.
+//! A node's image may be hostile: the operator does not read its endless answers.
 
 use std::{
     io::{Read, Write},
@@ -12,10 +12,10 @@ use opensecureconf_operator::node::{
 
 use crate::api_server::install_provider;
 
-/// More than kernel buffers and the bound together take.
+/// More than the kernel's buffers and the operator's bound hold together.
 const TOO_MUCH: usize = 64 << 20;
 
-/// Answers one request with this head and a body without end; tells how much of it was taken.
+/// Answers one request with this head and a body without end; gives how many bytes were read.
 fn endless(head: &'static str) -> (String, JoinHandle<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

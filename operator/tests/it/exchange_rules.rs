@@ -1,4 +1,4 @@
-//! What each rule about keys and certificates is for: what is written with it, and what would be without it.
+//! The purpose of each rule about keys and certificates: what the operator writes with it, and what without it.
 
 use jiff::SignedDuration;
 use opensecureconf_operator::cluster::{
@@ -99,7 +99,7 @@ async fn callers_are_given_a_key_once_all_nodes_accept_it() {
         for _ in 0..2 {
             reconcile(&server, &mut cluster, &context).await;
         }
-        // No kubelet has brought anything.
+        // No kubelet has mounted anything yet.
         assert_eq!(key(&server) == old, waits, "without {without:?}");
         assert_eq!(nodes.accept(&key(&server)[0]), waits);
     }

@@ -1,4 +1,4 @@
-//! What is built, object by object. A change of a builder shows as a change of a file under `golden/`
+//! The objects that the builders make. A change of a builder shows as a change of a file under `golden/`
 //! (accept it with `INSTA_UPDATE=always cargo test -p opensecureconf-operator`).
 
 use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{ONE_NODE, THREE_NODES, valid};
 
-/// Sets every field of the resource to something that is not its default.
+/// Sets every field of the resource to a value that is not its default.
 const EVERYTHING: &str = include_str!("everything.yaml");
 /// Nodes that share a database.
 pub(crate) const SHARED: &str = include_str!("everything-shared.yaml");
@@ -44,7 +44,7 @@ fn of_resources<W: Serialize>(
         disruption_budget,
         service_monitor,
         certificate,
-        // What is accepted is decided later.
+        // A later step decides which template is accepted.
         template_config_map: _,
         workload,
     } = resources;
@@ -178,8 +178,8 @@ fn nothing_but_the_pods_depends_on_what_may_wait() {
     let ((one, old), (other, new)) = (built("node:1"), built("node:2"));
     assert_ne!(old, new);
     assert_eq!(one, other);
-    // Services, policies and peers name these, whatever template pods are of. Other numbers are another layout, or have both sides of a
-    // rollout in every one of these objects.
+    // Services, policies and peers use these names, whichever template a pod is from. Other numbers need another layout, or
+    // both sides of a rollout in every one of these objects.
     let ports = OWN_PORTS.map(|(name, port)| format!("{name} {port}"));
     let layout = [
         "http 9000",

@@ -1,4 +1,4 @@
-//! Nodes that sleep and wake: what is made sure before, what stays, and who comes back.
+//! Nodes that sleep and wake: the checks before, the objects that stay, and the nodes that come back.
 
 use opensecureconf_operator::cluster::{
     context::Context,
@@ -15,7 +15,7 @@ use crate::{
 
 const RECORD: &str = "opensecureconf.io/hibernated-replicas";
 
-/// Three nodes whose volumes go with them.
+/// Three nodes whose volumes are deleted with them.
 async fn awake() -> (ApiServer, Context, OpenSecureConfCluster) {
     three_nodes(|cluster| cluster.spec.storage.retention.when_scaled = Retention::Delete).await
 }
@@ -128,7 +128,7 @@ async fn a_set_that_changes_between_the_proof_and_the_end_of_its_pods_is_looked_
 #[tokio::test]
 async fn all_nodes_come_back_before_anything_else_is_wanted_of_them() {
     let (server, context, mut cluster) = asleep().await;
-    // Fewer are asked for while they sleep, by an operator that was started anew.
+    // While the nodes sleep, a user asks for fewer, and the operator starts anew.
     let context = {
         drop(context);
         server.context()

@@ -17,7 +17,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Longest wait for anything.
+/// Longest wait for any event.
 const LIMIT: Duration = Duration::from_secs(90);
 pub(crate) const THREE_NODES: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -64,7 +64,7 @@ impl Local {
         }
     }
 
-    /// The lines up to one that holds a text.
+    /// The lines up to one that contains this text.
     pub(crate) fn until(&self, text: &str) -> Vec<String> {
         let (begun, mut seen) = (Instant::now(), Vec::new());
         while !seen.last().is_some_and(|line: &String| line.contains(text)) {
@@ -103,7 +103,7 @@ pub(crate) fn command(file: &Path, data: &Path, port: u16, node_binary: &Path) -
     command
 }
 
-/// What it says when it does not run.
+/// The error output of a command that refuses to run.
 pub(crate) fn refusal(mut command: Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -135,19 +135,19 @@ fn shell(line: &str) -> Output {
     Command::new("sh").args(["-c", line]).output().unwrap()
 }
 
-/// What a printed line answers.
+/// The answer to the command in a printed line.
 pub(crate) fn answer(line: &str) -> Value {
     let output = shell(line);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {output:?}"))
 }
 
-/// The first of three, below those that the system hands out, and never the same twice in a process.
+/// The first of three ports, below those that the system hands out, and never the same twice in a process.
 pub(crate) fn three_free_ports() -> u16 {
     free_ports(1, 3)
 }
 
-/// The first of so many nodes' ports, each of which takes so many.
+/// The first port for `nodes` nodes, each of which needs `each` ports.
 fn free_ports(each: u16, nodes: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 11_000 + u16::try_from(std::process::id() % 300).unwrap() * 60;
@@ -239,7 +239,7 @@ fn the_printed_lines_work_twice_a_killed_node_returns_and_a_signal_stops_all() {
 
     let nodes = children(local.process.id());
     assert_eq!(nodes.len(), 3, "{nodes:?}");
-    // Else Ctrl-C would hit the nodes too, before they are told to stop.
+    // Otherwise Ctrl-C would end the nodes too, before the program stops them.
     assert!(nodes.iter().all(|(node, group)| node == group), "{nodes:?}");
     for (node, _) in &nodes {
         signal(*node, "KILL");

@@ -31,7 +31,7 @@ fn started(port: u16) -> Local {
     Local::of(&mut command, data)
 }
 
-/// The folder of the server, from the line that says how to look into its database.
+/// The folder of the server, from the printed line with the command that opens its database.
 fn server_folder(printed: &[String]) -> PathBuf {
     let line = printed.iter().find(|line| line.contains("psql '"));
     let (_, rest) = line.unwrap().split_once("postgres://postgres@").unwrap();

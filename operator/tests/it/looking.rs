@@ -1,5 +1,4 @@
-//! Reconciles that find everything as it was: they ask the API server for nothing, and whatever is to be done is decided from what it holds
-//! itself.
+//! Reconciles without changes: the operator requests nothing from the API server, and decides from its own watches.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -30,7 +29,7 @@ use crate::{
 
 type Event<K> = Result<watcher::Event<K>, watcher::Error>;
 
-/// Shows the watches what the API server holds now.
+/// Passes the API server's present objects to the watches.
 pub(crate) fn show(server: &ApiServer, context: &Context) {
     fn metadata<K>(server: &ApiServer, watched: &Watched)
     where
@@ -75,7 +74,7 @@ fn clusters(server: &ApiServer) -> Vec<OpenSecureConfCluster> {
     named.collect()
 }
 
-/// The objects of one kind, each with a version that changes with it.
+/// The objects of one kind, each with a version that changes with its content.
 fn list<K, T>(server: &ApiServer) -> Vec<T>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -102,7 +101,7 @@ fn tell<K>(objects: Vec<K>, note: impl Fn(&Event<K>)) {
     note(&Ok(watcher::Event::InitDone));
 }
 
-/// A cluster that was read as a whole once there was nothing to do, and whose pod is there.
+/// A cluster that was read as a whole once there was nothing to do, and whose pod exists.
 async fn settled(yaml: &str) -> (ApiServer, Context, OpenSecureConfCluster) {
     let (server, context) = ApiServer::start();
     let mut cluster = resource(yaml);
@@ -238,7 +237,7 @@ async fn whatever_changes_of_a_cluster_is_seen_and_corrected() {
 
 #[tokio::test]
 async fn what_a_watch_has_missed_is_never_acted_on() {
-    // The watch still shows what was: the StatefulSet is gone, and the salt with it.
+    // The watch still shows the earlier state: the StatefulSet is gone, and the salt with it.
     let (server, context, mut cluster) = settled(ONE_NODE).await;
     let salt = format!("{CORE}/secrets/demo-salt");
     server.remove(STATEFUL_SET);

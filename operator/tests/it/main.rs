@@ -1,4 +1,5 @@
-//! The operator's parts together: what is built from a resource, what an API server gets to see, and whether nodes understand it.
+//! The operator's parts together: the objects it builds from a resource, its requests to an API server, and whether nodes
+//! understand the result.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! A namespace that is being deleted: nothing is wrong, so nothing is told.
+//! A namespace that is being deleted: nothing is wrong, so the operator reports nothing.
 
 use std::{
     io,
@@ -41,7 +41,7 @@ async fn what_cannot_be_made_in_a_namespace_that_goes_is_no_failure_and_nobody_i
         .finish();
     let _told = tracing::subscriber::set_default(warnings);
 
-    // Its children went, and the watch has not told of the cluster's own end yet.
+    // The children are gone, and the watch has not shown the cluster's own deletion yet.
     server.end_namespace();
     reconcile_cluster(&cluster, &context).await.unwrap();
 

@@ -1,4 +1,4 @@
-//! Operator and node share their contract and no other code: these tests hold together what one writes and the other reads.
+//! Operator and node share their contract and no other code: these tests check that each reads what the other writes.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -36,11 +36,11 @@ use crate::{
 };
 
 pub(crate) const API_KEY: &str = "the clients' key";
-/// What nodes show each other, and the operator shows them.
+/// The key that nodes show each other, and the operator shows nodes.
 pub(crate) const CLUSTER_KEY: &str =
     "4567456745674567456745674567456745674567456745674567456745674567";
 
-/// What the mounted files of a pod would hold, under their paths.
+/// Writes the files that a pod mounts, below this folder.
 pub(crate) fn lay_out(root: &Path) {
     for (file, content) in [
         ("api-key/api-key", API_KEY.to_owned()),
@@ -211,7 +211,7 @@ pub(crate) struct RunningNode {
 }
 
 impl RunningNode {
-    /// One with one port.
+    /// A node with one port.
     pub(crate) fn plain() -> Self {
         let files = TempDir::new().unwrap();
         lay_out(files.path());
@@ -219,7 +219,7 @@ impl RunningNode {
         Self::start(&settings, files, None)
     }
 
-    /// One in the place of pod `demo-0` in namespace `team`, with these certificates and the ports of a pod.
+    /// A node in the place of pod `demo-0` in namespace `team`, with these certificates and the ports of a pod.
     pub(crate) fn pod(host: &str, pki: &StoredPki) -> Self {
         let files = TempDir::new().unwrap();
         lay_out(files.path());
@@ -280,7 +280,7 @@ impl RunningNode {
         }
     }
 
-    /// Bootstraps the cluster here, and gives the node's incarnation.
+    /// Bootstraps the cluster on this node, and gives the node's incarnation.
     pub(crate) async fn bootstrap(&self) -> String {
         let said = self.client.status(&self.address).await;
         let incarnation = said.unwrap().incarnation;

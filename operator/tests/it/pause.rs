@@ -1,4 +1,4 @@
-//! Resources that are paused: what waits, and what goes on.
+//! Paused resources: the steps that wait, and the steps that go on.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;

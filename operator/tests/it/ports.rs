@@ -1,4 +1,4 @@
-//! Which ports a cluster has where, whatever is asked for.
+//! The ports of a cluster in each object, for every combination of settings.
 
 use std::net::SocketAddr;
 
@@ -147,7 +147,7 @@ fn who_reaches_which_port_is_a_rule_for_each() {
     assert_eq!(scraper(1, "app.kubernetes.io/name"), "vmagent");
     assert_eq!(default.as_array().unwrap().len(), 3, "9003 has no rule");
 
-    // What comes from outside is no pod: a policy for pods would shut it out.
+    // Traffic from outside comes from no pod: a policy for pods would block it.
     for type_ in ["NodePort", "LoadBalancer"] {
         let outside = rules(&format!("{{service: {{type: {type_}}}}}"));
         assert_eq!(outside[0]["from"], Value::Null, "{type_}");

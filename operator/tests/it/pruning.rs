@@ -1,6 +1,6 @@
-//! Argo CD deletes what has its label and is not in git, and with an application all that has its label, but for what an annotation
-//! keeps. Nothing that a cluster cannot live without is among it, also when the application is called as the cluster is, so that the
-//! operator's own labels match.
+//! Argo CD deletes objects that have its label and are not in git, and with an application all objects with its label, except
+//! for those that an annotation keeps. No object that a cluster needs is deleted, even where the application has the cluster's
+//! name, so that the operator's own labels match.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -41,8 +41,8 @@ fn annotation(server: &ApiServer, path: &str, name: &str) -> Value {
     server.object(path).unwrap()["metadata"]["annotations"][name].clone()
 }
 
-/// What belongs to an application that tracks by label: it has the label, and nobody owns it (gitops-engine, `GetManagedLiveObjs`).
-/// Git has the resource alone, so all of it is extraneous.
+/// The objects of an application that tracks by label: they have the label, and no owner (gitops-engine, `GetManagedLiveObjs`).
+/// Git has the resource alone, so all of them are extraneous.
 fn extraneous(server: &ApiServer, application: &str) -> Vec<(String, Value)> {
     let objects = server.objects().into_iter();
     objects
@@ -84,7 +84,8 @@ async fn neither_a_prune_by_label_nor_the_deletion_of_an_application_takes_anyth
         "what only annotations keep"
     );
 
-    // gitops-engine's sync, and its deletion of an application (Argo CD 3.2, `shouldBeDeleted`, which asks for another option).
+    // The checks of gitops-engine's sync, and of its deletion of an application (Argo CD 3.2, `shouldBeDeleted`, which reads
+    // another option).
     let (pruned, deleted) = ("Prune=false", "Delete=false");
     assert_eq!(without_option(&at_risk, SYNC_OPTIONS, pruned), NOTHING);
     assert_eq!(without_option(&at_risk, SYNC_OPTIONS, deleted), NOTHING);
@@ -165,7 +166,7 @@ async fn the_claim_template_of_a_set_that_is_there_stays_as_it_is() {
         OPTIONS,
         "a new set"
     );
-    // One of a release that knew no annotations, and other labels.
+    // A StatefulSet of a release that knew no annotations, and used other labels.
     let mut older = server.object(STATEFUL_SET).unwrap();
     let metadata = &mut older["spec"]["volumeClaimTemplates"][0]["metadata"];
     metadata.as_object_mut().unwrap().remove("annotations");

@@ -1,5 +1,5 @@
-//! A node that has left and is let in again while somebody else wants fewer nodes: the StatefulSet decides which of both happens. And nobody
-//! tells nodes anything before he leads.
+//! A node that has left joins again while another operator wants fewer nodes: the StatefulSet decides which of both happens. No
+//! operator instructs nodes before it leads.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,7 @@ const LIFE: &str = "0000000000000001";
 const NEXT_LIFE: &str = "0000000000000002";
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/ops/leases/operator";
 
-/// Nodes that say what they are told to say, and remember what was ordered of them.
+/// Nodes that give scripted answers, and remember the orders that they got.
 #[derive(Debug, Clone, Default)]
 struct Nodes {
     answers: Arc<Mutex<BTreeMap<&'static str, NodeDetails>>>,
@@ -42,7 +42,7 @@ struct Nodes {
 }
 
 impl Nodes {
-    /// The first node serves and knows the second one, which is this life in this state.
+    /// The first node serves and knows the second one, with this incarnation in this state.
     fn are(&self, state: MemberState, incarnation: &str) {
         let own = |state, incarnation: &str| NodeDetails {
             incarnation: incarnation.to_owned(),
@@ -66,7 +66,7 @@ impl Nodes {
         answers.insert("demo-1", own(state, incarnation));
     }
 
-    /// What was ordered since.
+    /// The orders since the last call.
     fn ordered(&self) -> Vec<String> {
         std::mem::take(&mut *self.orders.lock().unwrap())
     }
@@ -168,7 +168,7 @@ async fn who_has_not_seen_the_mark_does_not_take_the_node_away() {
     let (server, nodes, context, mut cluster) = two_nodes().await;
     nodes.are(MemberState::Left, LIFE);
     let other = server.context().answered_by(Arc::new(nodes.clone()));
-    // One operator's resource has two nodes, the other one's has one, and that one reads late.
+    // One operator's resource has two nodes, the other's has one, and that operator reads late.
     server.freeze(STATEFUL_SET);
     change(&server, STATEFUL_SET, |set| {
         set["metadata"]["resourceVersion"] = json!("2");
@@ -179,7 +179,7 @@ async fn who_has_not_seen_the_mark_does_not_take_the_node_away() {
     drop(reconcile_cluster(&cluster, &other).await);
     assert_eq!(set(&server)["spec"]["replicas"], 2);
 
-    // Now it reads the mark, and finishes what it says.
+    // Now it reads the mark, and completes the marked operation.
     server.thaw();
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(set(&server)["spec"]["replicas"], 2);

@@ -23,7 +23,7 @@ const PLACES: [&str; 11] = [
     "shared",
     "status",
 ];
-/// Words there that are no reasons: kinds, and what Kubernetes says.
+/// Words there that are no reasons: kinds, and words of Kubernetes.
 const OTHER_WORDS: [&str; 21] = [
     "True",
     "False",
@@ -47,7 +47,7 @@ const OTHER_WORDS: [&str; 21] = [
     "PodScheduled",
     "Unschedulable",
 ];
-/// Conditions whose reason when they hold is called as they are.
+/// Conditions whose reason has their own name when they are true.
 const CALLED_ALIKE: [&str; 4] = ["Paused", "Replicated", "SaltMatches", "DatabaseReachable"];
 
 fn sources(place: &Path, all: &mut Vec<PathBuf>) {

@@ -1,4 +1,4 @@
-//! Nodes whose volume is given up: what is deleted, what never is, and what is told.
+//! Nodes whose volume is given up: what the operator deletes, what it never deletes, and what it reports.
 
 use http::{Method, StatusCode};
 use opensecureconf_operator::cluster::{
@@ -28,7 +28,7 @@ fn entry(ordinal: usize, force: bool) -> RebuildMember {
     }
 }
 
-/// Three nodes, of which the last one does not answer any more; its claim remembers who lives there.
+/// Three nodes, of which the last one no longer answers; its claim names its incarnation.
 async fn story(entries: &[RebuildMember]) -> (ApiServer, Context, OpenSecureConfCluster) {
     let entries = entries.to_vec();
     let (server, context, cluster) =
@@ -44,7 +44,7 @@ async fn story(entries: &[RebuildMember]) -> (ApiServer, Context, OpenSecureConf
     (server, context, cluster)
 }
 
-/// The claim of a node remembers this one.
+/// Writes this incarnation to the claim of a node.
 fn live(server: &ApiServer, ordinal: usize, incarnation: &str) {
     change(server, &claim(ordinal), |claim| {
         claim["metadata"]["annotations"]["opensecureconf.io/incarnation"] = json!(incarnation);
@@ -76,7 +76,7 @@ async fn the_claim_goes_and_then_its_pod_and_what_comes_after_them_is_left_alone
         "{notes:#?}"
     );
 
-    // Neither while nothing is there, nor when another volume has the name, nor when another life is on it.
+    // Neither while there is no claim, nor when another volume has the name, nor when another incarnation is on it.
     reconcile(&server, &mut cluster, &context).await;
     let mut next = before;
     next["metadata"]["uid"] = json!("another claim");

@@ -1,4 +1,4 @@
-//! Reconciles against an API server in memory: in which order things are written, and what is never written.
+//! Reconciles against an API server in memory: the order of writes, and the writes that never happen.
 
 use http::{Method, StatusCode};
 use opensecureconf_operator::cluster::{
@@ -101,7 +101,7 @@ async fn a_second_reconcile_writes_no_secret() {
 async fn two_operators_make_one_salt() {
     let (server, context) = ApiServer::start();
     let cluster = resource(ONE_NODE);
-    // The other one was faster between our look and our create.
+    // The other operator was faster between our read and our create.
     server.refuse(
         Method::POST,
         &format!("{CORE}/secrets/demo-salt"),
@@ -266,7 +266,7 @@ async fn each_child_and_each_change_of_readiness_has_an_event_of_its_own() {
     }
     assert!(told("0 of 1 nodes serve"), "{:#?}", server.notes());
 
-    // Later it is said again, of another number of nodes.
+    // Later the operator reports it again, for another number of nodes.
     cluster.metadata.resource_version = Some("2".to_owned());
     cluster.spec.replicas = 3;
     cluster.status = None;

@@ -1,5 +1,5 @@
-//! What happens where the operator may not do what it needs: each right is taken away once, told by the API server's review and by its
-//! refusals alone.
+//! The operator lacks a right that it needs: each right is taken away once, with the API server's review, and with refusals
+//! alone.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn each_required_right_that_is_missing_stops_the_cluster_and_is_named() {
         assert_eq!(next, Action::requeue(MINUTE), "{verb} {full}");
         let named = format!("{verb} {full}");
         if named == "patch opensecureconfclusters.opensecureconf.io/status" {
-            // Nobody can be told by a condition.
+            // No condition can report it.
             assert_eq!(server.writes(), Vec::<String>::new());
             let notes = server.notes().join("\n");
             assert!(notes.contains("cannot patch resource"), "{notes}");

@@ -1,4 +1,4 @@
-//! Pods are replaced by the operator alone, one after the other, and for nothing but what somebody asked for.
+//! The operator alone replaces pods, one after the other, and only for a change that a user asked for.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -22,12 +22,12 @@ use crate::{
     serving::answered,
 };
 
-/// Three nodes that serve, and an operator that has nothing to do.
+/// Three nodes that serve, and an operator without work.
 struct Story {
     server: ApiServer,
     context: Context,
     cluster: OpenSecureConfCluster,
-    /// Pods made from a template with one of these texts in it never serve.
+    /// Pods whose template contains one of these texts never serve.
     bad: Vec<&'static str>,
 }
 
@@ -60,7 +60,7 @@ impl Story {
         reconcile(&self.server, &mut self.cluster, &self.context).await;
     }
 
-    /// What the controller of `StatefulSets` does where it replaces no pods, and what kubelets do.
+    /// The work of the StatefulSet controller that replaces no pods, and of kubelets.
     fn kubernetes(&self) {
         let mut set = self.set();
         let template = set["spec"]["template"].clone();
@@ -111,7 +111,7 @@ impl Story {
         });
     }
 
-    /// Whose pods were to be deleted since this was asked last.
+    /// The ordinals of the pods that were deleted since the last call.
     fn ordinals_deleted(&self) -> Vec<usize> {
         let writes = self.server.writes();
         let prefix = format!("DELETE {CORE}/pods/demo-");
@@ -231,7 +231,7 @@ async fn a_container_that_a_webhook_puts_into_pods_is_no_drift_and_counts_for_th
     assert_eq!(story.set()["spec"], set["spec"]);
     assert_eq!(story.server.notes(), told);
 
-    // The node runs, and its pod is not ready: no Service leads to it. The status names whose fault that is.
+    // The node runs, but its pod is not ready: no Service leads to it. The status names the container at fault.
     story.set_pod(1, |pod| inject(pod, false));
     story.operate().await;
     let ready = condition(&story.server, "Ready");
@@ -244,7 +244,7 @@ async fn a_container_that_a_webhook_puts_into_pods_is_no_drift_and_counts_for_th
     assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
     story.set_pod(1, |pod| inject(pod, true));
 
-    // What a field asks for replaces such pods as it does others.
+    // A change of a field replaces such pods like all others.
     story.cluster.spec.image = Some("node:2".to_owned());
     let mut order = Vec::new();
     for _ in 0..12 {
@@ -573,7 +573,7 @@ async fn what_an_admission_webhook_sets_again_is_accepted_with_one_event() {
     }
     assert_eq!(story.told("corrected"), 0, "{:?}", story.server.notes());
 
-    // What is accepted hides nothing that somebody asks for.
+    // An accepted difference hides no change that a user asks for.
     story.cluster.spec.image = Some("node:2".to_owned());
     story.turns(12).await;
     assert_eq!(story.ordinals_deleted(), [2, 1, 0]);

@@ -1,4 +1,4 @@
-//! Nodes that answer the operator, reach each other and lack nothing.
+//! Nodes that answer the operator, reach each other and hold all rows.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Nodes that share a database: what is made for them, what restarts them, and what is refused with words.
+//! Nodes that share a database: the objects made for them, the changes that restart them, and the settings that are refused
+//! with a reason.
 
 use opensecureconf_operator::cluster::{
     context::Context,
@@ -22,7 +23,7 @@ use crate::{
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/team/deployments/demo";
 const SHARED: &str = "{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: demo}, \
                       spec: {mode: Shared, database: {secretRef: {name: pg-app}}}}";
-/// What Kubernetes names in the pod template.
+/// The annotation with the database in the pod template.
 const DATABASE: &str = "opensecureconf.io/database";
 
 fn base64(text: &str) -> Value {
@@ -38,7 +39,7 @@ fn put_secret(server: &ApiServer, password: &str) {
     );
 }
 
-/// A cluster whose pods serve, and of whose containers nothing is known.
+/// A cluster whose pods serve, and whose containers' states are unknown.
 pub(crate) async fn running() -> (ApiServer, Context, OpenSecureConfCluster) {
     let (server, context) = ApiServer::start();
     put_secret(&server, "s3cret");
@@ -138,7 +139,7 @@ async fn where_nothing_changes_nothing_is_written() {
         (Some("True"), Some("AllNodesReady")),
         "{ready}"
     );
-    // Whatever digits the names of pods end in.
+    // The digits at the end of pod names do not matter.
     let status = server.object(STATUS).unwrap()["status"].clone();
     assert_eq!(status["nodesReady"], "3/3");
     for type_ in ["Replicated", "RebuildBlocked", "Stalled", "Reconciling"] {
@@ -169,7 +170,7 @@ async fn an_unchanged_cluster_costs_the_api_server_nothing() {
     reconcile(&server, &mut cluster, &context).await;
     assert!(server.writes().contains(&format!("PATCH {DEPLOYMENT}")));
 
-    // What the watch of pods shows is told without a request for it.
+    // The status follows the watch of pods without a request.
     serves(&server);
     show(&server, &context);
     for _ in 0..2 {

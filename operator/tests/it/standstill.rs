@@ -1,4 +1,4 @@
-//! What stops a cluster until somebody acts: what its status says then, and what is left alone.
+//! States that stop a cluster until a user acts: what its status reports then, and what the operator leaves alone.
 
 use http::{Method, StatusCode};
 use k8s_openapi::ByteString;
@@ -89,7 +89,7 @@ async fn a_lost_salt_is_never_replaced_while_volumes_exist() {
         message(&stalled)[restoring..deletion].contains(". "),
         "what loses data has a sentence of its own: {stalled}"
     );
-    // Its node serves all the same, and the status says so.
+    // The cluster's node serves all the same, and the status reports it.
     assert_eq!(condition(&server, "Available")["status"], "True");
     let status = server.object(STATUS).unwrap();
     assert_eq!(status["status"]["nodesReady"], "1/1");
@@ -110,7 +110,7 @@ async fn a_lost_salt_is_put_back_from_a_member_and_nobody_else() {
         &format!("{CORE}/persistentvolumeclaims/data-demo-0"),
         json!({ "metadata": { "name": "data-demo-0" } }),
     );
-    // Pods all have the same port, so each process takes a loopback address of its own.
+    // All pods have the same port, so each process uses a loopback address of its own.
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = format!("127.77.{high}.{low}");
     let pki = stored_pki(&server);
@@ -210,7 +210,7 @@ async fn a_key_of_somebody_elses_is_neither_used_nor_changed() {
         "{stalled}"
     );
 
-    // What the message says helps.
+    // The remedy in the message works.
     let mut adopted = theirs;
     adopted["metadata"]["labels"] = json!({
         "app.kubernetes.io/managed-by": "opensecureconf-operator",

@@ -1,4 +1,4 @@
-//! Clusters that wait for each other's rollouts: who is waited for, and when those that wait go on.
+//! Clusters that wait for each other's rollouts: which cluster waits for which, and when the waiting ones go on.
 
 use futures::{FutureExt, StreamExt};
 use kube::{core::error_boundary::InvalidObject, runtime::watcher};
@@ -47,7 +47,7 @@ async fn nobody_waits_for_a_cluster_that_went_while_it_was_looked_at() {
     world.server.remove(&status);
     show(&world.server, &world.context);
     world.context.forget("team", "a");
-    // What had begun before ends now.
+    // A reconcile that began earlier ends now.
     let cluster = world.clusters["a"].clone();
     reconcile_cluster(&cluster, &world.context).await.unwrap();
     world.server.remove(&stateful_set("a"));

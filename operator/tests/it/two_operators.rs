@@ -1,4 +1,4 @@
-//! Two operators that see one resource: one of them works, the other says so and writes nothing.
+//! Two operators that see one resource: one of them works, the other reports that and writes nothing.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn salt(server: &ApiServer) -> Value {
     server.object(&format!("{CORE}/secrets/demo-salt")).unwrap()
 }
 
-/// A cluster that the first operator made, and which the second one sees.
+/// A cluster that the first operator made, and that the second one sees.
 async fn seen_by_a_second() -> (ApiServer, Context) {
     let (server, context) = ApiServer::start();
     reconcile(&server, &mut resource(ONE_NODE), &context).await;
@@ -41,7 +41,7 @@ async fn seen_by_a_second() -> (ApiServer, Context) {
     (server, second(context))
 }
 
-/// A reconcile that writes nothing.
+/// Runs a reconcile and asserts that it writes nothing.
 async fn stands_back(server: &ApiServer, context: &Context) -> Action {
     let next = reconcile_cluster(&resource(ONE_NODE), context).await;
     assert_eq!(server.writes(), Vec::<String>::new());
@@ -89,7 +89,7 @@ async fn a_second_operator_that_lacks_rights_writes_nothing_either() {
         json!({ "metadata": { "name": "opensecureconf-operator" } }),
     );
     server.deny("patch", "services");
-    // One that was never told of its rights.
+    // An operator that never read its rights.
     let context = second(server.context());
 
     stands_back(&server, &context).await;

@@ -1,4 +1,4 @@
-//! Pods that Kubernetes may not make: only events of their StatefulSet say so.
+//! Pods that Kubernetes refuses to make: only events of their StatefulSet report it.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::{
     resource,
 };
 
-/// Says that a quota refuses the pod of a StatefulSet.
+/// Adds the event of a quota that refuses the pod of a StatefulSet.
 fn refuse_pod(server: &ApiServer, stateful_set: &str) {
     let path = format!("/apis/events.k8s.io/v1/namespaces/team/events/{stateful_set}");
     let note = format!(

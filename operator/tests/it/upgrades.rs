@@ -1,4 +1,4 @@
-//! A new operator renders other pods: nothing restarts before the resource says so, and then one cluster after the other.
+//! A new operator renders other pods: none restarts before the resource allows it, and then one cluster follows the other.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,7 +36,7 @@ fn config_map(name: &str) -> String {
     format!("{CORE}/configmaps/{name}-template")
 }
 
-/// Clusters of three nodes each, which an operator has made that takes the old image.
+/// Clusters of three nodes each, made by an operator with the old image.
 pub(crate) struct World {
     pub(crate) server: ApiServer,
     pub(crate) context: Arc<Context>,
@@ -69,7 +69,7 @@ impl World {
         world
     }
 
-    /// The operator ends, and one that takes this image begins.
+    /// The operator ends, and an operator with this image begins.
     pub(crate) fn replace_operator(&mut self, image: &str) {
         self.context = Arc::new(answered(self.server.context_with(image)));
     }
@@ -89,7 +89,7 @@ impl World {
         Ok(())
     }
 
-    /// The operator, then Kubernetes, for one cluster after the other.
+    /// One step of the operator, then of Kubernetes, for one cluster after the other.
     pub(crate) async fn turns(&mut self, names: &[&str], count: usize) {
         for _ in 0..count {
             for name in names {
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// What the controller of `StatefulSets` does, and what kubelets do.
+    /// The work of the StatefulSet controller and of kubelets.
     pub(crate) fn kubernetes(&self, name: &str) {
         let mut set = self.set(name);
         let revision = revision(&set["spec"]["template"]);
@@ -152,7 +152,7 @@ impl World {
         reason.to_owned()
     }
 
-    /// Whose pods were deleted since this was asked last.
+    /// The pods that were deleted since the last call.
     pub(crate) fn deleted(&self) -> Vec<String> {
         let writes = self.server.writes();
         let prefix = format!("DELETE {CORE}/pods/");
@@ -167,7 +167,7 @@ impl World {
         notes.iter().filter(|note| note.contains(words)).count()
     }
 
-    /// A person lets in what waits.
+    /// A user accepts the waiting template.
     fn accept(&mut self, name: &str, number: &str) {
         let metadata = &mut self.clusters.get_mut(name).unwrap().metadata;
         let annotations = metadata.annotations.get_or_insert_default();
@@ -211,7 +211,7 @@ async fn what_a_person_lets_in_waits_for_him_and_the_cluster_is_ready_meanwhile(
         1
     );
 
-    // What was let in stands in git, and lets in nothing else.
+    // The accepted number stands in git, and accepts nothing else.
     world.replace_operator("node:3");
     world.turns(&["demo"], 4).await;
     assert_eq!(world.deleted(), Vec::<String>::new());
@@ -267,7 +267,7 @@ async fn an_operator_that_takes_over_lets_the_first_one_finish() {
     assert_eq!(world.deleted(), ["b-2"]);
 
     world.replace_operator(NEW);
-    // Its watches have told nothing yet.
+    // The new operator's watches have shown nothing yet.
     world.context.watch(None);
     world.operate("a").await;
     assert_eq!(world.waits_for("a"), "Starting");

@@ -1,4 +1,5 @@
-//! Volumes that grow: what is asked of claims, when their StatefulSet is made anew, and that nothing is lost whatever goes wrong meanwhile.
+//! Volumes that grow: the sizes that the operator requests, the moment when it replaces the StatefulSet, and no data loss
+//! whatever fails meanwhile.
 
 use http::{Method, StatusCode};
 use opensecureconf_operator::cluster::{
@@ -87,7 +88,7 @@ pub(crate) fn put_pod(server: &ApiServer, ordinal: usize) {
     );
 }
 
-/// The controller has heard of the StatefulSet as it is now.
+/// The controller has observed the present StatefulSet.
 pub(crate) fn heard(server: &ApiServer) {
     change(server, STATEFUL_SET, |set| {
         set["metadata"]["generation"] = json!(2);
@@ -120,7 +121,7 @@ fn deleted(server: &ApiServer) -> usize {
         .count()
 }
 
-/// Nothing that holds data has gone.
+/// No object with data is gone.
 fn assert_all_is_there(server: &ApiServer) {
     for ordinal in 0..3 {
         assert!(server.object(&claim(ordinal)).is_some(), "volume {ordinal}");
@@ -227,7 +228,7 @@ async fn volumes_that_go_with_their_set_are_given_away_before_it_goes() {
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!((policy(&server), deleted(&server)), (json!("Retain"), 0));
 
-    // The controller has not heard, then it has and still holds one of them.
+    // The controller has not observed the change; then it has, and still owns one of the pods.
     change(&server, STATEFUL_SET, |set| {
         set["metadata"]["generation"] = json!(3);
         set["status"] = json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3 });
@@ -279,7 +280,7 @@ async fn an_operator_that_dies_between_two_sets_leaves_nothing_that_the_next_one
         "only the answer was lost"
     );
 
-    // Meanwhile fewer nodes are asked for, and a smaller volume.
+    // Meanwhile a user asks for fewer nodes, and a smaller volume.
     cluster.spec.replicas = 2;
     cluster.spec.storage.size = "1Gi".to_owned();
     let next = server.context();
@@ -373,7 +374,7 @@ async fn a_class_that_lets_nothing_grow_is_told_of_and_the_rest_goes_on() {
         "node:2"
     );
 
-    // What the message says helps.
+    // The remedy in the message works.
     change(&server, CLASS, |class| {
         class["allowVolumeExpansion"] = json!(true);
     });
@@ -381,7 +382,7 @@ async fn a_class_that_lets_nothing_grow_is_told_of_and_the_rest_goes_on() {
     assert!(!has_condition(&server, "Stalled"));
     assert_eq!(asked(&server), ["2Gi"; 3]);
 
-    // And so does the other way.
+    // The other remedy works too.
     cluster.spec.storage.size = "1Gi".to_owned();
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(asked(&server), ["1073741825"; 3], "less is not taken");
@@ -401,7 +402,7 @@ async fn what_admission_refuses_and_what_the_operator_may_not_do_is_told() {
     assert!(message(&stalled).contains("exceeded quota"), "{stalled}");
 
     server.deny("patch", "persistentvolumeclaims");
-    // It is wanted beside the growth, and has nothing to do with it.
+    // A change beside the growth, and independent of it.
     cluster
         .spec
         .service

@@ -53,7 +53,7 @@ async fn each_thing_that_is_missing_is_told_once_until_all_is_there() {
     let told = Arc::new(Mutex::new(Vec::<String>::new()));
     let (script, heard) = (server.clone(), Arc::clone(&told));
     let tell = move |line: &str| {
-        // What is told is answered by the next step of the story.
+        // Each printed line triggers the next step of the story.
         match line {
             line if line.ends_with("there is none") => script.put(CLUSTER, demo("False", -1)),
             line if line.ends_with("newest spec yet") => script.put(CLUSTER, demo("False", 1)),

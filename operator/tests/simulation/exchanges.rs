@@ -1,4 +1,4 @@
-//! What must be so of keys and certificates: after every step, whatever is exchanged meanwhile, and once everything works again.
+//! Rules about keys and certificates: after every step, during any exchange, and once all faults have ended.
 
 use std::collections::BTreeSet;
 
@@ -26,12 +26,12 @@ use crate::{
 /// At this age a leaf is due.
 pub(crate) const LEAF_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 60);
 
-/// What callers and nodes rely on.
+/// The keys and certificates that callers and nodes rely on.
 #[derive(Debug, Default)]
 pub(crate) struct Exchanges {
     /// The keys that callers were given, until a user ends them.
     promised: BTreeSet<Vec<u8>>,
-    /// Whether a user deleted the Secret with them: until all nodes accept what is in another one, nothing is promised.
+    /// Whether a user deleted the Secret with them: until all nodes accept the keys of another Secret, no promise holds.
     is_void: bool,
     /// Up to which version of the API server's objects.
     seen: u64,
@@ -50,7 +50,7 @@ impl Stage {
         Some(certificates(&self.secret(NODE_TLS)?)?.0)
     }
 
-    /// A user ends what callers had before the key that the Secret shows.
+    /// A user ends all keys except the one that the Secret shows.
     pub(crate) fn end_previous_key(&mut self) {
         self.note_keys();
         self.store.change(API_KEY, |secret| {
@@ -63,14 +63,14 @@ impl Stage {
         self.exchanges.promised.retain(|key| shown.contains(key));
     }
 
-    /// What is looked at all the time.
+    /// Checks the rules that hold at any moment.
     pub(crate) fn check_exchanges(&mut self) {
         self.note_keys();
         self.check_keys();
         self.check_certificates();
     }
 
-    /// Notes what callers may have read.
+    /// Records the keys that callers may have read.
     fn note_keys(&mut self) {
         let seen = std::mem::replace(&mut self.exchanges.seen, self.store.version());
         let changes = self.store.log.iter().rev();
@@ -116,7 +116,7 @@ impl Stage {
         }
     }
 
-    /// Nodes always take each other's certificates, unless those ended while no operator was there.
+    /// Nodes always accept each other's certificates, unless those ended while no operator ran.
     fn check_certificates(&mut self) {
         let now = self.store.time();
         let has_ended: Vec<_> = self
@@ -148,7 +148,7 @@ impl Stage {
         }
     }
 
-    /// No key goes with which anything was signed that a node shows, or may still read.
+    /// No authority's key goes while a node shows, or may still read, a certificate that it signed.
     pub(crate) fn check_authority(&mut self, change: &Change) {
         let Some(before) = self.before(change) else {
             return;
@@ -188,7 +188,7 @@ impl Stage {
         }
     }
 
-    /// Which exchange is not done; nothing where all are.
+    /// The exchange that is not complete; `None` where all are.
     pub(crate) fn unfinished_exchange(&self) -> Option<String> {
         let spec = &self.store.get(RESOURCE)?["spec"];
         self.unfinished_key(&spec["apiKey"]["rotate"])

@@ -1,4 +1,4 @@
-//! What goes wrong between an operator and what it speaks to: at every call, by chance.
+//! Faults between an operator and its peers: at every call, at random.
 
 use std::time::Duration;
 
@@ -10,42 +10,42 @@ use crate::{
     stage::{OperatorId, Stage},
 };
 
-/// What becomes of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outcome {
     /// It is carried out and answered.
     Answered,
-    /// It is not carried out, and the answer says so.
+    /// The call is not carried out, and the answer refuses it.
     Refused(StatusCode),
     /// It does not arrive.
     Unreachable,
-    /// It is carried out, and nobody is told: the answer is another one.
+    /// The call is carried out, but the answer is another one.
     Unanswered,
     /// The same: the connection breaks.
     Broken,
 }
 
-/// What becomes of a watch that is to begin.
+/// The outcome of starting a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WatchStart {
     Begins,
     /// The API server fails.
     Refused,
-    /// What happened since is not known any more.
+    /// The API server no longer knows the events since the version.
     Gone,
 }
 
-/// What goes wrong in a world with calls.
+/// The faults of calls in a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// Whatever chance says, of calls.
+    /// Any fault of calls, at random.
     Any,
     /// The same, and of watches, too.
     Everything,
     Nothing,
     /// Nodes often do not answer.
     SilentNodes,
-    /// What is written often takes seconds.
+    /// Writes often take seconds.
     SlowWrites,
 }
 
@@ -57,21 +57,21 @@ pub(crate) struct Faults {
     /// Nodes that do not answer an operator.
     silent: f64,
     slow: f64,
-    /// The same of what is written.
+    /// The same for writes.
     slow_writes: f64,
-    /// Watches that show something later than others by seconds.
+    /// Watches that lag behind others by seconds.
     stale: f64,
     watch_ends: f64,
-    /// Watches that cannot begin: what they list, or where they go on, is not to be had.
+    /// Watches that cannot begin: the list, or the version to go on from, is not available.
     unlisted: f64,
-    /// Watches that begin where nothing is known any more.
+    /// Watches that begin at a version that the API server no longer knows.
     gone: f64,
     /// Operators that end at a call.
     crash: f64,
 }
 
 impl Faults {
-    /// Those of one world.
+    /// The faults of one world.
     fn any(random: &mut StdRng) -> Self {
         Self {
             refused: *[0.0, 0.003, 0.02].choose(random).unwrap(),
@@ -87,7 +87,7 @@ impl Faults {
         }
     }
 
-    /// The same, and what happens to watches and to what an operator may do: only where a plot says so.
+    /// The same, with faults of watches and of the operator's rights: only where a plot asks for them.
     fn everything(random: &mut StdRng) -> Self {
         Self {
             unlisted: *[0.0, 0.1, 0.5].choose(random).unwrap(),
@@ -96,7 +96,7 @@ impl Faults {
         }
     }
 
-    /// Those of a world of this kind.
+    /// The faults of a world of this kind.
     pub(crate) fn of(trouble: Trouble, random: &mut StdRng) -> Self {
         match trouble {
             Trouble::Any => Self::any(random),
@@ -113,7 +113,7 @@ impl Faults {
         }
     }
 
-    /// For how long an operator may go by what it knew before.
+    /// How long an operator may act on its earlier knowledge.
     pub(crate) fn longest_reconcile(&self) -> Duration {
         Duration::from_secs(if self.slow + self.slow_writes > 0.0 {
             60
@@ -124,7 +124,7 @@ impl Faults {
 }
 
 impl Stage {
-    /// What becomes of a call of an operator.
+    /// The outcome of an operator's call.
     pub(crate) fn fate(
         &mut self,
         operator: OperatorId,
@@ -158,7 +158,7 @@ impl Stage {
         fate
     }
 
-    /// What becomes of what is said to a node.
+    /// The outcome of a call to a node.
     pub(crate) fn fate_at_a_node(&mut self, is_order: bool) -> Delivery {
         let silent = self.faults.silent;
         let fate = self.fate_of(is_order);
@@ -213,19 +213,19 @@ impl Stage {
         }
     }
 
-    /// How much later than the API server a watch knows what is new.
+    /// How far a watch lags behind the API server.
     pub(crate) fn lag_of_a_watch(&mut self) -> Duration {
         let is_stale = self.random.random_bool(self.faults.stale);
         let most = if is_stale { 15_000 } else { 100 };
         Duration::from_millis(self.random.random_range(1..most))
     }
 
-    /// What never happens takes no chance: worlds without it stay as they are.
+    /// An event without a chance draws no random number, so worlds without it stay as they are.
     pub(crate) fn happens(&mut self, how_often: f64) -> bool {
         how_often > 0.0 && self.random.random_bool(how_often)
     }
 
-    /// What becomes of a watch that is to begin.
+    /// The outcome of starting a watch.
     pub(crate) fn beginning_of_a_watch(&mut self) -> WatchStart {
         if self.happens(self.faults.unlisted) {
             WatchStart::Refused

@@ -1,8 +1,8 @@
-//! The operator and the nodes below it in simulated worlds: its real driver against an API server in memory, real node engines in the place
-//! of pods, and everything that may go wrong between them.
+//! The operator and its nodes in simulated worlds: the real driver against an API server in memory, real node engines in the
+//! place of pods, and every fault between them.
 //!
-//! A world is made from a seed. `SIMULATION_SEEDS` worlds are run, from `SIMULATION_FIRST` on (`random` for ones that nobody has seen); with
-//! `SIMULATION_SECONDS`, as many as fit.
+//! A world depends on its seed alone. `SIMULATION_SEEDS` worlds are run, from `SIMULATION_FIRST` on (`random` for new ones);
+//! with `SIMULATION_SECONDS`, as many as fit.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! What the processes of nodes make of their files: the API keys that they accept, the certificate that they show, and whom they accept.
+//! The files of node processes: the API keys that they accept, the certificate that they show, and the certificates that they
+//! accept.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,12 +30,12 @@ use crate::{
     world::NodeId,
 };
 
-/// How often a process looks at its files, in milliseconds.
+/// How often a process reads its files, in milliseconds.
 const EVERY: u64 = 2000;
-/// How often a process reads one of two files before they change and the other after that.
+/// The probability that a process reads one of two files before they change and the other after that.
 const TORN: f64 = 0.3;
 
-/// What a process goes by.
+/// The files in force in a process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InForce {
     /// Which process of its node it is.
@@ -43,7 +44,7 @@ pub(crate) struct InForce {
     cluster_key: Vec<u8>,
     pub(crate) leaf: Option<Certificate>,
     pub(crate) authorities: Vec<Certificate>,
-    /// Why the certificates on its disk are not those.
+    /// Why the certificates on its disk are not in force.
     error: Option<String>,
     /// When it reads files that have changed.
     reads: Option<Duration>,
@@ -52,7 +53,7 @@ pub(crate) struct InForce {
 impl InForce {
     fn read(&mut self, keys: &Entries, cluster_key: &Entries, tls: &Entries) {
         let accepted = accepted_keys(keys, keys);
-        // What is of no use takes nothing away.
+        // A useless file leaves the keys in force.
         if !accepted.is_empty() {
             self.api_keys = accepted;
         }
@@ -69,7 +70,7 @@ impl InForce {
         self.reads = None;
     }
 
-    /// What it proves of the keys that it accepts.
+    /// Its proofs of the API keys that it accepts.
     pub(crate) fn proofs(&self) -> Vec<String> {
         let proofs = self.api_keys.iter();
         let proofs =
@@ -77,7 +78,7 @@ impl InForce {
         proofs.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// What it says of its certificates.
+    /// Its report on its certificates.
     pub(crate) fn tls(&self) -> NodeTls {
         let leaf = self.leaf.as_ref();
         let shown = leaf.map(|leaf| leaf.fingerprint.to_string());
@@ -100,7 +101,7 @@ impl InForce {
         }
     }
 
-    /// Whether what it shows counts no more, or not yet.
+    /// Whether its certificate has ended, or has not begun.
     pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
         let leaf = self.leaf.as_ref();
         leaf.is_none_or(|leaf| now > leaf.ends || now < leaf.begins)
@@ -121,7 +122,7 @@ impl InForce {
         !has_ended && accepts(self, other) && accepts(other, self)
     }
 
-    /// Whether one of an operator does.
+    /// Whether an operator's certificate and this node's fit together.
     fn fits_operator(&self, caller: &Caller, now: Timestamp) -> bool {
         let is_accepted = caller.signer.as_ref().is_some_and(|signer| {
             // The operator's own certificate ends with its authority at the latest.
@@ -135,7 +136,7 @@ impl InForce {
     }
 }
 
-/// The keys in a file of an API key and in that of the previous ones, which are read one after the other.
+/// The keys in the file of the API key and in that of the previous keys, which a process reads one after the other.
 fn accepted_keys(current: &Entries, previous: &Entries) -> BTreeSet<Vec<u8>> {
     let current = lines(current, API_KEY_ENTRY);
     if current.is_empty() {
@@ -145,7 +146,7 @@ fn accepted_keys(current: &Entries, previous: &Entries) -> BTreeSet<Vec<u8>> {
     current.into_iter().chain(previous).collect()
 }
 
-/// The lines of a file that say anything.
+/// The non-empty lines of a file.
 pub(crate) fn lines(entries: &Entries, name: &str) -> Vec<Vec<u8>> {
     let text = entries.get(name).map(Vec::as_slice).unwrap_or_default();
     let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -161,11 +162,11 @@ pub(crate) fn certificates(tls: &Entries) -> Option<(Certificate, Vec<Certificat
     (!authorities.is_empty()).then_some((leaf, authorities))
 }
 
-/// What all processes go by.
+/// The files in force in all processes.
 pub(crate) type Processes = BTreeMap<NodeId, InForce>;
 
 impl Stage {
-    /// What a node goes by whose process runs.
+    /// The files in force in a node whose process runs.
     pub(crate) fn in_force(&self, node: NodeId) -> Option<&InForce> {
         let process = self.world.nodes.get(node)?;
         process.engine.as_ref()?;
@@ -194,7 +195,7 @@ impl Stage {
         files.read(&keys, &cluster_key, &tls);
     }
 
-    /// The kubelet has exchanged a folder; the process will see it, and may be in the middle of it.
+    /// The kubelet has exchanged a folder; the process will see it, and may read in the middle of the exchange.
     pub(crate) fn note_new_files(&mut self, node: NodeId, path: &str, before: &Entries) {
         let now = self.world.time;
         let is_torn = path == API_KEY && self.kubelets.happens(TORN);
@@ -217,7 +218,7 @@ impl Stage {
         }
     }
 
-    /// Processes read what has changed, those whose time has come, or all.
+    /// Processes read changed files: those that are due, or all.
     pub(crate) fn read_files(&mut self, at_once: bool) {
         let now = self.world.time;
         let is_due = |files: &InForce| files.reads.is_some_and(|reads| at_once || reads <= now);

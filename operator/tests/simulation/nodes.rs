@@ -1,4 +1,4 @@
-//! What answers the operator in the place of nodes: the engines of the world.
+//! The engines of the world, which answer the operator in the place of nodes.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The nodes, as operators reach them.
 pub(crate) struct Nodes {
     pub(crate) stage: Shared,
-    /// Who asks.
+    /// The operator that asks.
     pub(crate) operator: OperatorId,
 }
 
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Nodes {
 }
 
 impl Nodes {
-    /// Asks a node something that changes nothing; the answer may be lost, or late.
+    /// Asks a node without changing anything; the answer may be lost, or late.
     async fn ask<T>(&self, address: &str, what: impl Fn(&Stage, NodeId) -> Option<T>) -> Option<T> {
         let operator = self.operator;
         if server::goes_on(&self.stage, operator).await {
@@ -68,7 +68,7 @@ fn reached(stage: &Stage, address: &str) -> Option<NodeId> {
 impl SimulatedNodes for Nodes {
     fn connects(&self, address: &str, caller: &Caller) -> bool {
         let stage = self.stage.lock();
-        // Who is down is not reached in any case.
+        // A node that is down is not reached in any case.
         reached(&stage, address).is_none_or(|node| stage.reaches(node, caller))
     }
 
@@ -152,7 +152,7 @@ fn order(stage: &mut Stage, command: &AdminCommand<'_>) -> Option<AdminOrder> {
                 states.get(&incarnation) == Some(&State::Left)
             });
             if has_left {
-                // Others stand by what it acknowledged.
+                // Other members stand by its acknowledgements.
                 stage
                     .world
                     .history
@@ -167,7 +167,7 @@ fn order(stage: &mut Stage, command: &AdminCommand<'_>) -> Option<AdminOrder> {
     })
 }
 
-/// What a node says of itself.
+/// The details that a node reports.
 fn details(stage: &Stage, node: NodeId) -> Option<NodeDetails> {
     let view = stage.world.view(node)?;
     let durable = stage.world.nodes[node].disk.durable();

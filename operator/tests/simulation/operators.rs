@@ -1,4 +1,4 @@
-//! Operators: their processes, which end at any moment, and of which there may be two that both take themselves for the leader.
+//! Operators: their processes, which may end at any moment. There may be two that both assume that they lead.
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     stage::{OperatorId, Shared},
 };
 
-/// A process goes on only while its machine does. What it has spawned meets that where it sends something.
+/// A process runs only while its machine does. Tasks that it has spawned wait where they send a request.
 async fn on_a_machine(stage: Shared, operator: OperatorId, process: impl Future<Output = ()>) {
     let mut process = pin!(process);
     loop {
@@ -45,7 +45,7 @@ pub(crate) struct Operators {
 }
 
 impl Operators {
-    /// Starts another one.
+    /// Starts another operator.
     pub(crate) fn start(&mut self, stage: &Shared) {
         let operator = self.next;
         self.next += 1;
@@ -100,7 +100,7 @@ impl Operators {
         self.running.push((operator, process));
     }
 
-    /// Ends one of them wherever it is.
+    /// Ends an operator, wherever it is in its work.
     pub(crate) fn end(&mut self, which: OperatorId, stage: &Shared) {
         self.running.retain(|(operator, process)| {
             if *operator == which {
@@ -111,7 +111,7 @@ impl Operators {
         });
     }
 
-    /// The machine of one of those that take turns stands still until then: of the one that leads.
+    /// Freezes the machine of one elected operator until then, the leader's if there is one.
     pub(crate) fn freeze_one(&mut self, stage: &Shared, until: Duration) {
         let mut stage = stage.lock();
         if !stage.are_elected {
@@ -127,7 +127,7 @@ impl Operators {
         stage.frozen.insert(which, until);
     }
 
-    /// Ends the oldest one.
+    /// Ends the oldest operator.
     pub(crate) fn end_one(&mut self, stage: &Shared) {
         if let Some((operator, _)) = self.running.first() {
             self.end(*operator, stage);

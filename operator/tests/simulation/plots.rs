@@ -1,10 +1,10 @@
-//! What may happen in a world: what people do, what goes wrong meanwhile, and how soon kubelets follow.
+//! The events of a world: the acts of users, the faults meanwhile, and how soon kubelets follow.
 
 use std::time::Duration;
 
 use crate::{faults::Trouble, kubernetes::files::Pace};
 
-/// Something that a user does.
+/// An act of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
     Image,
@@ -28,7 +28,7 @@ pub(crate) enum Act {
     NewRelease,
     /// The machine of an operator stands still.
     FreezeOperator,
-    /// A user changes by hand what operators look after.
+    /// A user changes objects of operators by hand.
     DeleteService,
     DeleteKey,
     EditFiles,
@@ -38,7 +38,7 @@ pub(crate) enum Act {
     /// No pod more is allowed, and some are again.
     NoQuota,
     Quota,
-    /// A user wants another API key, and ends the one before, also where no status advised it.
+    /// A user asks for another API key, and ends the previous one, even where no status advised it.
     RotateKey,
     EndKey,
     /// A user wants certificates for another name, or another authority.
@@ -94,7 +94,7 @@ impl Act {
         Self::PassSeason,
         Self::PassYearAlone,
     ];
-    /// What is about keys and certificates, and what makes it difficult.
+    /// Acts on keys and certificates, and acts that disturb them.
     const EXCHANGES: &[Self] = &[
         Self::RotateKey,
         Self::RotateKey,
@@ -128,30 +128,30 @@ impl Act {
 
 /// How long faults go on in most worlds.
 const CHAOS: Duration = Duration::from_mins(2);
-/// Another authority takes some minutes, in which much may go wrong.
+/// An exchange of the authority takes some minutes, with time for many faults.
 const LONG_CHAOS: Duration = Duration::from_mins(12);
-/// How long a world may take to come to rest after that.
+/// How long a world may take to settle after that.
 const REST: Duration = Duration::from_mins(15);
-/// Two authorities after each other take a quarter of an hour.
+/// Two exchanges in a row take a quarter of an hour.
 const LONG_REST: Duration = Duration::from_mins(30);
 
-/// What happens in a world.
+/// The events of a world.
 #[derive(Debug)]
 pub(crate) struct Plot {
-    /// What people do once the cluster has come into being.
+    /// The acts of users once the cluster has been bootstrapped.
     pub(crate) menu: &'static [Act],
     pub(crate) trouble: Trouble,
     /// How long faults go on.
     pub(crate) chaos: Duration,
-    /// How long it may take to come to rest after that.
+    /// How long the world may take to settle after that.
     pub(crate) rest: Duration,
-    /// How long an ordinary run lives through such worlds at most.
+    /// The longest time that an ordinary run spends on such worlds.
     pub(crate) run: Duration,
     /// Whether there are two operators from the beginning on.
     pub(crate) is_crowded: bool,
-    /// How soon kubelets bring what is new.
+    /// How soon kubelets bring changes.
     pub(crate) pace: Pace,
-    /// Whether operators may take turns by a Lease, as they do on Kubernetes; else all of them act at once.
+    /// Whether operators may be elected by a Lease, as on Kubernetes; otherwise all of them act at once.
     pub(crate) may_elect: bool,
 }
 
@@ -195,7 +195,7 @@ impl Plot {
         }
     }
 
-    /// The same with kubelets that take as long as they may.
+    /// The same with kubelets that take the longest time allowed.
     pub(crate) const fn slowly(self) -> Self {
         Self {
             pace: Pace::Slow,

@@ -1,4 +1,4 @@
-//! What must be so after every step, whatever an operator meets, and what must be so once everything works again.
+//! Rules that hold after every step, whatever faults an operator meets, and rules that hold once all faults have ended.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ use crate::{
     stage::{OperatorId, Stage},
 };
 
-/// For how long an operator may stand still and still act by what it knew before.
+/// How long an operator may stand still and still act on its earlier knowledge.
 const LONGEST_STANDSTILL: Duration = Duration::from_secs(10);
 
 impl Stage {
-    /// Who holds the Lease.
+    /// The operator that holds the Lease.
     pub(crate) fn holder(&self) -> Option<String> {
         let holder = self.store.get(LEASE)?["spec"]["holderIdentity"].as_str()?;
         (!holder.is_empty()).then(|| holder.to_owned())
     }
 
-    /// Of those that take turns only the one that leads sends anything.
+    /// Among elected operators only the leader sends requests.
     pub(crate) fn check_that_leads(&mut self, operator: OperatorId, what: &str) {
         let holder = self.holder();
         if self.are_elected && holder.as_ref() != Some(&identity(operator)) {
@@ -38,13 +38,13 @@ impl Stage {
         }
     }
 
-    /// Whether operators may not write what is there just now.
+    /// Whether operators currently lack the right to write this object.
     pub(crate) fn is_forbidden(&self, path: &str) -> bool {
         self.forbidden
             .is_some_and(|kind| path.split('/').any(|part| part == kind))
     }
 
-    /// What one call of an operator wrote.
+    /// Checks the writes of one call of an operator.
     pub(crate) fn check_writes_of(&mut self, operator: OperatorId, since: u64) {
         let written: Vec<_> = self
             .store
@@ -82,7 +82,7 @@ impl Stage {
             .map(|earlier| earlier.object.clone())
     }
 
-    /// No Secret goes, and the salt stays what it was.
+    /// No Secret is deleted, and the salt never changes.
     fn check_secret(&mut self, change: &Change) {
         if change.what == What::Deleted {
             self.world.break_off(format!("{} is deleted", change.path));
@@ -94,7 +94,8 @@ impl Stage {
         }
     }
 
-    /// A claim is deleted only where somebody gave up the life on it, and others hold what it holds, unless he said otherwise.
+    /// An operator deletes a claim only where a user gave up its incarnation, and where other members hold its rows unless the
+    /// user forced it.
     fn check_claim(&mut self, change: &Change) {
         let was_ending = self
             .before(change)
@@ -110,7 +111,7 @@ impl Stage {
         }
     }
 
-    /// People may give up by force what one node holds, not what all hold: somebody else is a member, and stays.
+    /// A user may give up by force the rows of one node, not those of all: another member must stay.
     fn check_that_others_hold(&mut self, number: usize) {
         let is_member = |number: usize| {
             let contents = self.world.nodes[number].disk.durable();
@@ -131,7 +132,7 @@ impl Stage {
     fn check_life_that_goes(&mut self, number: usize, how: &str) {
         let contents = self.world.nodes[number].disk.durable().clone();
         let state = contents.state(self.world.rules);
-        // Also who still joins: others would wait for it for ever.
+        // This includes a joining node: other members would wait for it for ever.
         let holds = state
             .is_some_and(|state| matches!(state, State::Joining | State::Member | State::Leaving));
         let given_up = self.given_up.get(&contents.incarnation).copied();
@@ -155,7 +156,8 @@ impl Stage {
         self.check_life_that_goes(number, "Kubernetes deletes the volume");
     }
 
-    /// At most one node that served is away by the operator's own doing, and none is taken away while the others are apart.
+    /// At most one serving node is away by the operator's own doing, and the operator takes none away while the others are
+    /// apart.
     fn check_pod(&mut self, change: &Change) {
         let Some(before) = self.before(change) else {
             return;
@@ -207,7 +209,7 @@ impl Stage {
         }
     }
 
-    /// What is looked at all the time.
+    /// Checks the rules that hold at any moment.
     pub(crate) fn check_everything(&mut self) {
         let apart = (0..self.replicas()).any(|number| {
             let is_there = self.running.contains_key(&number);
@@ -231,7 +233,7 @@ impl Stage {
         self.apart_since = apart.then(|| self.apart_since.unwrap_or(now));
     }
 
-    /// Why the cluster is not as it should be; nothing where it is.
+    /// Why the cluster is not in its final state; `None` where it is.
     pub(crate) fn unfinished(&self) -> Option<String> {
         let resource = self.store.get(RESOURCE)?;
         let status = &resource["status"];

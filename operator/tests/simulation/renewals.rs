@@ -1,4 +1,4 @@
-//! What people do about keys and certificates, and time that passes for them.
+//! Acts of users on keys and certificates, and the time that passes for them.
 
 use jiff::SignedDuration;
 use rand::RngExt;
@@ -14,7 +14,7 @@ use crate::{
     stage::Stage,
 };
 
-/// With an operator that looks after certificates.
+/// Days that pass while an operator looks after certificates.
 const SEASON: i64 = 100;
 /// Longer than a leaf lives.
 const YEAR: i64 = 400;
@@ -22,7 +22,7 @@ const YEAR: i64 = 400;
 const LONGEST: i64 = 6_000;
 
 impl Stage {
-    /// A user does something about keys or certificates, or time passes for them.
+    /// A user acts on keys or certificates, or time passes for them.
     pub(crate) fn exchange(&mut self, act: Act, number: u64) {
         match act {
             Act::RotateKey => self.rotate_key(number),
@@ -46,7 +46,7 @@ impl Stage {
         self.ask(|spec| spec["tls"]["authority"]["rotate"] = json!(format!("authority {number}")));
     }
 
-    /// A user gives the cluster another name.
+    /// A user changes a name of the certificate.
     fn name_anew(&mut self, number: u64) {
         let names = json!([format!("config-{number}.example.org"), "10.1.2.3"]);
         self.ask(|spec| spec["tls"]["altNames"] = names);
@@ -61,7 +61,7 @@ impl Stage {
         }
     }
 
-    /// The leaf is lost, as where a user has another one issued; not while another authority is on its way.
+    /// The leaf is lost, as where a user issues another one; not while the authority is being exchanged.
     fn lose_leaf(&mut self) {
         let authority = self.store.get(AUTHORITY);
         if authority.is_some_and(|secret| secret["data"].get("previous.crt").is_none()) {
@@ -82,7 +82,7 @@ impl Stage {
                 .all(|(_, files)| files.leaf.as_ref() == Some(&leaf))
     }
 
-    /// A season passes, if the operator has done by now what it had to do in the one before.
+    /// A season passes, if the operator has finished its work of the one before.
     fn pass_a_season(&mut self) {
         let now = self.store.time();
         let leaf = self.stored_leaf();
@@ -113,7 +113,7 @@ impl Stage {
         self.all_serve_but(None) && self.days + days <= LONGEST
     }
 
-    /// Days pass for the API server and for certificates. What kubelets and processes do in seconds is done by then.
+    /// Days pass for the API server and for certificates. Kubelets and processes, which need seconds, are done by then.
     fn pass_days(&mut self, days: i64) {
         self.days += days;
         self.tell(|| format!("{days} days pass"));
@@ -122,7 +122,7 @@ impl Stage {
         self.read_files(true);
     }
 
-    /// People do what the status tells them: they end a key once nodes accept the next one.
+    /// Users follow the status: they end a key once nodes accept the next one.
     pub(crate) fn follow_advice(&mut self) {
         let resource = self.store.get(RESOURCE);
         let conditions = resource.map(|resource| &resource["status"]["conditions"]);

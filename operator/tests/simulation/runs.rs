@@ -1,4 +1,4 @@
-//! Many worlds, one after the other: their seeds, how long they last, and what is told when one fails.
+//! Many worlds, one after the other: their seeds, how long they last, and the report on one that fails.
 
 use std::{sync::Once, time::Duration};
 
@@ -17,12 +17,12 @@ use crate::{
 
 /// Worlds of an ordinary run.
 const SEEDS: u64 = 40;
-/// When nothing of before is under way any more.
+/// The time after which no earlier request is under way.
 const LATE: Duration = Duration::from_secs(40);
 /// Lines of a story that are shown.
 const LINES: usize = 150;
 
-/// What became of a world.
+/// The result of a world.
 pub(crate) struct Lived {
     pub(crate) broken: Option<String>,
     pub(crate) time: Duration,
@@ -31,7 +31,7 @@ pub(crate) struct Lived {
     pub(crate) changes: u64,
 }
 
-/// Lives through one world in which this happens.
+/// Runs one world with this plot.
 pub(crate) fn live_with(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Lived {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
@@ -78,7 +78,7 @@ async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Li
         operators.end_one(&shared);
     }
     let end = shared.lock().world.time + plot.rest;
-    // What was sent before may still arrive.
+    // Earlier requests may still arrive.
     let later = shared.lock().world.time + LATE;
     while !is_over(&shared, later) {
         step(&shared, &mut operators).await;
@@ -119,7 +119,7 @@ fn is_over(shared: &Shared, end: Duration) -> bool {
     stage.world.broken.is_some() || stage.world.time >= end
 }
 
-/// A little time passes for everybody; operators that are to end do, and there is always one.
+/// Time passes for all parts; operators that are due to end do, and there is always one.
 async fn step(shared: &Shared, operators: &mut Operators) {
     sleep(STEP).await;
     let doomed = {
@@ -130,7 +130,7 @@ async fn step(shared: &Shared, operators: &mut Operators) {
     for operator in doomed {
         operators.end(operator, shared);
     }
-    // Whose process ends is started again: one, or two that take turns while anything goes wrong.
+    // An ended process starts again: one operator, or two elected ones while faults occur.
     let (are_two, is_no_operator) = {
         let stage = shared.lock();
         let time = stage.world.time;
@@ -156,7 +156,7 @@ fn rules() -> Rules {
         .map_or(Rules::ALL, |rule| Rules::without(*rule))
 }
 
-/// Asserts that all promises are kept in worlds of this kind; the test is named in what is told of one that fails.
+/// Asserts that all promises hold in worlds of this kind; the report on a failure names the test.
 fn keep_promises(plot: &'static Plot, test: &str) {
     let (time, seeds) = match (setting("SIMULATION_SECONDS"), setting("SIMULATION_SEEDS")) {
         (None, None) => (Some(plot.run), SEEDS),

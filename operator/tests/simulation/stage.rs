@@ -1,4 +1,4 @@
-//! Everything of a world but the operators: what the API server keeps, the nodes, and what goes on between them.
+//! The parts of a world except the operators: the API server's objects, the nodes, and their messages.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +45,7 @@ impl Shared {
     }
 }
 
-/// What operators meet.
+/// The world around the operators.
 pub(crate) struct Stage {
     pub(crate) store: Store,
     pub(crate) world: World,
@@ -53,14 +53,14 @@ pub(crate) struct Stage {
     pub(crate) faults: Faults,
     /// The rules that operators go by.
     pub(crate) rules: Rules,
-    /// What operators that start from now on take for the nodes' image.
+    /// The node image of operators that start from now on.
     pub(crate) node_image: String,
     /// Which claim the disk of a node belongs to.
     pub(crate) volumes: BTreeMap<usize, String>,
     pub(crate) running: BTreeMap<usize, Running>,
     pub(crate) kubelets: Kubelets,
     pub(crate) processes: Processes,
-    /// What was promised of keys and certificates.
+    /// The promises about keys and certificates.
     pub(crate) exchanges: Exchanges,
     /// How many days have passed at once.
     pub(crate) days: i64,
@@ -68,11 +68,11 @@ pub(crate) struct Stage {
     pub(crate) chaos_ends: Duration,
     /// Until when no operator is there.
     pub(crate) no_operator_until: Duration,
-    /// Whether operators take turns by the Lease.
+    /// Whether operators are elected by the Lease.
     pub(crate) are_elected: bool,
     /// Operators that stand still, and until when.
     pub(crate) frozen: BTreeMap<OperatorId, Duration>,
-    /// Told whenever one goes on.
+    /// Notified whenever a frozen operator goes on.
     pub(crate) thawed: Arc<Notify>,
     /// The kind that operators may not write just now.
     pub(crate) forbidden: Option<&'static str>,
@@ -162,7 +162,7 @@ impl Stage {
         }
     }
 
-    /// Whose machine goes on by now.
+    /// Lets operators go on whose machines are due.
     fn thaw(&mut self, now: Duration) {
         let thawed: Vec<_> = self
             .frozen
@@ -174,7 +174,7 @@ impl Stage {
         }
     }
 
-    /// Who has no pod and is not wanted is not waited for.
+    /// Retires nodes that have no pod and are not wanted, so that no check waits for them.
     fn retire_those_that_are_gone(&mut self) {
         let wanted = self.replicas();
         for number in 1..self.world.nodes.len() {
@@ -184,14 +184,14 @@ impl Stage {
         }
     }
 
-    /// How many nodes the resource asks for.
+    /// The number of nodes in the resource.
     pub(crate) fn replicas(&self) -> usize {
         let resource = self.store.get(names::RESOURCE);
         let replicas = resource.and_then(|resource| resource["spec"]["replicas"].as_u64());
         usize::try_from(replicas.unwrap_or(3)).unwrap()
     }
 
-    /// Tells what happens.
+    /// Adds a line to the story.
     pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
         let time = self.world.time;
         self.world.story.tell(time, line);

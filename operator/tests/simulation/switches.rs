@@ -1,4 +1,4 @@
-//! Every rule is there for something: with one left out, some promise is broken, and chance shows it soon where people do what the rule is
+//! Every rule is needed: without it some promise is broken, and random worlds show it soon where users do what the rule is
 //! about.
 
 use opensecureconf_operator::cluster::rules::{Rule, Rules};
@@ -15,7 +15,8 @@ use crate::{
     runs::live_with,
 };
 
-/// So many worlds are tried at most. The seeds move with every change of the worlds; the one that stands beside a rule was the first.
+/// The most worlds that a test tries. The seeds move with every change of the worlds; the seed beside a rule was the first that
+/// showed it.
 const SEEDS: u64 = 60;
 
 /// Asserts that some world ends well with all rules and not without this one.

@@ -1,4 +1,4 @@
-//! What people do with their cluster meanwhile: everything that a resource can ask for, and a mishap or two.
+//! Acts of users on their cluster: every change that a resource allows, and some mishaps.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::{
     stage::{Shared, Stage},
 };
 
-/// Who does it, and when next.
+/// The users' acts, and the time of the next one.
 pub(crate) struct Users {
-    /// What they do once the cluster has come into being.
+    /// Their acts once the cluster has been bootstrapped.
     menu: &'static [Act],
     next: Duration,
     pause: u64,
@@ -47,7 +47,7 @@ impl Users {
         }
     }
 
-    /// Perhaps somebody does something now.
+    /// A user may act now.
     pub(crate) fn act(&mut self, shared: &Shared, operators: &mut Operators) {
         let mut stage = shared.lock();
         if stage.world.time < self.next {
@@ -161,7 +161,7 @@ impl Stage {
         usize::from(resource["metadata"]["generation"] != 1)
     }
 
-    /// Changes what is asked for.
+    /// Changes the spec of the resource.
     pub(crate) fn ask(&mut self, how: impl FnOnce(&mut Value)) {
         self.store
             .change(RESOURCE, |resource| how(&mut resource["spec"]));
@@ -174,7 +174,7 @@ impl Stage {
             .all(|number| number < self.world.nodes.len() && self.world.is_ready(number))
     }
 
-    /// The same, and of no other one anybody has said that it is to go.
+    /// The same, and no user has given up another node.
     fn all_stay_but(&self, one: usize) -> bool {
         let most = self.replicas().min(self.world.nodes.len());
         let mut others = (0..most).filter(|number| *number != one);
@@ -185,7 +185,7 @@ impl Stage {
             })
     }
 
-    /// Somebody puts a salt back that operators could not get from nodes, as their status says.
+    /// A user restores a salt that operators could not get from nodes, as their status advises.
     pub(crate) fn put_salt_back(&mut self) {
         if let Some(salt) = self.salts.first().cloned()
             && self.store.get(SALT).is_none()
@@ -219,7 +219,7 @@ impl Stage {
         let _ = self.store.delete(path, &Preconditions::default(), false);
     }
 
-    /// A machine takes a disk along: somebody deletes the claim of a node, and its pod, where the others have what it had.
+    /// A machine is lost with a disk: a user deletes the claim and the pod of a node whose rows the others have.
     fn lose_disk(&mut self) {
         let number = self.any_node();
         if self.replicas() < 2 || !self.all_stay_but(number) {
@@ -235,7 +235,7 @@ impl Stage {
     /// Somebody wants a node anew.
     fn rebuild(&mut self, force: bool) {
         let number = self.any_node();
-        // Whoever gives up the last copy by force has nothing.
+        // A user who gives up the last copy by force has no copy left.
         if force && (self.replicas() < 2 || !self.all_stay_but(number)) {
             return;
         }

@@ -73,7 +73,7 @@ fn seconds(value: f64) -> String {
     format!("{} {name}", short(value / size))
 }
 
-/// Where an axis that ends there is labelled: five values at most, round ones in the unit in which they are written.
+/// The labels of an axis that ends at `top`: five values at most, round ones in their unit.
 fn steps(top: f64, unit: &str) -> Vec<f64> {
     let size = match unit {
         "bytes" => (0..5)

@@ -1,4 +1,4 @@
-//! A cluster with clients, in whose time a node fails and comes back.
+//! A cluster with clients, in which a node fails and comes back.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 ";
 
-/// Makes the cluster and keeps it under load for so long; for a fifth of that time one node is away.
+/// Makes the cluster and keeps it under load for this time; for a fifth of it one node is away.
 pub(crate) async fn run(stage: &Stage, time: Duration) -> anyhow::Result<()> {
     let cluster = json!({
         "apiVersion": "opensecureconf.io/v1alpha1",

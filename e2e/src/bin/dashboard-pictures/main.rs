@@ -1,6 +1,6 @@
 //! Draws the dashboards as they look over a cluster under load: `make dashboard-pictures`. Grafana itself is not needed.
 //!
-//! `dashboard-pictures [SECONDS [NAMESPACE]]`: for how long, or how far back and of which namespace
+//! `dashboard-pictures [SECONDS [NAMESPACE]]`: for how long; or how far back, and in which namespace
 
 mod axis;
 mod load;
@@ -23,7 +23,7 @@ const DASHBOARDS: [(&str, &str); 2] = [
     ("operator/dashboard.json", "dashboard-operator.svg"),
 ];
 
-/// A panel and what it shows.
+/// A panel and its lines.
 struct Picture {
     panel: Panel,
     lines: Vec<Line>,
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
         Some(text) => text.parse().context("how many seconds?")?,
         None => SECONDS,
     };
-    // Of clusters that are there: nothing is loaded then.
+    // With a namespace the pictures show existing clusters, and nothing is loaded.
     if let Some(namespace) = arguments.next() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         return tokio::runtime::Runtime::new()?.block_on(async {
@@ -94,14 +94,14 @@ async fn ask(
     ];
     let mut panels = Vec::new();
     for panel in &dashboard.panels {
-        // A node that comes back is the same one to who reads the legend, whatever its address.
+        // A node that comes back has another address, but keeps its line in the legend.
         let mut lines: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
         for target in &panel.targets {
             let found = prometheus
                 .query_range(&target.expression(&variables), range)
                 .await?;
             for Series { labels, points } in found {
-                // The namespace of this run says nothing to who looks at the picture.
+                // The namespace of this run means nothing to a reader of the picture.
                 let name = target.legend(&labels).replace(namespace, "shop");
                 lines.entry(name).or_default().extend(points);
             }

@@ -17,12 +17,12 @@ use crate::{
     axis::{self, Axis},
 };
 
-/// Panels side by side, and the size of one in pixels.
+/// Panels side by side, and the size of each in pixels.
 const COLUMNS: usize = 2;
 const PANEL: (u32, u32) = (460, 270);
 /// Room above the panels for the title.
 const TITLE: u32 = 44;
-/// Lines of the legend at most; what comes after them is counted.
+/// Lines of the legend at most; the others are only counted.
 const LEGEND_LINES: usize = 3;
 const LEGEND_LINE: i32 = 15;
 /// Width of a letter of the legend, on average.
@@ -32,7 +32,7 @@ const FONT: &str = "Helvetica, Arial, sans-serif";
 const PAPER: RGBColor = RGBColor(247, 248, 250);
 const INK: RGBColor = RGBColor(36, 41, 47);
 const FAINT: RGBColor = RGBColor(228, 231, 235);
-/// Colours that people with any kind of sight tell apart (Okabe and Ito), and two more.
+/// Colours that people with any kind of colour vision can distinguish (Okabe and Ito), and two more.
 const LINES: [RGBColor; 9] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),

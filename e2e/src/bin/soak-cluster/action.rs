@@ -1,10 +1,10 @@
-//! What is done to the cluster, in its order.
+//! The actions on the cluster, in their order.
 
 use opensecureconf_e2e::Stage;
 
 use crate::{faults, planned, settings::Settings};
 
-/// One thing that is done.
+/// One action on the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Drain,
@@ -52,7 +52,7 @@ impl Action {
         }
     }
 
-    /// Does it, and waits until everything serves again. Gives what was seen.
+    /// Carries the action out, and waits until all nodes serve again. Gives its observations.
     pub(crate) async fn carry_out(
         self,
         stage: &Stage,

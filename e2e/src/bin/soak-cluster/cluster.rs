@@ -39,7 +39,7 @@ pub(crate) async fn want(stage: &Stage, spec: Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until every node serves, and the status of the current generation says that all of them hold the same.
+/// Waits until every node serves, and the status of the current generation reports that all nodes hold the same rows.
 pub(crate) async fn recovered(stage: &Stage) -> anyhow::Result<()> {
     until(stage, "recovered", |cluster| {
         let nodes = cluster.data.pointer("/status/nodesReady");

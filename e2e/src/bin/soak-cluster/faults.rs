@@ -1,4 +1,4 @@
-//! What breaks: machines, pods, operators, disks. Each gives back what was seen, once everything serves again.
+//! Faults of machines, pods, operators and disks. Each function gives its observations once all nodes serve again.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use crate::{
     operators::{kill, leader, spread, until_all_run, until_another_leads},
 };
 
-/// For how long something stays away once it is known to be.
+/// How long a failed part stays away after the cluster has noticed.
 const AWAY: Duration = Duration::from_secs(20);
 
-/// Fills the volumes by way of one node until it refuses for lack of space, and prints how many entries that took.
+/// Fills the volumes through one node until it refuses for lack of space, and prints the number of entries.
 const FILL: &str = "
 import http.client, json
 from urllib.parse import urlsplit
@@ -37,7 +37,7 @@ while (status := ask('PUT', number, {'value': 'x' * 600_000})) in (200, 201):
 assert status == 507, status
 print(number)
 ";
-/// Removes what filled them; with the lines before `number = 0` of the script above.
+/// Removes those entries; runs after the lines before `number = 0` of the script above.
 const EMPTY: &str = "
 for number in range(FILLED):
     status = ask('DELETE', number)
@@ -101,7 +101,7 @@ pub(crate) async fn kill_operator(stage: &Stage) -> anyhow::Result<String> {
     let killed = Instant::now();
     kill(stage, &pod).await?;
     let seen = until_another_leads(stage, &pod, killed).await?;
-    // No child depends on it: that its generation is observed shows that the next one works.
+    // No child object depends on this field: an observed generation shows that the next leader works.
     let interval = json!({ "monitoring": { "serviceMonitor": { "interval": "31s" } } });
     want(stage, interval).await?;
     recovered(stage).await?;

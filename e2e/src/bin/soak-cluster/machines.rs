@@ -8,7 +8,7 @@ use opensecureconf_e2e::{Stage, command};
 /// The pods of the cluster's nodes.
 pub(crate) const NODES: &str = "app.kubernetes.io/instance=config,app.kubernetes.io/component=node";
 
-/// A worker on which exactly one node of the cluster runs, so that no other one goes with it, and the name of its pod.
+/// A worker on which exactly one node of the cluster runs, so that no other node fails with it, and the name of its pod.
 pub(crate) async fn worker_with_one_node(stage: &Stage) -> anyhow::Result<(String, String)> {
     let control_plane = stage.control_plane().await?;
     let nodes = ListParams::default().labels(NODES);
@@ -31,7 +31,7 @@ pub(crate) fn machine_of(pod: &Pod) -> Option<String> {
     pod.spec.as_ref()?.node_name.clone()
 }
 
-/// Waits until Kubernetes takes a machine for one that works, or for one that does not.
+/// Waits until Kubernetes reports that a machine works, or that it does not.
 pub(crate) async fn until_machine(
     stage: &Stage,
     machine: &str,
@@ -79,7 +79,7 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         if !self.is_thawed {
-            // After a failure: whatever keeps logs and removes the cluster needs the machine.
+            // After a failure the collection of logs and the removal of the cluster need the machine.
             let _ = std::process::Command::new("docker")
                 .args(["unpause", &self.machine])
                 .output();

@@ -1,5 +1,5 @@
-//! One cluster through what happens to clusters, while clients record and check every write that was acknowledged:
-//! `make soak-cluster`. Prints a table, and fails if anything acknowledged was lost or came back.
+//! One cluster through every planned change and fault, while clients record and check every acknowledged write: `make
+//! soak-cluster`. Prints a table, and fails if an acknowledged write was lost or a deleted entry came back.
 
 mod action;
 mod cluster;
@@ -47,7 +47,7 @@ async fn soak(stage: &Stage, settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Does one thing after the other, spread over the time: none begins before its turn, nor before the last one is over.
+/// Carries out one action after the other, spread over the time: none begins before its turn, nor before the last one is over.
 async fn act(stage: &Stage, settings: &Settings) -> (Vec<Row>, anyhow::Result<()>) {
     let begun = Instant::now();
     let mut rows = vec![Row {

@@ -18,7 +18,7 @@ const OPERATOR: &str = "opensecureconf-operator";
 const PODS: &str = "app.kubernetes.io/name=opensecureconf-operator";
 /// How often a pod of the operator is sent to another machine before that is given up.
 const MOVES: usize = 3;
-/// Longest wait for another leader: one that is frozen is replaced within 20 s, and pods of its machine may come first.
+/// Longest wait for another leader: a frozen leader is replaced within 20 s, and pods of its machine may come first.
 const TAKEOVER: Duration = Duration::from_mins(2);
 
 /// The pod of the operator that leads.
@@ -28,7 +28,7 @@ pub(crate) async fn leader(stage: &Stage) -> anyhow::Result<Pod> {
     Ok(pods(stage).get(&holder).await?)
 }
 
-/// Waits until another operator leads, and tells after how many seconds from `since` on it did.
+/// Waits until another operator leads; gives the seconds from `since` until then.
 pub(crate) async fn until_another_leads(
     stage: &Stage,
     before: &str,

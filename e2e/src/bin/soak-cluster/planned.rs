@@ -1,5 +1,5 @@
-//! What is done on purpose: volumes grow, nodes sleep, certificates and images are exchanged. Each gives back what was seen,
-//! once everything serves again.
+//! Planned changes: volumes grow, nodes sleep, certificates and images are exchanged. Each function gives its observations once
+//! all nodes serve again.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::{
     cluster::{pods, recovered, serves, until, until_pod, want},
 };
 
-/// What volumes have afterwards.
+/// The size of volumes afterwards.
 const LARGER: &str = "256Mi";
 /// For how long nodes sleep.
 const SLEEP: Duration = Duration::from_secs(20);
@@ -89,7 +89,7 @@ pub(crate) async fn renew_certificates(stage: &Stage) -> anyhow::Result<String> 
     ))
 }
 
-/// What the members show under a name.
+/// The values that the members show under a name.
 fn shown(cluster: &DynamicObject, field: &str) -> Vec<Value> {
     let members = cluster.data.pointer("/status/members");
     let members = members.and_then(Value::as_array).into_iter().flatten();
@@ -97,7 +97,7 @@ fn shown(cluster: &DynamicObject, field: &str) -> Vec<Value> {
     shown.filter(|value| !value.is_null()).cloned().collect()
 }
 
-/// Whether three nodes show the same, and it is what none showed before.
+/// Whether three nodes show the same value, which none showed before.
 fn is_exchanged(before: &[Value], now: &[Value]) -> bool {
     now.len() == 3
         && now

@@ -1,4 +1,4 @@
-//! What `e2e/soak-cluster.sh` says of the cluster, and the user of the time.
+//! The settings that `e2e/soak-cluster.sh` passes on: its own for the cluster, and the user's for the time.
 
 use std::{env, time::Duration};
 
@@ -11,12 +11,12 @@ pub(crate) struct Settings {
     pub(crate) time: Duration,
     /// Whether its volumes are file systems that fill up.
     pub(crate) volumes_have_sizes: bool,
-    /// An image of the node beside the one that the operator has, which all machines have.
+    /// A node image beside the operator's, which all machines have.
     pub(crate) other_image: String,
 }
 
 impl Settings {
-    /// Those of the environment.
+    /// The settings of the environment.
     pub(crate) fn of_environment() -> anyhow::Result<Self> {
         let minutes = env::var("SOAK_MINUTES").unwrap_or_else(|_| "60".to_owned());
         let minutes: u32 = minutes

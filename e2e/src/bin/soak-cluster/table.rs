@@ -1,4 +1,4 @@
-//! What was done and what clients met of it, as a table.
+//! The actions, and their effect on clients, as a table.
 
 use std::{
     fmt::Write,
@@ -7,16 +7,16 @@ use std::{
 
 use opensecureconf_e2e::{Met, Sum};
 
-/// Something that was done. What clients met belongs to it until the next thing begins.
+/// An action. The observations of clients belong to it until the next action begins.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// What it was.
+    /// The name of the action.
     pub(crate) name: &'static str,
     /// When it began, in seconds since 1970.
     pub(crate) begun: u64,
     /// How long it took until everything served again.
     pub(crate) took: Duration,
-    /// What was seen.
+    /// The observations of the action.
     pub(crate) seen: String,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn now() -> u64 {
     now.map_or(0, |now| now.as_secs())
 }
 
-/// Draws it. The first row begins with the clients, and the last one ends with them.
+/// Draws the table. The first row begins with the clients, and the last one ends with them.
 pub(crate) fn draw(rows: &[Row], met: &Met) -> String {
     let mut table = String::new();
     let start = rows.first().map_or(0, |row| row.begun);

@@ -61,7 +61,7 @@ fn clusters(stage: &Stage) -> Api<DynamicObject> {
     )
 }
 
-/// The instance that takes the writes.
+/// The instance that accepts writes.
 fn current_primary(cluster: &DynamicObject) -> Option<&str> {
     let status = cluster.data.get("status")?;
     status.get("currentPrimary")?.as_str()
@@ -73,7 +73,7 @@ async fn postgresql(stage: &Stage, instances: u32) -> anyhow::Result<String> {
     let mut images = images.get("e2e-images").await?.data.unwrap_or_default();
     let image = images.remove("postgresql");
     let image = image.context("no image of PostgreSQL")?;
-    // What is acknowledged is on another instance, where there is one.
+    // An acknowledged write is on another instance too, where there is one.
     let settings = if instances > 1 {
         json!({ "synchronous": { "method": "any", "number": 1 } })
     } else {
@@ -112,7 +112,7 @@ until pg_isready -q -d "$ADDRESS" || [ $tries = 5000 ]; do tries=$((tries + 1));
 exec psql "$ADDRESS" -qAt -v ON_ERROR_STOP=1 -c "$1"
 "#;
 
-/// What the application's user is answered, each column bare.
+/// The answer to the application's user, each column bare.
 async fn sql(stage: &Stage, image: &str, statements: &str) -> anyhow::Result<String> {
     let address = json!({ "secretKeyRef": { "name": "shared-app", "key": "uri" } });
     let pod = json!({

@@ -1,4 +1,4 @@
-//! Nodes that keep nothing, on a PostgreSQL of three instances whose primary goes away under load.
+//! Nodes without a store of their own, on a PostgreSQL of three instances whose primary goes away under load.
 
 use std::time::Instant;
 
@@ -14,8 +14,8 @@ use serde_json::json;
 use super::{clusters, current_primary, postgresql};
 use crate::report;
 
-/// What holds while the primary goes: nodes answer again by themselves, and each create that was acknowledged can be read, from whichever node
-/// answers. The entry 'load' ends it.
+/// Checks while the primary goes: nodes answer again by themselves, and every node that answers has each acknowledged create.
+/// The entry 'load' ends the load.
 const LOAD: &str = r"
 import json, time
 
@@ -38,7 +38,7 @@ lost = [number for number in made if client.read(f'entry-{number}')['value'] != 
 assert not lost, lost
 print(json.dumps({'acknowledged': len(made), 'refused': refused, 'longest': longest}))
 ";
-/// Ends it, as soon as a node takes the write.
+/// Ends the load, as soon as a node accepts the write.
 const OFF: &str = r"
 import time
 

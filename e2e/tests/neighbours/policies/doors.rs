@@ -1,4 +1,4 @@
-//! Those who try the ports of a node, each from its own place.
+//! Probers of a node's ports, each from a place of its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::report;
 
-/// What a node serves.
+/// The ports that a node serves.
 pub(super) const PORTS: [u16; 5] = [9000, 9443, 9001, 9002, 9003];
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -36,14 +36,14 @@ pub(super) const FALSE_NODE: &str = "who calls itself a node elsewhere";
 pub(super) const MACHINE: &str = "another machine of Kubernetes";
 pub(super) const OUTSIDE: &str = "outside, by the node port";
 
-/// Who reaches what: the open ports of each source.
+/// The open ports of each source.
 pub(super) type Table = BTreeMap<&'static str, BTreeSet<u16>>;
 
-/// All who try the ports of the first node, and what was open to each in its last round.
+/// All probers of the first node's ports, and the open ports of each in its last round.
 pub(super) struct Doors {
     pub(super) sources: Vec<&'static str>,
     rounds: mpsc::UnboundedReceiver<Round>,
-    /// The ports of the node's machine that stand for those of the Service.
+    /// The node ports of the machine, each for a port of the Service.
     node_ports: watch::Sender<Vec<(u16, SocketAddr)>>,
     machine: IpAddr,
     _probers: Vec<Prober>,
@@ -121,7 +121,7 @@ impl Doors {
         })
     }
 
-    /// Has those outside try the node ports that the Service has now, at the machine of the first node.
+    /// Makes the probers outside try the present node ports of the Service, at the machine of the first node.
     pub(super) async fn enter_by_node_ports(&self, stage: &Stage) -> anyhow::Result<()> {
         let ports = |service: &Service| -> Option<Vec<(u16, u16)>> {
             let ports = service.spec.as_ref()?.ports.as_ref()?.iter();
@@ -149,7 +149,7 @@ impl Doors {
         Ok(socket.local_addr()?.ip())
     }
 
-    /// Waits until each source has found what it should, in two rounds at least that began after now.
+    /// Waits until each source has found the expected ports, in two rounds at least that began after the call.
     pub(super) async fn until(&mut self, what: &str, expected: Table) -> anyhow::Result<()> {
         let begun = Instant::now();
         let mut found = Table::new();

@@ -1,4 +1,4 @@
-//! Policies of the network, enforced: who reaches which port of a node, before and after there is a policy.
+//! Network policies, enforced: which source reaches which port of a node, before and after there is a policy.
 
 mod doors;
 
@@ -33,7 +33,7 @@ spec: {replicas: 2, networkPolicy: {enabled: false}}
         let before = readiness(&stage).await?;
         let mut doors = Doors::open(&stage, &monitoring).await?;
 
-        // Without a policy nobody is kept out, so that what is refused below is refused by it.
+        // Without a policy every source gets through, so every refusal below comes from the policy.
         let everything = set(&PORTS);
         let pods = doors.sources.iter().filter(|source| **source != OUTSIDE);
         let all = pods.map(|source| (*source, everything.clone())).collect();
@@ -87,7 +87,7 @@ spec: {replicas: 2, networkPolicy: {enabled: false}}
             .until("a node port, clients named", few.clone())
             .await?;
 
-        // What comes through a node port has an address alone; it stays what it was where the machine has a node of its own.
+        // A connection through a node port has only its address, which stays the same where the machine runs a node of its own.
         let address = format!("{}/32", doors.own_address().await?);
         let block = json!({ "ipBlock": { "cidr": address } });
         let outside = json!({

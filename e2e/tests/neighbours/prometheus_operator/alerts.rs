@@ -1,4 +1,4 @@
-//! What fires when a node fails, and when it ends.
+//! The alerts that fire when a node fails, and when it ends.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ pub(super) fn of(file: &str) -> anyhow::Result<Vec<Value>> {
         .with_context(|| format!("{file} has no rules"))
 }
 
-/// How long an alert of this story waits; promtool's tests hold the waits of the real ones.
+/// How long an alert of this story waits; promtool's tests cover the waits of the real alerts.
 const FOR: &str = "15s";
 
 /// Applies some alerts once more, with another wait and a label that names this story.
@@ -57,7 +57,7 @@ async fn apply_impatient(stage: &Stage, names: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The alerts about the namespace, by `alertname`: the real ones, and the impatient ones.
+/// The alerts about the namespace, by `alertname`: the real ones, and the fast copies of this story.
 async fn about(
     prometheus: &Prometheus,
     stage: &Stage,
@@ -108,7 +108,7 @@ fn a_node_that_fails_raises_alerts_and_its_return_ends_them() {
                     "firing",
                     async |prometheus| about(prometheus, &stage, name).await,
                     |(real, impatient)| {
-                        // The real one waits for minutes; that it waits says that it sees the failure.
+                        // The real alert waits for minutes; the pending alert shows that it sees the failure.
                         !real.is_empty() && impatient.iter().any(|alert| alert["state"] == "firing")
                     },
                 )

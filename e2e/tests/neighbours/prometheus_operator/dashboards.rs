@@ -1,11 +1,11 @@
-//! Every panel of the dashboards has something to show.
+//! Every panel of the dashboards shows data.
 
 use opensecureconf_e2e::{Dashboard, Prometheus, Stage, Workload};
 use serde_json::json;
 
 use super::{LIMIT, scraped};
 
-/// Some of everything that is counted: all operations, what goes wrong with them, and a wrong key.
+/// Some of every counted event: all operations, their failures, and a wrong key.
 const SCRIPT: &str = "
 import time
 from opensecureconf_client import OpenSecureConfClient
@@ -57,7 +57,7 @@ fn every_panel_has_data() {
     });
 }
 
-/// Questions of panels that nothing answers, with their panels.
+/// Panel queries without a result, with their panels.
 async fn empty(
     prometheus: &Prometheus,
     dashboard: &Dashboard,

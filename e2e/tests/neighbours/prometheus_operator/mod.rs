@@ -1,4 +1,4 @@
-//! The Prometheus Operator and its Prometheus: what we give them to scrape, to evaluate and to show, as they see it.
+//! The Prometheus Operator and its Prometheus: how they see our targets, rules and dashboards.
 
 mod alerts;
 mod dashboards;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::report;
 
-/// Longest wait for what Prometheus does by the clock.
+/// Longest wait for an action that Prometheus takes by the clock.
 const LIMIT: Duration = Duration::from_mins(2);
 /// Where the operator and its ServiceMonitor are.
 const OPERATOR: &str = "serviceMonitor/opensecureconf-system/opensecureconf-operator";
@@ -122,7 +122,7 @@ fn every_node_is_scraped_over_https_under_the_name_and_the_authority_of_its_clus
             .await?;
         ensure!(dropped.is_empty(), "{dropped:?}");
 
-        // Where a metric has a label that targets have too, Prometheus renames one of them, and no dashboard finds it.
+        // Where a metric and its target have the same label, Prometheus renames one of them, and no dashboard finds it.
         for label in [
             "namespace",
             "pod",
@@ -137,7 +137,7 @@ fn every_node_is_scraped_over_https_under_the_name_and_the_authority_of_its_clus
             ensure!(renamed.is_empty(), "{label}: {renamed:?}");
         }
 
-        // Whatever else changes, what users said stays.
+        // Whatever else changes, the users' settings stay.
         let monitors = Api::<DynamicObject>::namespaced_with(
             stage.client.clone(),
             namespace,
@@ -171,7 +171,7 @@ fn a_renewed_authority_reaches_prometheus_while_the_old_one_is_in_use() {
         renewing["spec"]["tls"] = json!({ "authority": { "rotate": "1" } });
         let asked = Instant::now();
         stage.apply_value(&renewing).await?;
-        // What the Prometheus Operator copied for its Prometheus to mount.
+        // The copies that the Prometheus Operator made for its Prometheus to mount.
         let copies: Api<Secret> = Api::namespaced(stage.client.clone(), "monitoring");
         let entry = format!("_{}_config-ca_node-ca.crt", stage.namespace);
         let both = |found: Option<&Secret>| {

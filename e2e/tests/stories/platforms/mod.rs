@@ -137,7 +137,7 @@ fn binding(namespace: &str) -> ValidatingAdmissionPolicyBinding {
     }
 }
 
-/// The API server takes a new policy up after some seconds, and tells nobody.
+/// The API server applies a new policy after some seconds, and reports that nowhere.
 async fn until_in_force(stage: &Stage) -> anyhow::Result<()> {
     let pod: Pod = serde_json::from_value(json!({
         "metadata": { "generateName": "probe-" },
@@ -157,7 +157,7 @@ async fn until_in_force(stage: &Stage) -> anyhow::Result<()> {
     bail!("the policy is not in force after 30 s")
 }
 
-/// What the Deployment of a manifest asks for, as its controller would make it.
+/// The pod that a controller would make from the Deployment of a manifest.
 fn operator_pod(manifest: &str) -> anyhow::Result<Pod> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/");
     let text = std::fs::read_to_string(format!("{path}{manifest}"))?;
@@ -192,7 +192,7 @@ async fn refused(stage: &Stage, pod: &Pod) -> anyhow::Result<()> {
     }
 }
 
-/// Waits until something is told of an object in words that hold these.
+/// Waits for an event on an object whose message contains these words.
 async fn until_event(stage: &Stage, name: &str, words: &str) -> anyhow::Result<()> {
     let of = watcher::Config::default().fields(&format!("involvedObject.name={name}"));
     let told = watcher(stage.api::<Event>(), of).applied_objects();

@@ -63,8 +63,8 @@ fn the_service_takes_each_type_and_leaves_it_again() {
     });
 }
 
-/// Reads an entry at each address of the Service, and at the address of each Kubernetes node, in each IP family that the cluster
-/// has: `IP_FAMILY` says which, and is IPv4 without it.
+/// Reads an entry at each address of the Service and of each Kubernetes node, in each IP family of the cluster: `IP_FAMILY`
+/// names them, and is IPv4 by default.
 async fn through_every_address(stage: &Stage, service: &Value, port: &Value) -> anyhow::Result<()> {
     let families = match std::env::var("IP_FAMILY").as_deref() {
         Ok("dual") => json!(["IPv4", "IPv6"]),

@@ -22,7 +22,7 @@ with tarfile.open(fileobj=kept, mode='w:gz') as archive:
     archive.add('/data', arcname='.')
 print(base64.b64encode(kept.getvalue()).decode())
 ";
-/// Puts that in the place of what a volume holds.
+/// Puts the older content in the place of the volume's.
 const BRING_BACK: &str = "
 import base64, io, os, shutil, tarfile
 for name in os.listdir('/data'):
@@ -43,7 +43,7 @@ fn a_volume_from_before_the_cluster_began_anew_is_copied_given_up_and_brought_in
         sleep(&stage).await?;
         let kept = python_over(&stage, KEEP).await?;
 
-        // All disks are lost, but for a snapshot of one.
+        // All disks are lost, except for a snapshot of one.
         desk.run(&format!(
             "kubectl delete pvc data-config-0 data-config-1 {CLAIM} -n {}",
             stage.namespace

@@ -1,4 +1,4 @@
-//! Clients over HTTPS, with what the cluster's ConfigMap says; nodes over certificates of their own.
+//! Clients over HTTPS, with the authorities in the cluster's ConfigMap; nodes over certificates of their own.
 
 mod renewal;
 
@@ -8,7 +8,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use opensecureconf_e2e::{Stage, Workload, condition};
 use serde_json::{Value, json};
 
-/// Talks HTTPS with nothing but Python's own library, and gives what an address answers.
+/// Speaks HTTPS with Python's own library alone, and gives the answer of an address.
 const HTTPS: &str = "
 import json, ssl, urllib.request, urllib.error
 from urllib.parse import urlsplit

@@ -1,5 +1,5 @@
-//! Leaf and authority are exchanged while clients write, nodes copy and the operator looks; and none of the keys is on a wire
-//! that is encrypted.
+//! Leaf and authority are exchanged while clients write, nodes replicate and the operator reconciles; and no encrypted
+//! connection shows one of the keys.
 
 use std::{
     pin::pin,
@@ -33,10 +33,10 @@ client.create('seen-by-nobody', {'text': 'a-value-for-nobody'})
 assert client.read('seen-by-nobody')['value'] == {'text': 'a-value-for-nobody'}
 ";
 const VALUE: &str = "a-value-for-nobody";
-/// What a capture looks for.
+/// The words that a capture looks for.
 const WORDS: [&str; 4] = ["API_KEY", "CLUSTER_KEY", "USER_KEY", "VALUE"];
 
-/// What a node logs where it does not reach another one, or does not let one in.
+/// Log events of a node that does not reach another one, or refuses its connection.
 const PEER_FAILURES: [&str; 2] = ["\"peer_unreachable\"", "\"peer_certificate_refused\""];
 
 #[test]
@@ -53,7 +53,7 @@ fn leaf_and_authority_are_exchanged_under_load_and_no_packet_tells_a_key() {
         }
         let capture = Capture::start(&stage, "config", VALUE).await?;
         stage.until_condition("config", "Ready", "True").await?;
-        // Over plain HTTP: what a capture sees of that shows that it sees.
+        // Over plain HTTP: the capture must see these words, which proves that it works.
         workload.run("client.create('load', 'on')").await?;
         capture.control("config", VALUE).await?;
         let pods = lives(&stage).await?;

@@ -1,4 +1,4 @@
-//! The same statements, sent by a program that does nothing else.
+//! The node's statements, sent by a program that does nothing else.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use tokio_postgres::{Config, NoTls, types::ToSql};
 
 use super::database::{CONNECTIONS, Database};
 
-/// The driver's pool, as a node has one.
+/// The driver's pool, set up as in a node.
 pub(super) fn pool(database: &Database) -> Pool {
     let mut config = Config::new();
     config
@@ -31,7 +31,7 @@ pub(super) fn pool(database: &Database) -> Pool {
         .unwrap()
 }
 
-/// Serves entry `k1` by reading it and answering what a node answers; gives the address.
+/// Serves entry `k1`: reads it and sends a node's answer; gives the address.
 pub(super) fn serve(runtime: &Runtime, pool: Pool, select: String, answer: String) -> String {
     let read = async move || {
         let connection = pool.get().await.unwrap();
@@ -53,7 +53,7 @@ pub(super) fn serve(runtime: &Runtime, pool: Pool, select: String, answer: Strin
     url
 }
 
-/// What every create has in common.
+/// The part that all creates have in common.
 pub(super) struct Creates {
     pub(super) pool: Pool,
     pub(super) insert: String,

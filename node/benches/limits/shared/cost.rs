@@ -1,4 +1,4 @@
-//! What requests cost the processors of nodes and of the database.
+//! Processor time of nodes and of the database for requests.
 
 use std::fs;
 
@@ -42,7 +42,7 @@ fn row(what: &'static str, costs: &[Cost]) -> Row {
     }
 }
 
-/// Of one request, in microseconds.
+/// The cost of one request, in microseconds.
 struct Cost {
     node: f64,
     database: f64,
@@ -64,7 +64,7 @@ fn cost(database: &Database, node: &Node, url: &str, script: &str) -> Cost {
     }
 }
 
-/// What all processes of the server took so far, those that have ended included.
+/// Processor time of all server processes so far, those that have ended included.
 fn seconds_of_server(database: &Database) -> f64 {
     let file = database.server.folder().join("data/postmaster.pid");
     let pid = fs::read_to_string(file).unwrap();

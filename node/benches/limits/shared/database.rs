@@ -1,4 +1,4 @@
-//! A PostgreSQL server that writes to its disk as one that is used does, and nodes on it.
+//! A PostgreSQL server with the disk settings of production, and nodes on it.
 
 use opensecureconf_node::{
     crypto::{DataKey, Iterations, Salt, UserKey, derive},
@@ -12,7 +12,7 @@ use crate::{
     server::{CLUSTER, Server},
 };
 
-/// Connections of a node for reading, and as many for writing: what a node has by itself.
+/// Connections of a node for reading, and as many for writing: the node's default.
 pub(super) const CONNECTIONS: usize = 8;
 
 const CONFIGURATION: &str =

@@ -15,7 +15,7 @@ use tokio_postgres::{
 use super::database::Database;
 use crate::node::value;
 
-/// Of so many entries one is of the other key.
+/// One entry in so many has the other key.
 pub(super) const ONE_IN: usize = 1000;
 /// How many are brought in at a time.
 const TASKS: usize = 2;
@@ -37,9 +37,9 @@ const TYPES: [Type; 10] = [
 
 /// The keys of the entries.
 pub(super) struct Keys {
-    /// Opens all but one in [`ONE_IN`].
+    /// Opens all entries except one in [`ONE_IN`].
     pub(super) usual: DataKey,
-    /// Opens those.
+    /// Opens the others.
     pub(super) rare: DataKey,
 }
 

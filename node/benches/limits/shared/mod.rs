@@ -1,4 +1,4 @@
-//! Nodes on a shared database, beside what the same database does for a program that has nothing else to do.
+//! Nodes on a shared database, beside a program that only sends the same statements.
 
 mod baseline;
 mod cost;

@@ -1,4 +1,4 @@
-//! Pages of a list of many entries, and what a node on them takes.
+//! Pages of a list of many entries, and the time that a node needs for them.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ const ENTRIES: usize = 10_000_000;
 const RARE_KEY: &str = "another-horse-battery";
 const PAGES: usize = 500;
 const PAGES_OF_FEW: usize = 100;
-/// Rows that a page looks at, where no setting names another number.
+/// Rows that the node looks at for one page, by default.
 const ROW_BUDGET: f64 = 10_000.0;
 
 pub(super) fn rows(runtime: &Runtime, database: &Database) -> Vec<Row> {
@@ -122,7 +122,7 @@ struct Pager<'a> {
 impl Pager<'_> {
     fn pages(&self, user_key: &str, pages: usize) -> Vec<Page> {
         let mut random = StdRng::seed_from_u64(1);
-        // The first one derives the key, and makes the connection.
+        // The first page derives the key, and opens the connection.
         self.page(user_key, 0);
         (0..pages)
             .map(|_| self.page(user_key, random.random_range(0..self.count)))

@@ -74,7 +74,7 @@ fn reads(runtime: &Runtime, database: &Database, node: &Node, select: String) ->
     ]
 }
 
-/// How fast reads are answered, and what one costs the process that answers, in microseconds.
+/// Reads in a second, and the processor time of the answering process for one read, in microseconds.
 struct Speed {
     requests_per_second: f64,
     processor: f64,
@@ -123,7 +123,7 @@ fn creates(runtime: &Runtime, database: &Database, node: &Node, insert: String) 
     }
 }
 
-/// What a read is answered with; the node derives the key for it, where it has not yet.
+/// The answer to a read; the node derives the key for it, unless it has it.
 fn read_once(runtime: &Runtime, url: &str) -> String {
     runtime.block_on(async {
         let client = reqwest::Client::new();

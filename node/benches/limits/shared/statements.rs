@@ -1,4 +1,5 @@
-//! The statements that a node sends, word for word: from the server's own log, so that a baseline never makes older ones.
+//! The statements that a node sends, word for word: taken from the server's own log, so that the baseline never uses older
+//! ones.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::runtime::Runtime;
 use super::database::Database;
 use crate::node::{Node, USER_KEY, value};
 
-/// What reads an entry, and what creates one.
+/// The statement that reads an entry, and the one that creates one.
 pub(super) struct Statements {
     pub(super) select: String,
     pub(super) insert: String,

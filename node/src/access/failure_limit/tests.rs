@@ -111,7 +111,7 @@ fn zero_switches_the_limit_off() {
     assert!(limit.origins.is_empty());
 }
 
-/// What becomes of a key that may be tried.
+/// The outcome of a key that may be tried.
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
     Opens,
@@ -132,7 +132,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 proptest! {
-    /// Whatever is tried in whatever order: in no minute does an origin learn of more keys than it may that they do not open.
+    /// In any order of tries, no minute shows an origin more wrong keys than the limit.
     #[test]
     fn no_minute_has_more_guesses_than_the_limit(
         per_minute in 1..40_u32,

@@ -1,4 +1,4 @@
-//! What people ask of a running node: one function for each administrative route that has no file of its own.
+//! Orders of people to a running node: one function for each administrative route that has no file of its own.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// Its database.
     pub(crate) incarnation: String,
-    /// What it is to the cluster.
+    /// Its state in the cluster.
     pub(crate) state: MemberState,
     /// Whether it is the node that was asked.
     pub(crate) is_asked: bool,
@@ -33,9 +33,9 @@ pub(crate) struct Member {
     pub(crate) reachable: bool,
     /// Whether it serves entries.
     pub(crate) ready: bool,
-    /// Changes of the asked node that it does not hold yet.
+    /// Changes of the asked node that this member does not hold yet.
     pub(crate) lag: u64,
-    /// Changes of it that the asked node does not hold yet.
+    /// Changes of this member that the asked node does not hold yet.
     pub(crate) behind: u64,
     /// Its release.
     pub(crate) version: String,
@@ -98,10 +98,10 @@ pub(crate) async fn members(config: &Config) -> anyhow::Result<Vec<Member>> {
     Ok(std::iter::once(asked).chain(others).collect())
 }
 
-/// Removes a member of the roster by its name. `incarnation` distinguishes those of one name.
+/// Removes a member of the roster by its name. `incarnation` selects one of several with the same name.
 ///
 /// # Errors
-/// Where there is no such member, there are several, or the node refuses: it has not left, and is not removed by force.
+/// Where there is no such member, there are several, or the node refuses: the member has not left, and is not removed by force.
 pub(crate) async fn remove_member(
     config: &Config,
     name: &str,
@@ -142,7 +142,7 @@ pub(crate) async fn remove_member(
     })
 }
 
-/// Makes the node leave its cluster; gives how far it is.
+/// Makes the node leave its cluster; gives how far it has come.
 ///
 /// # Errors
 /// Where the node does not answer, belongs to no cluster yet, or refuses: it is the last member.
@@ -169,7 +169,7 @@ pub(crate) async fn export_salt(config: &Config) -> anyhow::Result<Salt> {
 /// Makes sure that the node has this salt.
 ///
 /// # Errors
-/// Where it has another one or none, or does not answer.
+/// Where the node has another salt or none, or does not answer.
 pub(crate) async fn compare_salt(config: &Config, salt: &Salt) -> anyhow::Result<()> {
     let node = RunningNode::of(config)?;
     let body = salt.bytes().to_vec();

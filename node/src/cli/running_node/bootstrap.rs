@@ -35,8 +35,9 @@ struct Candidate {
     status: Status,
 }
 
-/// Instructs one of the listed nodes to bootstrap the cluster: the one with entries, otherwise one with a salt, otherwise the one whose name comes
-/// first, so that several that begin at once choose the same. With `force` no other node is asked, and the node with this configuration is chosen.
+/// Instructs one of the listed nodes to bootstrap the cluster: the one with entries, otherwise one with a salt, otherwise the
+/// one whose name comes first, so that commands at the same time choose the same. With `force` no other node is asked, and the
+/// node with this configuration is chosen.
 ///
 /// # Errors
 /// Where a listed node does not answer or belongs to a cluster, where listed nodes have different salts, or the node refuses.
@@ -91,7 +92,7 @@ pub(crate) async fn bootstrap(config: &Config, force: bool) -> anyhow::Result<Bo
     })
 }
 
-/// What to do about a listed node that does not say what it belongs to.
+/// Advice for a listed node that does not report its cluster.
 fn without_status(peer: &PeerAddress, error: anyhow::Error) -> anyhow::Error {
     let advice = match error.downcast_ref::<PeerError>() {
         Some(PeerError::FalseAnswer) => other_key(peer),
@@ -128,9 +129,9 @@ impl Candidate {
     }
 }
 
-/// The node that the one decision chooses where no node is marked, and all answer.
+/// The node that the contract's decision chooses where no node is marked, and all answer.
 fn choose(mut candidates: Vec<Candidate>) -> anyhow::Result<Candidate> {
-    // Of equal ones the first is chosen, whichever node asks.
+    // Of equal candidates the first is chosen, whichever node asks.
     candidates.sort_by(|one, other| one.name.cmp(&other.name));
     let answers: Vec<_> = candidates
         .iter()

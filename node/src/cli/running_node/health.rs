@@ -12,10 +12,10 @@ use crate::config::Config;
 
 /// A probe that takes longer has failed; Docker's own limit in the image is longer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Of an answer, what is shown of it.
+/// The longest part of an answer that is shown.
 const MOST_TEXT: usize = 1024;
 
-/// Which question is asked.
+/// The kind of probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
     /// `/health`: the process does its work.
@@ -33,7 +33,7 @@ impl Probe {
     }
 }
 
-/// Asks the node with this configuration; at its listener for health, where it has one.
+/// Probes the node with this configuration; at its listener for health, where it has one.
 ///
 /// # Errors
 /// Where the node does not answer within five seconds, or answers anything but 200; the text says what it answered.

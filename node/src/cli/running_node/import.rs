@@ -15,7 +15,7 @@ use crate::{
 /// A page may be committed by slow disks, and wait for other nodes.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Debug, Default)]
 pub(crate) struct Imported {
     /// Entries that were written, or would be.
@@ -37,11 +37,11 @@ impl Imported {
     }
 }
 
-/// Brings the entries of the database at `from` into the running node with this configuration. Reports its progress.
+/// Imports the entries of the database at `from` into the running node with this configuration. Reports its progress.
 ///
 /// # Errors
-/// Where the database cannot be read, was written with another salt, or the node refuses. What was written so far stands,
-/// and a second run goes on with the rest.
+/// Where the database cannot be read, was written with another salt, or the node refuses. Entries that were written so far
+/// stand, and a second run goes on with the rest.
 pub(crate) async fn import(
     config: &Config,
     from: &Path,
@@ -106,7 +106,7 @@ pub(crate) async fn import(
                 }
             }
         }
-        // Where nothing reads the progress, the import goes on.
+        // If no reader takes the progress, the import goes on.
         let _ = writeln!(progress, "{done} of {total} entries");
     }
 }

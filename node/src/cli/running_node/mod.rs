@@ -43,7 +43,7 @@ use crate::{
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a node says of itself.
+/// The status that a node reports.
 #[derive(Debug)]
 pub(crate) struct Status {
     /// A node that stands alone shows no name.
@@ -57,7 +57,7 @@ pub(crate) struct RunningNode {
     pub(crate) address: PeerAddress,
     /// The settings that name its address.
     settings: &'static str,
-    /// Whether it takes orders from its own machine only.
+    /// Whether the node accepts orders from its own machine only.
     pub(crate) local_orders: bool,
 }
 
@@ -112,7 +112,7 @@ impl RunningNode {
         })
     }
 
-    /// What it says of itself.
+    /// The status that the node reports.
     ///
     /// # Errors
     /// Where it does not answer, or refuses.
@@ -130,7 +130,7 @@ impl RunningNode {
         }
     }
 
-    /// What a node says of itself.
+    /// The status that a node reports.
     pub(crate) async fn status_of(&self, node: &PeerAddress) -> anyhow::Result<Status> {
         Ok(self.try_status_of(node).await?)
     }
@@ -149,7 +149,7 @@ impl RunningNode {
         })
     }
 
-    /// Asks it anything that its cluster key opens; gives the body of its answer.
+    /// Sends a request with the cluster key; gives the body of the answer.
     ///
     /// # Errors
     /// Where it does not answer, or refuses.
@@ -167,7 +167,7 @@ impl RunningNode {
         answer.map_err(|error| refused(error, &self.address))
     }
 
-    /// Gives it an order about its membership.
+    /// Sends an order about the node's membership.
     ///
     /// # Errors
     /// Where it does not answer, or refuses.
@@ -183,7 +183,7 @@ impl RunningNode {
         Ok(serde_json::from_slice(&answer)?)
     }
 
-    /// Gives it an order of the cluster's owner.
+    /// Sends an order of the cluster admin.
     pub(crate) async fn order<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -193,7 +193,7 @@ impl RunningNode {
         self.order_to(&self.address, path, order, timeout).await
     }
 
-    /// Gives a listed node an order of the cluster's owner.
+    /// Sends an order of the cluster admin to a listed node.
     pub(crate) async fn order_to<T: DeserializeOwned>(
         &self,
         node: &PeerAddress,
@@ -220,7 +220,7 @@ fn tls_settings(config: &Config) -> &'static str {
 fn refused(error: PeerError, node: &PeerAddress) -> anyhow::Error {
     match error {
         PeerError::Refused { text, .. } => anyhow!("the node refused: {text}"),
-        // A client's port, or a node without a cluster key: no older release, and nothing that a key in clear would mend.
+        // This is a client's port, or a node without a cluster key: no older release, and a key in clear would not help.
         PeerError::NoProof(answer) if answer.status() == Some(StatusCode::NOT_FOUND) => anyhow!(
             "the node at {node} does not take this there: give OSC_CLUSTER_KEY, OSC_PEER_PORT and OSC_NODE_TLS_DIR as that node has \
              them ({answer})"

@@ -1,4 +1,4 @@
-//! `osc-node unfence`: lets a node go on that no other node could give a snapshot.
+//! `osc-node unfence`: lets a node go on where no other node could give it a snapshot.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::Config;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Orders it of the running node with these settings; with `dry_run` only asks what may have been deleted.
+/// Instructs the running node with these settings to go on; with `dry_run` only asks which rows may have been deleted.
 ///
 /// # Errors
 /// Where the node is not in a cluster, does not answer, or refuses: it is not fenced, or another node can give it a snapshot.

@@ -1,13 +1,13 @@
-//! Rounds of digests: members compare their live rows that are older than ten minutes, and a member that lacks something gets it.
-//! The feeds bring everything already; this finds what a fault took away silently.
+//! Rounds of digests: members compare their live rows that are older than ten minutes, and a member that lacks rows gets them.
+//! The feeds bring all rows already; rounds find those that a fault removed silently.
 //!
-//! All members come to the same [`Cutoff`] by the slowest of their wall clocks, and "older" is a matter of a row's stamp, so
-//! each counts the same rows. Each looks through its table off the writer thread, once a round, and asks the others for
-//! theirs. What differs twice in a row is listed row by row in the second round.
+//! All members compute the same [`Cutoff`] from the slowest of their wall clocks, and a row's age follows from its stamp, so
+//! each counts the same rows. Each scans its table off the writer thread, once a round, and asks the others for their digests.
+//! Buckets that differ twice in a row are listed row by row in the second round.
 //!
 //! Why repairing is safe:
 //! - **Nothing is lost.** A repair is a row of another member with its own stamp; it goes through the ordinary merge, which
-//!   lets nothing older win, and it is asked for only where what stands here is older or nothing.
+//!   lets no older row win, and a member asks for it only where its own row is older or absent.
 //! - **Nothing in flight is repaired.** The list comes with the place in the member's feed at which it was true. Only once
 //!   this node has read the feed that far is a row that it lacks missing, and not on its way.
 //! - **Nothing that was deleted comes back.** Where a tombstone stands, it is in the list, and wins. Where it was purged,
@@ -35,25 +35,25 @@ use crate::{
     domain::{Identity, Incarnation, Stamp, Timestamp},
 };
 
-/// A node that has just started, or whose look through the table failed, does something else first.
+/// A node that has just started, or whose scan failed, does other work first.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A member that has no digest yet is asked again after this.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Rows are asked for this often at most.
+/// The least time between two requests for rows.
 const REPAIR_PAUSE: Duration = Duration::from_secs(1);
-/// Rows that are asked for at a time.
+/// Rows in one request.
 const ROWS: usize = 32;
-/// Rows of a list that are looked up in the table in one transaction at most.
+/// Listed rows that one transaction looks up in the table at most.
 const LOOKED_UP: usize = 512;
 
-/// What is known of digests just now.
+/// The present state of the rounds.
 #[derive(Debug)]
 pub(super) struct Rounds {
     mine: Option<Digest>,
     scanning: Option<ExchangeId>,
     scan_due: Duration,
     members: BTreeMap<Incarnation, Comparison>,
-    /// Rows of which the log knows that only one member has them.
+    /// Rows of which the log says already that only one member has them.
     told: BTreeSet<Identity>,
 }
 
@@ -62,15 +62,15 @@ pub(super) struct Rounds {
 struct Comparison {
     cutoff: Cutoff,
     root: u64,
-    /// What differed.
+    /// The buckets that differed.
     differing: BTreeSet<Bucket>,
-    /// In how much of it they had differed in the round before, too.
+    /// How many of them had differed in the round before, too.
     again: usize,
-    /// How far the member's feed must be held before its rows can be said to be missing.
+    /// The place in the member's feed up to which this node must hold it before rows count as missing.
     head: Seq,
-    /// How far the member must hold this node's feed before it can be said to lack something.
+    /// The place in this node's feed up to which the member must hold it before it counts as lacking rows.
     my_head: Seq,
-    /// What this node lacks.
+    /// The rows that this node lacks.
     wanted: Vec<Missing>,
     asked: BTreeSet<Identity>,
 }
@@ -80,7 +80,7 @@ struct Comparison {
 struct Missing {
     identity: Identity,
     stamp: Stamp,
-    /// Whether nothing at all stands here.
+    /// Whether this node has neither a row nor a tombstone there.
     absent: bool,
 }
 
@@ -89,7 +89,7 @@ struct Missing {
 pub struct DigestView {
     /// Rows written before this were counted.
     pub before: Timestamp,
-    /// One number for all of them.
+    /// One number for all rows.
     pub root: u64,
     /// Parts of the table in which the member differed from this node in two rounds in a row.
     pub mismatches: usize,
@@ -106,7 +106,7 @@ impl Rounds {
         }
     }
 
-    /// What was compared says nothing any more.
+    /// Forgets all comparisons, which no longer hold.
     pub(super) fn restart(&mut self) {
         *self = Self::new(self.scan_due);
     }
@@ -120,7 +120,7 @@ impl Rounds {
         })
     }
 
-    /// A member's digest, as it was compared last.
+    /// A member's digest in the last comparison.
     pub(super) fn of(&self, member: Incarnation) -> Option<DigestView> {
         let comparison = self.members.get(&member)?;
         Some(DigestView {
@@ -132,7 +132,7 @@ impl Rounds {
 }
 
 impl Engine {
-    /// Asks for a look through the table where a new round is due.
+    /// Asks for a scan of the table where a new round is due.
     pub(super) fn begin_round(&mut self, now: Now, out: &mut Vec<Output>) {
         if !self.is_ready()
             || self.rounds.scanning.is_some()
@@ -167,7 +167,7 @@ impl Engine {
         }));
     }
 
-    /// The slowest wall clock of those who compare: what is old by it is old by every other.
+    /// The slowest wall clock of the comparing members: a row that is old by it is old by every other.
     fn slowest_wall(&self, now: Now) -> Timestamp {
         let offset = self
             .peers
@@ -185,10 +185,10 @@ impl Engine {
         )
     }
 
-    /// Takes what a look through the table found; `None` when it failed.
+    /// Handles the result of a scan; `None` when it failed.
     pub(super) fn scanned(&mut self, now: Now, id: ExchangeId, digest: Option<Box<Digest>>) {
         if self.rounds.scanning != Some(id) {
-            // Asked for in an earlier life.
+            // An earlier engine asked for this scan.
             return;
         }
         self.rounds.scanning = None;
@@ -198,7 +198,7 @@ impl Engine {
         }
     }
 
-    /// What to ask a member for in this round.
+    /// The request to a member in this round.
     pub(super) fn digest_request(
         &mut self,
         now: Now,
@@ -246,7 +246,7 @@ impl Engine {
         })
     }
 
-    /// Whether a row that a member has is no deleted one that only that member still has.
+    /// Whether this row of a member is certainly not a deleted one that only that member still has.
     fn may_take(&self, from: Incarnation, missing: &Missing) -> bool {
         let is_later = missing.stamp.version.clock > self.membership.purged_clock;
         let is_confirmed = || {
@@ -288,7 +288,7 @@ impl Engine {
         }
     }
 
-    /// A member holds something else: finds out what this node lacks.
+    /// Compares with a member whose digest differs: finds the rows that this node lacks.
     pub(super) fn compare<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -312,7 +312,7 @@ impl Engine {
             .into_iter()
             .flatten()
             .collect();
-        // What was there a round ago must have arrived by now, on both sides: or it is only late.
+        // Rows of a round ago must have arrived by now, on both sides; otherwise they are only late.
         let is_settled = before.is_some_and(|before| {
             self.received_from(hello) >= before.head
                 && self.held_by(hello.incarnation) >= Some(before.my_head)
@@ -330,7 +330,7 @@ impl Engine {
             let stored = tables.row(&identity)?;
             let is_missing = match &stored {
                 Some(row) => row.stamp() < entry.stamp && (entry.live || !row.is_tombstone()),
-                // A tombstone for what is not there: this node has purged it.
+                // A tombstone for an absent row: this node has purged it.
                 None => entry.live,
             };
             if is_missing {
@@ -374,7 +374,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes the rows that this node had asked a member for.
+    /// Applies the rows that this node had asked a member for.
     pub(super) fn take_repairs<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -389,7 +389,7 @@ impl Engine {
         let asked = std::mem::take(&mut compared.asked);
         let rows = arrived(hello, rows, out).unwrap_or_default();
         let came: BTreeSet<_> = rows.iter().map(|(row, _)| row.identity.clone()).collect();
-        // What did not fit into the answer is asked for again; where nothing came, there is nothing.
+        // Rows that did not fit into the answer are asked for again; an empty answer means that the member has none.
         let is_answered = |identity: &Identity| came.is_empty() || came.contains(identity);
         let (wanted, rest) =
             std::mem::take(&mut compared.wanted)

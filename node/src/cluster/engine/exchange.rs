@@ -1,4 +1,4 @@
-//! Requests and answers: what is answered at once, and what an answer brings.
+//! Requests and answers: which requests are answered at once, and the effects of answers.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Engine {
             match self.meet(tables, now, &hello, address.as_ref(), None, out)? {
                 Ok(()) => self.answer(tables, now, &hello, body, out)?,
                 Err(refusal) => {
-                    // Where a node is that answers well is no place of one that does not belong here.
+                    // Where a node answers well at an address, a node that does not belong cannot claim the address.
                     if let Some(address) = &address
                         && (matches!(refusal, Refusal::Removed(_))
                             || !self.peers.answers_well(address, now.elapsed))
@@ -59,7 +59,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether this node takes a node of its cluster for a removed one. That one may know better.
+    /// Whether this node counts a node of its cluster as removed. That node may know better.
     fn rejects(&self, hello: &PeerInfo) -> bool {
         let is_removed = self.states.get(&hello.incarnation) == Some(&State::Removed);
         is_removed
@@ -83,13 +83,13 @@ impl Engine {
         Ok(match request {
             Request::Heartbeat => Answer::Noted,
             Request::Roster(roster) if same_cluster => {
-                // Its greeting said that it knows something else: it is asked for that.
+                // The greeting showed another roster: this node asks for it.
                 if !self.setup.rules.hold(Rule::RostersAreAskedFor) {
                     self.merge_roster(tables, now, hello, &roster, out)?;
                 }
                 Answer::Roster(self.roster.clone())
             }
-            // Made for an earlier life of this node, perhaps; the sender's next one knows of this life.
+            // Perhaps the sender meant an earlier life of this node; its next request will know this life.
             Request::Push { .. }
                 if is_fed && !self.is_fresh(hello) && self.setup.rules.hold(Rule::RefuseGaps) =>
             {
@@ -107,7 +107,7 @@ impl Engine {
                 let Changes { to, rows } =
                     self.changes_after(tables, now, hello.incarnation, after, out)?;
                 if to == after && to < self.last {
-                    // What follows is held back.
+                    // This node holds back its later changes.
                     Answer::Refused(Refusal::NotServing)
                 } else {
                     Answer::Changes { to, rows }
@@ -130,7 +130,7 @@ impl Engine {
         })
     }
 
-    /// Takes the answer to a request of this node, or the news that there is none.
+    /// Handles the answer to a request of this node, or the news that there is none.
     pub(super) fn answered<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -181,7 +181,7 @@ impl Engine {
             .filter(|_| self.peers.is_own_address(from, hello.incarnation))
             .map(|began| (began, refused));
         if let Err(refusal) = self.meet(tables, now, &hello, Some(from), asked, out)? {
-            // Each may have removed the other: only together do the removals show which one stands.
+            // Each may have removed the other: only both removals together show which one stands.
             if let Answer::Refused(Refusal::Removed(roster)) | Answer::Roster(roster) = &body
                 && hello.cluster_uid == self.membership.cluster_uid
             {
@@ -251,7 +251,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A node refused what was asked; some refusals say something of this node.
+    /// A node refused a request; some refusals concern this node itself.
     fn refused<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -271,7 +271,7 @@ impl Engine {
                 }
                 self.abort_join(tables)?;
             }
-            // After a gap the greeting says where to begin; the others say nothing of this node.
+            // After a gap the greeting names the place to go on; other refusals do not concern this node.
             _ => {}
         }
         if !matches!(refusal, Refusal::Gap | Refusal::NotServing) {
@@ -280,7 +280,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether this node takes what members feed it.
+    /// Whether this node applies the feeds of members.
     fn is_fed(&self) -> bool {
         self.membership.status == LocalStatus::Member
     }

@@ -1,4 +1,4 @@
-//! The change feed: what members report to each other of their tables, and how far each has come.
+//! The change feed: the changes that members send each other, and how far each has come.
 
 use super::{Engine, Event, Now, Output};
 use crate::{
@@ -49,8 +49,8 @@ impl Engine {
         }
     }
 
-    /// Changes of this node after a sequence, for a member. What that one wrote and reported itself it has; or its database
-    /// went back behind that, and then it is fenced and takes a snapshot.
+    /// Changes of this node after a sequence, for a member. The member has the changes that it wrote and reported itself; or
+    /// its database went back behind them, and then it is fenced and loads a snapshot.
     pub(super) fn changes_after<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -89,7 +89,7 @@ impl Engine {
         Ok(Changes { to, rows })
     }
 
-    /// Takes changes of a member that follow on what is held of its feed; `false` where they would leave a gap.
+    /// Applies changes of a member that follow on the held part of its feed; `false` where they would leave a gap.
     pub(super) fn take_changes<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -104,12 +104,12 @@ impl Engine {
         if from > received && self.setup.rules.hold(Rule::RefuseGaps) {
             return Ok(false);
         }
-        // Behind its mark there is no trace of what was purged: who follows it there forgets that it missed something.
+        // Behind its mark there is no trace of purged rows: a node that follows it there forgets that it missed some.
         if self.missed_what_it_purged(hello) && self.setup.rules.hold(Rule::GreetingsAreAskedFor) {
             return Ok(false);
         }
         if to <= received {
-            // Said before, and perhaps long ago: an entry may have been deleted and its tombstone purged since.
+            // A repeated and perhaps old message: an entry may have been deleted and its tombstone purged since.
             return Ok(true);
         }
         let Some(rows) = arrived(hello, rows, out) else {
@@ -123,12 +123,12 @@ impl Engine {
         if to >= hello.head {
             self.read_up.insert(hello.incarnation, to);
         }
-        // The cursor is stored with what it brought, or that would be asked for again after a crash.
+        // The cursor is stored with the changes, or this node would ask for them again after a crash.
         self.changed.counters = true;
         Ok(true)
     }
 
-    /// Applies rows of a member, whatever they are.
+    /// Applies rows of a member, from its feed or a repair.
     fn take_rows<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -150,8 +150,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes entries in the place of damaged ones. An answer may be late: where the entry was mended, and perhaps deleted
-    /// and purged since, it says nothing any more.
+    /// Puts entries in the place of damaged ones. An answer may be late: where the entry was mended, and perhaps deleted and
+    /// purged since, the answer no longer counts.
     pub(super) fn take_mended<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -256,7 +256,7 @@ impl Engine {
         );
     }
 
-    /// Looks at a row that a reader found damaged: it may have been mended since.
+    /// Checks a row that a reader found damaged: it may have been mended since.
     pub(super) fn check_row<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -271,14 +271,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes that a row is damaged: it is said once, and other members are asked for it.
+    /// Notes that a row is damaged: logs it once, and asks other members for it.
     fn note_damage(&mut self, identity: Identity, out: &mut Vec<Output>) {
         if self.damaged.insert(identity.clone()) {
             out.push(Output::Event(Event::DamagedRow(identity)));
         }
     }
 
-    /// What to ask a member for, so that damaged rows become whole.
+    /// The request to a member for rows in the place of damaged ones.
     pub(super) fn repair_request(&self) -> Option<Request> {
         let wanted: Vec<_> = self
             .damaged
@@ -308,12 +308,12 @@ impl Engine {
             let Some(row) = tables.row(&identity)? else {
                 continue;
             };
-            // Who asks asks again for the others.
+            // The asking node repeats its request for the others.
             size = size.saturating_add(WireRow::size_of(&row));
             if size > ENTRIES_BYTES && !rows.is_empty() {
                 break;
             }
-            // Under a new hash, damage would pass for what was written.
+            // Under a new hash, damage would pass for a written value.
             match tables.row_hash(&identity)? {
                 Some(hash) if hash == row.hash() => rows.push(WireRow::new(&row, hash)),
                 _ => self.note_damage(identity, out),

@@ -1,4 +1,4 @@
-//! Meeting another node: whether it belongs to the same cluster, and what its greeting says of it and of this node.
+//! Greetings: whether another node belongs to the same cluster, and what it reports of itself and of this node.
 
 use super::{Engine, Event, Now, Output, exchange::sent_after};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Engine {
-    /// What this node says of itself to a node.
+    /// The greeting of this node to another.
     pub(super) fn hello(&mut self, to: Option<&PeerInfo>, now: Now) -> PeerInfo {
         self.turn += 1;
         let membership = &self.membership;
@@ -95,8 +95,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Meets a node: refuses it, or takes note of what it says. `asked` is set for answers: when they were asked for, and why
-    /// they say no, if they do.
+    /// Handles a greeting: refuses the node, or records its report. `asked` is set for answers: the time of the request, and
+    /// the reason of a refusal.
     pub(super) fn meet<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -120,7 +120,8 @@ impl Engine {
             return Ok(Ok(()));
         }
         let state = self.states.get(&hello.incarnation).copied();
-        // One that knows it is fenced, or went back to before it joined, asks for a snapshot: that is what it needs.
+        // A node that knows that it is fenced, or that went back to before it joined, asks for a snapshot, which is what it
+        // needs.
         if matches!(state, Some(State::Removed | State::Superseded))
             && hello.cluster_uid.is_some()
             && !hello.fenced
@@ -139,13 +140,13 @@ impl Engine {
         {
             return Ok(Err(Refusal::RolledBack(known)));
         }
-        // A greeting that arrives by itself may be forged: how far it has come it says again when it is asked.
+        // A greeting that arrives by itself may be forged: how far its node has come counts once an answer repeats it.
         let counts = exchange_began.is_some() || !self.setup.rules.hold(Rule::GreetingsAreAskedFor);
         if counts {
             self.pass_over_snapshot(hello);
         }
         let accusation = match refused.flatten() {
-            // It may have judged by a greeting that was late: an earlier process made it, or this one long ago.
+            // The refusal may rest on a late greeting, made by an earlier process or by this one long ago.
             Some(Refusal::RolledBack(known)) if self.went_back_behind(known, hello) => {
                 Some(FenceReason::RolledBack)
             }
@@ -171,8 +172,8 @@ impl Engine {
         Ok(Ok(()))
     }
 
-    /// Whether a node may be asked where it says that it is: where the list leads, or where a member is. Others call by
-    /// themselves; an attacker with the cluster key could send this node anywhere.
+    /// Whether this node may ask a node at its announced address: only where the list leads, or where a member is. Other nodes
+    /// call by themselves; an attacker with the cluster key could send this node anywhere.
     fn may_be_asked(&self, hello: &PeerInfo, address: &Address) -> bool {
         let is_member = self
             .states
@@ -183,15 +184,15 @@ impl Engine {
             || !self.setup.rules.hold(Rule::StrangersAreNotDialled)
     }
 
-    /// Whether a greeting was made after this node began its life in this process. An older one may be late, and say less
-    /// of its node than this one's cursors know: they may come from a snapshot.
+    /// Whether a greeting was made after this node began its life in this process. An older one may be late, and report less of
+    /// its node than this node's cursors, which may come from a snapshot.
     pub(super) fn is_fresh(&self, hello: &PeerInfo) -> bool {
         hello.heard.is_some_and(|(process_epoch, turn)| {
             process_epoch == self.setup.process_epoch && turn > self.began_at_turn
         })
     }
 
-    /// Behind what a node's database went back, if it did, or if its greeting is late.
+    /// The cursor behind which a node's database went back; a late greeting looks the same.
     fn went_back(&self, hello: &PeerInfo) -> Option<Cursor> {
         let told = Told {
             received: hello
@@ -204,7 +205,7 @@ impl Engine {
         told.is_behind(known).then_some(*known)
     }
 
-    /// Whether this node's database went back behind what a member knows of it.
+    /// Whether this node's database went back behind a member's knowledge of it.
     pub(super) fn went_back_behind(&self, known: &Cursor, member: &PeerInfo) -> bool {
         let told = Told {
             received: Some(self.received_from(member)),
@@ -236,7 +237,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes over what another node's roster knows, and what follows for this node.
+    /// Merges another node's roster, and applies the consequences for this node.
     pub(super) fn merge_roster<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -252,7 +253,7 @@ impl Engine {
             self.tell_of_damage(now, from, out);
             return Ok(());
         }
-        // A member vouches for what earlier releases admitted, and a node of such a release for itself.
+        // A member vouches for nodes that earlier releases admitted, and a node of such a release for itself.
         let vouches = self.states.contains_key(&from.incarnation);
         let is_earlier = !from.protocol.sources_admit();
         let believed = self.roster.believable(other, |admitted| {
@@ -260,7 +261,7 @@ impl Engine {
                 || (is_earlier && admitted == from.incarnation)
                 || !self.setup.rules.hold(Rule::StrangersAdmitNobody)
         });
-        // A node that was admitted by one that this node knows is a member, though it is news here.
+        // A node that a known node admitted is a member, though it is new here.
         let is_member = vouches || believed.entry(from.incarnation).is_some();
         if !self.may_move_to(now, from, believed.latest(), is_member, out)
             || !self.roster.merge(&believed)
@@ -301,13 +302,13 @@ impl Engine {
         }
     }
 
-    /// How far a member says that it holds this node's feed; where it never said, from the start.
+    /// How far a member reports that it holds this node's feed; the start, where it never reported.
     pub(super) fn held_by(&self, member: Incarnation) -> Option<Seq> {
         self.peers.received_by(member, self.incarnation)
     }
 }
 
-/// What a node reports of its database.
+/// A node's report on its database.
 struct Told {
     /// How far it holds the feed of the node that it greets.
     received: Option<Seq>,
@@ -318,7 +319,7 @@ struct Told {
 }
 
 impl Told {
-    /// Whether it says less than was known of the database before.
+    /// Whether it reports less than was known of the database before.
     fn is_behind(&self, known: &Cursor) -> bool {
         let (process_epoch, began) = self.process_epoch;
         let forgot = self.received.is_some_and(|seq| seq < known.acknowledged);

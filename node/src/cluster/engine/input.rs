@@ -1,4 +1,4 @@
-//! What enters an engine, and what it asks for.
+//! The inputs of an engine, and its outputs.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct Now {
     pub elapsed: Duration,
 }
 
-/// Whom an output answers; chosen by the driver, unique among inputs.
+/// The request that an output answers; chosen by the driver, unique among inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplyId(pub u64);
 
@@ -29,28 +29,28 @@ pub struct ReplyId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub u64);
 
-/// Something that happened.
+/// An input of the engine.
 #[derive(Debug)]
 pub enum Input {
     /// A client writes.
     Write {
-        /// What.
+        /// The write.
         write: Write,
-        /// Who must hold it before it is answered.
+        /// How many nodes must hold the write before it is answered.
         level: AckLevel,
         /// Answered by [`Output::Written`].
         reply: ReplyId,
     },
     /// A client makes several writes, of which no two are of one entry: all of them, or none.
     WriteAll {
-        /// What, and who is answered by [`Output::Written`].
+        /// The writes, each with the reply that [`Output::Written`] answers.
         writes: Vec<(Write, ReplyId)>,
-        /// Who must hold them before they are answered.
+        /// How many nodes must hold them before they are answered.
         level: AckLevel,
     },
-    /// An authenticated node asks.
+    /// An authenticated node sends a request.
     Request {
-        /// What.
+        /// The request.
         message: Box<Envelope<Request>>,
         /// Answered by [`Output::Answer`].
         reply: ReplyId,
@@ -59,25 +59,25 @@ pub enum Input {
     Answered {
         /// Where it was sent.
         from: Address,
-        /// Which one it was.
+        /// The exchange that it began.
         exchange: ExchangeId,
         /// The answer.
         answer: Option<Box<Envelope<Answer>>>,
     },
-    /// The cluster admin orders something.
+    /// The cluster admin gives an order.
     Order {
-        /// What.
+        /// The order.
         order: AdminOrder,
         /// Answered by [`Output::Done`].
         reply: ReplyId,
     },
     /// The list of addresses, at start and whenever it changed.
     Listed(Vec<Address>),
-    /// A look through the table that this engine asked for came to its end.
+    /// A scan of the table that this engine asked for has ended.
     Scanned {
-        /// Which one.
+        /// The scan.
         id: ExchangeId,
-        /// What it found; `None` when it failed.
+        /// Its digest; `None` when it failed.
         digest: Option<Box<Digest>>,
     },
     /// A reader found a row that does not fit its hash.
@@ -86,19 +86,19 @@ pub enum Input {
     Tick,
 }
 
-/// What only the owner of a cluster may order.
+/// Orders of the cluster admin alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminOrder {
     /// Bootstrap the cluster here.
     Bootstrap {
-        /// The incarnation that is meant: another database must not take the order.
+        /// The incarnation that the order is for: another database must not carry it out.
         incarnation: Incarnation,
         /// A salt that was mounted after the node started; used only where it has none.
         mounted: Option<Salt>,
     },
     /// Leave the cluster.
     Leave,
-    /// Go on with what this node has: it is fenced or suspended, and no other node could give it a snapshot.
+    /// Go on with this node's rows: it is fenced or suspended, and no other node could give it a snapshot.
     Unfence {
         /// Whether only to answer whether it would.
         dry_run: bool,
@@ -123,20 +123,20 @@ pub enum AdminOutcome {
     Leaving(Option<State>),
     /// The member is removed.
     Removed,
-    /// The node goes on with what it has, or would.
+    /// The node goes on with its rows, or would.
     Unfenced,
 }
 
 /// Why an order is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdminRefusal {
-    /// A standalone node takes no such orders.
+    /// A standalone node accepts no such orders.
     #[error("this node belongs to no cluster (OSC_CLUSTER_ENABLED)")]
     Standalone,
     /// Another database is meant.
     #[error("this node's incarnation is {mine}, not the one that was named")]
     OtherIncarnation {
-        /// The one that it has.
+        /// The incarnation of this node.
         mine: Incarnation,
     },
     /// It belongs to a cluster already.
@@ -154,10 +154,10 @@ pub enum AdminRefusal {
         /// That node.
         name: MemberName,
     },
-    /// A fenced node bootstraps nothing.
+    /// A fenced node does not bootstrap.
     #[error("this node is fenced: {}", .0.text())]
     Fenced(FenceReason),
-    /// There is nothing to take back.
+    /// The node is neither fenced nor suspended.
     #[error("this node is neither fenced nor suspended")]
     NotFenced,
     /// It joins anew by itself.
@@ -165,7 +165,7 @@ pub enum AdminRefusal {
         "another member gives snapshots: this node joins anew by itself as soon as it reaches it, and no deleted entry comes back"
     )]
     OtherSource,
-    /// It would write under numbers that others know already.
+    /// The node would write under numbers that others know already.
     #[error(
         "this node is fenced: {}; that cannot be overlooked. Where all other members are lost, stop it and run osc-node backup, then \
          osc-node restore --new-cluster", .0.text()
@@ -176,7 +176,7 @@ pub enum AdminRefusal {
         "there is no salt, and this node may not make one (OSC_BOOTSTRAP=never); mount the cluster's salt"
     )]
     NoSalt,
-    /// No other node holds what this node holds.
+    /// No other node holds all rows of this node.
     #[error("no other member is ready to hold what this node holds; a last member does not leave")]
     LastMember,
     /// Its values are nowhere else.
@@ -194,7 +194,7 @@ pub enum AdminRefusal {
         /// The name.
         name: MemberName,
     },
-    /// Another incarnation of that name is the current one.
+    /// The name has another current incarnation.
     #[error("the current incarnation of '{name}' is {current}, not the one that was named")]
     NotCurrent {
         /// The name.
@@ -211,7 +211,7 @@ pub enum AdminRefusal {
     NotLeft {
         /// The name.
         name: MemberName,
-        /// What it is.
+        /// Its state.
         state: State,
     },
 }
@@ -219,42 +219,42 @@ pub enum AdminRefusal {
 /// Why a write is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteRefusal {
-    /// What is stored is not what the caller saw.
+    /// The stored version is not the one that the caller saw.
     #[error("the entry changed meanwhile")]
     Changed,
-    /// The node takes no writes.
+    /// The node accepts no writes.
     #[error("this node takes no writes: {0}")]
     NotServing(&'static str),
-    /// It was to be made with others, and one of these was refused.
+    /// The write belongs to a batch, and another write of it was refused.
     #[error("another write of the same batch was refused")]
     OthersRefused,
 }
 
-/// Something to do after the commit.
+/// An action after the commit.
 #[derive(Debug)]
 pub enum Output {
     /// A write's outcome.
     Written {
-        /// Whose.
+        /// The request that it answers.
         reply: ReplyId,
         /// The outcome.
         result: Result<Written, WriteRefusal>,
     },
     /// The answer to another node.
     Answer {
-        /// Whose.
+        /// The request that it answers.
         reply: ReplyId,
         /// The answer.
         message: Box<Envelope<Answer>>,
     },
     /// An order's outcome.
     Done {
-        /// Whose.
+        /// The request that it answers.
         reply: ReplyId,
         /// The outcome.
         result: Result<AdminOutcome, AdminRefusal>,
     },
-    /// Send this, and come back with [`Input::Answered`] whatever happens.
+    /// Send this message, and answer with [`Input::Answered`] in any case.
     Send {
         /// Where.
         to: Address,
@@ -265,12 +265,11 @@ pub enum Output {
         /// How long to wait.
         timeout: Duration,
     },
-    /// Look through the rows as they are committed, without holding up writers, and come back with
-    /// [`Input::Scanned`] whatever happens.
+    /// Scan the committed rows without holding up writers, and answer with [`Input::Scanned`] in any case.
     Scan(Scan),
     /// The salt is known from now on: write its file, and open values with it.
     SaltSettled(Salt),
-    /// Something that a person wants to know.
+    /// An event for the log.
     Event(Event),
 }
 
@@ -290,46 +289,46 @@ impl Output {
     }
 }
 
-/// What is logged.
+/// The events that are logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// This node bootstrapped the cluster.
     Bootstrapped(ClusterUid),
-    /// It takes a snapshot.
+    /// The node begins to load a snapshot.
     JoinBegun {
-        /// From whom.
+        /// The source of the snapshot.
         source: MemberName,
     },
     /// The snapshot is complete and in force.
     Joined {
-        /// From whom it came.
+        /// The source of the snapshot.
         source: MemberName,
         /// How many rows it has.
         rows: u64,
     },
     /// It serves.
     Ready,
-    /// It must take a new snapshot.
+    /// The node must load a new snapshot.
     Fenced(FenceReason),
-    /// A greeting says something against this node; its member is asked.
+    /// A greeting accuses this node; the member that it names is asked.
     Suspected {
-        /// Whose greeting it is said to be.
+        /// The member that the greeting names.
         name: MemberName,
-        /// What it says.
+        /// The accusation.
         reason: FenceReason,
     },
-    /// That member was asked, and does not say so.
+    /// The asked member does not confirm the accusation.
     Acquitted {
-        /// Who.
+        /// The member.
         name: MemberName,
     },
-    /// It would have to take a new snapshot, and no node could give one.
+    /// The node would have to load a new snapshot, and no node could give one.
     WaitsForOwner(FenceReason),
-    /// Its owner lets it go on with what it has.
+    /// The cluster admin lets the node go on with its rows.
     Unfenced,
     /// A stamp is more than an hour ahead of this node's clock.
     FutureStamp {
-        /// Who sent it.
+        /// The sender.
         name: MemberName,
         /// The stamp.
         clock: Clock,
@@ -342,14 +341,14 @@ pub enum Event {
     Removed(MemberName),
     /// It refuses a node, or is refused: they do not belong together.
     Mismatch {
-        /// The other's name.
+        /// The name of the other node.
         name: MemberName,
-        /// The other's cluster, as `OSC_CLUSTER_ID` names it.
+        /// The cluster of the other node, as `OSC_CLUSTER_ID` names it.
         cluster: String,
         /// Why.
         refusal: Refusal,
     },
-    /// It holds rows but belongs to no cluster, and meets one.
+    /// The node holds rows but belongs to no cluster, and meets a node of one.
     RowsOutsideTheCluster {
         /// A member of that cluster.
         name: MemberName,
@@ -360,28 +359,28 @@ pub enum Event {
     ValuesTakenBack {
         /// How many this node owns again.
         taken: u64,
-        /// How many are older than what is lost, and were kept as losers of conflicts.
+        /// How many are older than the lost values, and were kept as losers of conflicts.
         set_aside: u64,
     },
-    /// A stored row is damaged; it is asked for elsewhere.
+    /// A stored row is damaged; other members are asked for it.
     DamagedRow(Identity),
     /// A row arrived damaged and was left out.
     DamagedArrival {
-        /// Who sent it.
+        /// The sender.
         name: MemberName,
     },
     /// A row was missing or old here although everything had arrived; another member had it.
     DigestRepaired {
         /// Which.
         identity: Identity,
-        /// Whose row it was.
+        /// The member whose row it was.
         name: MemberName,
     },
-    /// One member has a row that this node has not, and that may have been deleted for good.
+    /// One member has a row that this node lacks, and that may have been deleted for good.
     HeldByOneOnly {
         /// Which.
         identity: Identity,
-        /// Who has it.
+        /// The member that has it.
         name: MemberName,
     },
     /// Tombstones were purged.

@@ -1,4 +1,4 @@
-//! Joining: a complete snapshot of one ready member, staged beside the rows and taken over in one durable step.
+//! Joining: a complete snapshot of one ready member, staged beside the rows and put in force in one durable step.
 
 use super::{Engine, Event, Now, Output, feed::arrived};
 use crate::{
@@ -21,7 +21,7 @@ pub(super) struct Join {
     address: Address,
     /// The last entry of the pages so far.
     after: Option<Identity>,
-    /// What came with the first page: feeds are followed from there.
+    /// The head of the first page: the node follows feeds from there.
     head: Option<SnapshotHead>,
     /// The incarnation under which the source admits this node; `None` where that is of a release in which each node admits
     /// itself.
@@ -38,7 +38,8 @@ impl Engine {
         }
     }
 
-    /// Whether nodes of different clusters answer. A lost node that bootstrapped one may be among them: what it sent comes late.
+    /// Whether nodes of different clusters answer. One of them may be the lost bootstrap node of a cluster, whose messages come
+    /// late.
     pub(super) fn hears_two_clusters(&self, now: Now) -> bool {
         let mut cluster_uids = self
             .peers
@@ -110,7 +111,7 @@ impl Engine {
                     (*incarnation, address.clone(), hello.name.clone(), admits)
                 })
             });
-        // One of an earlier release admits no node: a node that joins it has to be believed that it belongs.
+        // A source of an earlier release admits no node: other members have to believe that its joining node belongs.
         let Some((source, address, name, admits)) = sources.max_by_key(|(_, _, _, admits)| *admits)
         else {
             return Ok(());
@@ -124,7 +125,7 @@ impl Engine {
         }
         tables.clear_staged()?;
         self.changed.rows = true;
-        // No life that was before: what others know of that must not be taken for this one.
+        // A new life: reports of others on an earlier one must not count for it.
         let life =
             (admits && self.setup.rules.hold(Rule::SourcesAdmit)).then(|| self.fresh_incarnation());
         self.join = Some(Join {
@@ -138,7 +139,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The page that is to be asked for at an address next.
+    /// The request for the next page at an address.
     pub(super) fn page_wanted(&self, address: &Address) -> Option<Request> {
         let join = self.join.as_ref().filter(|join| join.address == *address)?;
         Some(Request::Snapshot {
@@ -147,7 +148,7 @@ impl Engine {
         })
     }
 
-    /// Gives a snapshot up; what is staged is cleared when the next one begins.
+    /// Gives a snapshot up; the next one clears the staged rows.
     pub(super) fn abort_join<T: Tables>(&mut self, tables: &mut T) -> Result<(), T::Error> {
         if self.join.take().is_some() {
             self.changed.rows = true;
@@ -234,7 +235,7 @@ impl Engine {
         life: Incarnation,
     ) -> Result<bool, T::Error> {
         if let Some(entry) = self.roster.entry(life) {
-            // Its page was lost, and it asks again.
+            // The page was lost, and the node asks again.
             let is_it = entry.name == hello.name && entry.phase == Phase::Joining;
             return Ok(is_it && self.states.get(&life) == Some(&State::Joining));
         }
@@ -259,7 +260,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Takes a page; after the last one, the whole snapshot.
+    /// Handles a page; after the last one, puts the whole snapshot in force.
     pub(super) fn take_page<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -333,8 +334,8 @@ impl Engine {
         } else if self.membership.status != LocalStatus::Blank
             || head.roster.entry(self.incarnation).is_some()
         {
-            // A fenced life is over, and so is one that went back to before it joined; what others know of it must not be
-            // taken for the new one.
+            // A fenced life is over, and so is one that went back to before it joined; reports of others on it must not count
+            // for the new one.
             self.incarnation = self.fresh_incarnation();
         }
         let before = self.last;
@@ -354,7 +355,7 @@ impl Engine {
         if latest > self.clock.high_water() && latest.is_far_ahead_of(now.wall) {
             self.tell_of_future(now, source, latest, out);
         }
-        // A life that is admitted later is the later one, also on a machine whose clock is behind its predecessor's.
+        // A later admission makes the later life, also on a machine whose clock is behind its predecessor's.
         self.clock.merge(latest);
         if life.is_none() {
             let admitted = Version {

@@ -1,4 +1,4 @@
-//! One node's engine: its durable state as far as decisions need it, and what it knows of the others.
+//! One node's engine: the durable state that decisions need, and its knowledge of other nodes.
 
 mod digest;
 mod exchange;
@@ -63,13 +63,13 @@ pub struct Engine {
     states: BTreeMap<Incarnation, State>,
     roster_fingerprint: u64,
     cursors: BTreeMap<Incarnation, Cursor>,
-    /// Up to where each member's feed was read to its end: this node holds all that was there then. A place in the middle
-    /// says less, because a row that is written again moves behind it.
+    /// Up to where each member's feed was read to its end: this node holds every row that it had then. A place in the middle
+    /// proves less, because a row that is written again moves behind it.
     read_up: BTreeMap<Incarnation, Seq>,
-    /// How far members have acknowledged this node's feed when it had read theirs to the end: nothing that they said
-    /// before they knew of a delete up to there can arrive after it and count as news.
+    /// How far members had acknowledged this node's feed when this node read theirs to the end. No message that a member sent
+    /// before it knew of an earlier delete can arrive later and count as news.
     settled: BTreeMap<Incarnation, Seq>,
-    /// Changes that came from who wrote them: those members need not get them again. Some of the latest; what is forgotten is sent.
+    /// Changes that came from their writers, which need not get them again. Only some of the latest: forgotten ones are sent.
     told_by_writers: BTreeSet<Seq>,
     salt: Option<Salt>,
     has_rows: bool,
@@ -84,7 +84,7 @@ pub struct Engine {
     rounds: Rounds,
     /// Federated: whether it holds values of an earlier life that it has not taken back yet.
     takes_back: bool,
-    /// Whether the log knows that this node holds rows outside the cluster that it met.
+    /// Whether it was logged that this node holds rows outside the cluster that it met.
     told_of_rows: bool,
     random: StdRng,
     exchanges: u64,
@@ -95,21 +95,21 @@ pub struct Engine {
     purge_due: std::time::Duration,
     /// Live entries, as the store counts them.
     entries: u64,
-    /// Whether the disk takes writes.
+    /// Whether the disk accepts writes.
     writable: bool,
 }
 
-/// What has to be written before the transaction ends.
+/// The changes to write before the transaction ends.
 #[derive(Debug, Default)]
 struct Changed {
     counters: bool,
     cursors: BTreeSet<Incarnation>,
-    /// Whether anything was written; cursors alone are no reason to write.
+    /// Whether rows or state changed; cursors alone are no reason to write.
     rows: bool,
 }
 
 impl Engine {
-    /// Brings the engine of a database up, as it was when it was last committed.
+    /// Loads the engine of a database, as of its last commit.
     ///
     /// # Errors
     /// When storage fails, or the database belongs to a node of another name.
@@ -148,8 +148,8 @@ impl Engine {
                 .map_err(LoadError::Storage)?;
             tables.clear_staged().map_err(LoadError::Storage)?;
         }
-        // An engine that is loaded anew in the same process must neither take answers to its predecessor's requests for
-        // its own, nor greet as if it spoke earlier than that, nor draw the same random numbers again.
+        // An engine that is loaded anew in the same process must not take answers to its predecessor's requests for its own,
+        // nor send greetings that look older, nor draw the same random numbers again.
         let begin = u64::try_from(now.elapsed.as_nanos()).unwrap_or(u64::MAX >> 1);
         let mut entropy = setup.entropy;
         for (byte, salt) in entropy.iter_mut().zip(begin.to_be_bytes()) {
@@ -210,7 +210,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Takes one thing that happened. Outputs must not be acted on before [`Engine::finish`] and the commit.
+    /// Handles one input. Outputs must not be acted on before [`Engine::finish`] and the commit.
     ///
     /// # Errors
     /// When storage fails: then the transaction and this engine are to be dropped.
@@ -248,7 +248,7 @@ impl Engine {
         }
     }
 
-    /// Ends a batch of steps: writes what they changed and decides what to send.
+    /// Ends a batch of steps: writes their changes and decides what to send.
     ///
     /// # Errors
     /// As [`Engine::step`].
@@ -282,7 +282,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes over what only the driver can count: live entries, and whether the disk takes writes.
+    /// Notes what only the driver can count: live entries, and whether the disk accepts writes.
     pub fn observe(&mut self, entries: u64, writable: bool) {
         self.entries = entries;
         self.writable = writable;
@@ -302,7 +302,7 @@ impl Engine {
         self.incarnation
     }
 
-    /// What this incarnation is to the cluster; `None` while it belongs to none.
+    /// The state of this incarnation in the cluster; `None` while it belongs to none.
     fn my_state(&self) -> Option<State> {
         self.states.get(&self.incarnation).copied()
     }
@@ -327,7 +327,7 @@ impl Engine {
             .map(|(incarnation, _)| *incarnation)
     }
 
-    /// Works out what follows from the roster.
+    /// Derives the states of members from the roster.
     fn read_roster(&mut self) {
         self.states = self.roster.states(self.setup.rules);
         self.roster_fingerprint = self.roster.fingerprint();

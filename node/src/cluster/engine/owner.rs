@@ -1,4 +1,4 @@
-//! What only the cluster admin orders: bootstrap, leaving, removing.
+//! Orders of the cluster admin: bootstrap, leaving, removing.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Leaving {
     /// When that was stored here.
     pub(super) since: Duration,
-    /// What ready members said to hold of this node's feed, in answers to what was asked after that.
+    /// How far ready members held this node's feed, by their answers to later requests.
     pub(super) held: BTreeMap<Incarnation, Seq>,
 }
 
@@ -76,7 +76,7 @@ impl Engine {
                 Err(AdminRefusal::AlreadyMember { cluster_uid })
             });
         }
-        // A lost node of a cluster may have sent a snapshot that is still on its way: the node that takes it brings that cluster
+        // A lost node of a cluster may have sent a snapshot that is still on its way: a node that loads it brings that cluster
         // back.
         let timeout = if self.setup.rules.hold(Rule::BootstrapWaitsForLostNodes) {
             Exchange::Snapshot.timeout()
@@ -140,7 +140,7 @@ impl Engine {
         Ok(Ok(AdminOutcome::Bootstrapped(cluster_uid)))
     }
 
-    /// What a node does that bootstraps without an order: a broken rule of simulations.
+    /// Bootstraps without an order: a broken rule of simulations.
     pub(super) fn bootstrap_unbidden<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -167,7 +167,7 @@ impl Engine {
             if self.has_to_hand_over(tables)? {
                 return Ok(Err(AdminRefusal::HoldsValues));
             }
-            // It holds nothing that others lack.
+            // A blank node holds no row that others lack.
             return Ok(Ok(AdminOutcome::Leaving(None)));
         }
         match self.my_state() {
@@ -202,7 +202,7 @@ impl Engine {
         }
     }
 
-    /// Leaves for good once every other member holds what this node holds, and the values that only it held are handed over.
+    /// Leaves for good once every other member holds this node's rows, and the values that only it held are handed over.
     pub(super) fn check_leaving<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -228,7 +228,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether values are held that others have to own before this node has left.
+    /// Whether this node holds values that others must own before it has left.
     fn has_to_hand_over<T: Tables>(&self, tables: &mut T) -> Result<bool, T::Error> {
         Ok(self.setup.rules.hold(Rule::LeavingHandsValuesOver) && tables.has_values()?)
     }

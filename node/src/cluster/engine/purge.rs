@@ -10,7 +10,7 @@ use crate::{
 
 /// How often tombstones are looked at.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
-/// Tombstones that are purged in one transaction at most.
+/// Tombstones that one transaction purges at most.
 const ROWS: usize = 512;
 
 impl Engine {

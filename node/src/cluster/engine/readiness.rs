@@ -1,4 +1,4 @@
-//! When a node may serve: once it holds what the others held when it started or joined.
+//! When a node may serve: once it holds the rows that the others held when it started or joined.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,13 +14,13 @@ use crate::{
 /// For so long a node that starts waits at most for its own address to lead to it.
 const LOOKS_FOR_ITSELF: Duration = Duration::from_secs(10);
 
-/// Whether the node serves, and what it waits for until then.
+/// Whether the node serves, and its wait until then.
 #[derive(Debug)]
 pub(super) struct Readiness {
     ready: bool,
-    /// Members that answered as ones whose next writes wait for this node.
+    /// Members whose answers show that their next writes wait for this node.
     told: BTreeSet<Incarnation>,
-    /// When this node became a member, if it joined in this life, or found itself: what was asked before says nothing.
+    /// When this node became a member, if it joined in this life, or found itself: answers to earlier requests do not count.
     since: Option<Duration>,
 }
 
@@ -37,7 +37,7 @@ impl Readiness {
         *self = Self::new(false);
     }
 
-    /// From now on others can call this node: before, they could not send it what they wrote, and did not wait for it.
+    /// From now on others can call this node. Before, they could not send it their writes, and did not wait for it.
     pub(super) fn found_itself(&mut self, now: Now) {
         self.told.clear();
         self.since = Some(now.elapsed);
@@ -53,9 +53,9 @@ impl Engine {
         self.readiness.ready && self.is_member()
     }
 
-    /// Follows an engine of this process whose transaction failed. What others said is as true as before. A node that was ready
-    /// when it last committed is ready still: a transaction that failed took nothing away that it held, and a disk that
-    /// stays full must not end reads. What the failed transaction made of it does not count: it is not durable.
+    /// Follows an engine of this process whose transaction failed. Reports of others are as true as before. A node that was
+    /// ready when it last committed is ready still: the failed transaction took no row away, and a disk that stays full must
+    /// not end reads. Readiness that the failed transaction gained does not count: it is not durable.
     pub fn follow(&mut self, failed: &mut Self, was_ready: bool) {
         if was_ready
             && failed.incarnation == self.incarnation
@@ -67,8 +67,8 @@ impl Engine {
         self.peers.give_up_exchanges();
     }
 
-    /// Whether this node gives snapshots: it holds what the others held. A leaving node gives them too, because those who
-    /// have to hold what it holds may need one for that.
+    /// Whether this node gives snapshots: it holds the rows of the others. A leaving node gives them too, because members that
+    /// must hold its rows may need a snapshot for that.
     pub(super) fn is_source(&self) -> bool {
         let may_lack_deletes =
             self.is_suspected() && self.setup.rules.hold(Rule::SuspectsGiveNoSnapshots);
@@ -83,7 +83,7 @@ impl Engine {
             )
     }
 
-    /// Notes that a member answered: it knows this node as what it is, so its later writes wait for it.
+    /// Notes that a member answered: the member knows this node's present state, so its later writes wait for this node.
     pub(super) fn note_answer(&mut self, hello: &PeerInfo, exchange_began: Option<Duration>) {
         let knows_me = hello.roster == self.roster_fingerprint
             && hello.cluster_uid == self.membership.cluster_uid
@@ -99,8 +99,8 @@ impl Engine {
         !self.readiness.ready && !self.readiness.told.contains(&member)
     }
 
-    /// Begins to serve when this node holds what the others hold. One that joins acknowledges first, and then looks once
-    /// more: what was written before others waited for it, it must hold before it serves.
+    /// Begins to serve once this node holds the rows of the others. A joining node acknowledges first, and then checks once
+    /// more: it must hold all writes from before the others waited for it.
     pub(super) fn check_readiness<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -165,7 +165,7 @@ impl Engine {
             (LocalStatus::Member, Some(State::Removed | State::Superseded) | None) => {
                 Some("it does not belong to the cluster any more".to_owned())
             }
-            // Where nothing is missing, the next look finds that out: until then it does not serve.
+            // Where no row is missing, the next check ends the wait; until then the node does not serve.
             (LocalStatus::Member, Some(State::Member | State::Joining)) => Some(
                 self.behind(now)
                     .unwrap_or_else(|| "it is about to serve".to_owned()),
@@ -173,14 +173,14 @@ impl Engine {
         }
     }
 
-    /// Whether others, of whom there are some, may be about to find this node: a pod that starts has no name for a moment.
+    /// Whether existing others may be about to find this node: a starting pod has no DNS name for a moment.
     pub(super) fn looks_for_itself(&self, now: Now) -> bool {
         now.elapsed < LOOKS_FOR_ITSELF
             && self.peers.may_find_itself()
             && self.counting().next().is_some()
     }
 
-    /// Who does not talk with this node and what keeps them apart, as the end of a sentence; empty where there is no such node.
+    /// The nodes that do not talk with this node and the causes, as the end of a sentence; empty where there is none.
     fn strangers(&self) -> String {
         let mut apart = BTreeMap::<_, Vec<_>>::new();
         for (address, route) in &self.peers.routes {
@@ -221,7 +221,7 @@ impl Engine {
             if !self.readiness.told.contains(member) {
                 return Some(format!("it has not heard yet what '{name}' holds"));
             }
-            // The last head that was reported, not an earlier one: a row that was written again has left its place behind.
+            // The last reported head, not an earlier one: a row that was written again has left its earlier place.
             let missing = contact.hello.head.since(self.received_from(&contact.hello));
             (missing > 0)
                 .then(|| format!("it is catching up with '{name}': {missing} changes to go"))

@@ -1,4 +1,4 @@
-//! What a node sends, to whom, and when: one thing at a time to each place.
+//! Sending: which message goes to which node, and when; one at a time to each address.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use crate::{
 
 /// A node that is not heard otherwise is greeted this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// A node that does not belong here is asked again this often.
+/// How often a node that does not belong here is asked again.
 const REFUSED: Duration = Duration::from_secs(5);
 /// Rosters that differ are exchanged this often at most.
 const ROSTER_PAUSE: Duration = Duration::from_millis(100);
-/// A member that is said to know something against this node is asked this often at most.
+/// How often a member is asked at most, where a greeting in its name accuses this node.
 const ASK_PAUSE: Duration = Duration::from_millis(20);
 /// Changes that a node only passes on are collected for so long: the node that made them reports them at once.
 const RELAY_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
-    /// Sends to every node that is free what it should get next.
+    /// Sends every free node the message that is due.
     pub(super) fn send_what_is_due<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -70,7 +70,7 @@ impl Engine {
             return Ok(heartbeat(since(route.sent_at) >= ASK_PAUSE));
         }
         if let Some(refusal) = &route.refusal {
-            // Each may have removed the other, or believe so: only together do the removals show which one stands.
+            // Each may have removed the other, or believe so: only both removals together show which one stands.
             let tells = matches!(refusal, Refusal::Removed(_))
                 && self.membership.status == LocalStatus::Member
                 && self.setup.rules.hold(Rule::RemovalsAreJudgedTogether);
@@ -106,7 +106,7 @@ impl Engine {
         {
             return Ok(greets);
         }
-        // What is due now and then comes before the changes: under load there are always some to push.
+        // Occasional requests come before the changes: under load there are always some to push.
         let received = self.received_from(&hello);
         let pull = (
             Exchange::Pull { after: received },
@@ -153,12 +153,12 @@ impl Engine {
         Ok(greets)
     }
 
-    /// Whether this node has a feed that others should have: a left one's is known to be held.
+    /// Whether others need this node's feed: they hold all of it once the node has left.
     fn feeds(&self) -> bool {
         !matches!(self.my_state(), Some(State::Left))
     }
 
-    /// Whether a node is one that this node's feed goes to: one that belongs, or that the roster does not know yet.
+    /// Whether this node's feed goes to a node: to one that belongs, or that the roster does not know yet.
     fn is_fed_by_me(&self, member: Incarnation) -> bool {
         self.states.get(&member).is_none_or(|state| state.counts())
     }
@@ -203,7 +203,7 @@ impl Engine {
         });
     }
 
-    /// A random part of one.
+    /// A random number between 0 and 1.
     pub(super) fn jitter(&mut self) -> f64 {
         use rand::RngExt;
         self.random.random()

@@ -1,4 +1,4 @@
-//! What an engine gets once, at its start.
+//! The configuration that an engine gets once, at its start.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct Setup {
     pub cluster: String,
     /// How entries are shared.
     pub mode: Mode,
-    /// The release, for others to see.
+    /// The release, which other nodes see.
     pub release: String,
     /// The salt that was found at start: mounted, in its file or in the database.
     pub salt: Option<Salt>,
@@ -29,7 +29,7 @@ pub struct Setup {
     pub may_make_salt: bool,
     /// How old a tombstone must be before it may be purged.
     pub grace: Duration,
-    /// How often each member is asked for its changes, whether it pushes or not.
+    /// How often this node asks each member for its changes, whether the member pushes or not.
     pub sync_interval: Duration,
     /// The rules in force.
     pub rules: Rules,

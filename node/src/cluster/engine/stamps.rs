@@ -8,7 +8,7 @@ use crate::{
     domain::{Clock, Row, RowHash},
 };
 
-/// Each alarm is given this often at most: the sender of such stamps may send them without pause.
+/// How often each alarm is logged at most: the sender of such stamps may send them without pause.
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// When alarms were given last.
@@ -19,7 +19,7 @@ pub(super) struct Alarms {
 }
 
 impl Engine {
-    /// Whether rows of a node may be taken: those that would move this node's clock far ahead, from members only.
+    /// Whether this node may accept rows of a node: rows that move its clock far ahead, only from members.
     pub(super) fn may_move_clock(
         &mut self,
         now: Now,

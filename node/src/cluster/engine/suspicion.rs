@@ -1,6 +1,6 @@
-//! What others say against this node: that it went back, or missed deletes that are purged. A greeting that arrives may be
-//! forged, so it fences nothing: the member is asked, at its own address, and only what it answers twice counts. Until then
-//! this node is suspended: it serves reads, and no node relies on it.
+//! Accusations of others: that this node went back, or missed deletes that are purged. A greeting that arrives may be forged,
+//! so it fences no node: this node asks the member, at its own address, and only a confirmation in two answers counts. Until
+//! then this node is suspended: it serves reads, and no node relies on it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,13 +13,13 @@ use crate::{
 };
 
 /// A suspicion that stays unanswered for so long suspends no longer: the member may be down, and a forged greeting in its name
-/// must not stop a cluster. Until it is settled this node gives no snapshots, purges nothing, and feeds only what is younger
-/// than the grace period.
+/// must not stop a cluster. Until it is settled this node gives no snapshots, purges nothing, and feeds only rows younger than
+/// the grace period.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// For so long after an answer that settled a suspicion, greetings in that member's name raise none.
 const TRUST: Duration = Duration::from_mins(1);
 
-/// What one member is said to know against this node.
+/// The accusation of one member against this node.
 #[derive(Debug, Clone, Copy)]
 struct Suspicion {
     reason: FenceReason,
@@ -36,11 +36,11 @@ enum Stage {
     Asked,
     /// It did not answer.
     Unanswered,
-    /// It confirmed the suspicion, and no other node could give this one a snapshot.
+    /// The member confirmed the suspicion, and no other node could give this one a snapshot.
     Proven,
 }
 
-/// All suspicions, by the member that is said to have raised them.
+/// All suspicions, by the member in whose name they came.
 #[derive(Debug, Default)]
 pub(super) struct Suspicions {
     open: BTreeMap<Incarnation, Suspicion>,
@@ -57,8 +57,8 @@ impl Engine {
         open.any(|suspicion| suspicion.stage != Stage::Unanswered)
     }
 
-    /// The first stamp of a live row that this node feeds others while it may lack deletes; `None` while it lacks none. What
-    /// is younger than the grace period cannot have been deleted and purged.
+    /// The first stamp of a live row that this node feeds others while it may lack deletes; `None` while it lacks none. A row
+    /// younger than the grace period cannot have been deleted and purged.
     pub(super) fn oldest_to_feed(&self, now: Now) -> Option<Clock> {
         let grace = i64::try_from(self.setup.grace.as_micros()).unwrap_or(i64::MAX);
         let since = Timestamp::from_micros(now.wall.as_micros().saturating_sub(grace));
@@ -67,17 +67,17 @@ impl Engine {
         holds_back.then(|| Clock::at(since))
     }
 
-    /// Whether this node may lack deletes, or what it wrote.
+    /// Whether this node may lack deletes, or its own writes.
     pub(super) fn is_suspected(&self) -> bool {
         !self.suspicions.open.is_empty()
     }
 
-    /// Whether it waits for the cluster admin: it must take a snapshot, and no node could give one.
+    /// Whether this node waits for the cluster admin: it must load a snapshot, and no node could give one.
     pub(super) fn waits_for_owner(&self) -> bool {
         self.why_waiting().is_some()
     }
 
-    /// Why it must take a snapshot that no node could give.
+    /// Why this node must load a snapshot that no node could give.
     pub(super) fn why_waiting(&self) -> Option<FenceReason> {
         let mut open = self.suspicions.open.values();
         open.find(|suspicion| suspicion.stage == Stage::Proven)
@@ -109,13 +109,14 @@ impl Engine {
         ))
     }
 
-    /// Whether a member has to be asked about a suspicion.
+    /// Whether this node must ask a member about a suspicion.
     pub(super) fn asks_about(&self, member: Incarnation) -> bool {
         let suspicion = self.suspicions.open.get(&member);
         suspicion.is_some_and(|suspicion| suspicion.stage == Stage::Asked)
     }
 
-    /// Weighs what a greeting says against this node. `asked` is when it was asked for; `None` where it arrived by itself.
+    /// Weighs the accusation of a greeting. `asked` is the time of the request that it answers; `None` where it arrived by
+    /// itself.
     pub(super) fn weigh<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -158,7 +159,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes note of what a greeting says that arrived by itself.
+    /// Records the accusation of a greeting that arrived by itself.
     fn suspect(&mut self, now: Now, hello: &PeerInfo, reason: FenceReason, out: &mut Vec<Output>) {
         let member = hello.incarnation;
         let is_member = self
@@ -194,7 +195,7 @@ impl Engine {
         }));
     }
 
-    /// Takes note of an answer that confirms a suspicion; returns whether it is the second one of that process.
+    /// Records an answer that confirms a suspicion; returns whether it is the second one of that process.
     fn confirm(
         &mut self,
         now: Now,
@@ -224,7 +225,7 @@ impl Engine {
         false
     }
 
-    /// Fences this node where a suspicion is proven and another node can give it a snapshot; else it waits.
+    /// Fences this node where a suspicion is proven and another node can give it a snapshot; otherwise this node waits.
     fn fence_or_wait<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -255,7 +256,7 @@ impl Engine {
     /// Whether a member answered after a moment that it gives snapshots.
     fn is_another_source(&self, since: Duration) -> bool {
         self.peers.known.iter().any(|(member, contact)| {
-            // One that a database of before its time has not heard of is a member all the same.
+            // A member that an older database does not know is a member all the same.
             !matches!(
                 self.states.get(member),
                 Some(State::Removed | State::Superseded)
@@ -267,7 +268,7 @@ impl Engine {
         })
     }
 
-    /// Looks after the suspicions as time passes.
+    /// Updates the suspicions as time passes.
     pub(super) fn check_suspicions<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -277,7 +278,7 @@ impl Engine {
         if self.suspicions.open.is_empty() {
             return Ok(());
         }
-        // What a node says that does not belong any more counts for nothing.
+        // Accusations of a node that no longer belongs do not count.
         let states = &self.states;
         self.suspicions.open.retain(|member, _| {
             !matches!(states.get(member), Some(State::Removed | State::Superseded))
@@ -297,7 +298,7 @@ impl Engine {
         self.suspicions.told = false;
     }
 
-    /// Whether a purge mark is above the head that its node reported when it was asked.
+    /// Whether a purge mark is above the head that its node reported in an answer.
     fn is_above_head(&self, member: Incarnation, purged: Seq) -> bool {
         let answered = self
             .peers
@@ -307,7 +308,7 @@ impl Engine {
         answered.is_some_and(|answered| purged > answered.head)
     }
 
-    /// Up to where this node's owner lets it go on without what a member had purged.
+    /// The purge mark of a member up to which the cluster admin lets this node go on without the deletes.
     pub(super) fn forgiven(&self, member: Incarnation) -> Seq {
         let mut forgiven = self.membership.forgiven.iter();
         forgiven
@@ -315,7 +316,7 @@ impl Engine {
             .map_or(Seq::START, |(_, seq)| *seq)
     }
 
-    /// What a greeting says against this node.
+    /// The accusation of a greeting against this node.
     pub(super) fn accusation(
         &self,
         hello: &PeerInfo,
@@ -328,7 +329,7 @@ impl Engine {
         if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
             return Some(FenceReason::RolledBack);
         }
-        // A mark above the head that this process reported when it was asked is damage.
+        // A mark above the head that this process reported in an answer is damage.
         let is_damage = asked.is_none()
             && rules.hold(Rule::GreetingsAreAskedFor)
             && self
@@ -344,12 +345,12 @@ impl Engine {
         let missed = self.missed_what_it_purged(hello) && !is_damage;
         let missed_before =
             self.missed_any(&hello.inherited) && rules.hold(Rule::PurgeMarksAreInherited);
-        // No node waits for one that has left, and it waits for its removal.
+        // No node waits for a node that has left, which itself waits for its removal.
         ((missed || missed_before) && self.my_state() != Some(State::Left))
             .then_some(FenceReason::BelowPurgeMark)
     }
 
-    /// Whether a member purged what this node has not read of its feed.
+    /// Whether a member purged rows of its feed that this node has not read.
     pub(super) fn missed_what_it_purged(&self, hello: &PeerInfo) -> bool {
         let known = self
             .received_from(hello)
@@ -357,8 +358,8 @@ impl Engine {
         hello.purged > known && self.setup.rules.hold(Rule::HonourPurgeMarks)
     }
 
-    /// Whether this node misses deletes that were purged before the snapshot of another one was made. What a removed member
-    /// purged counts for nothing: it did not wait for those who had removed it.
+    /// Whether this node misses deletes that were purged before the snapshot of another node was made. Purges of a removed
+    /// member do not count: it did not wait for the nodes that had removed it.
     fn missed_any(&self, inherited: &PurgeMarks) -> bool {
         inherited.iter().any(|(of, purged)| {
             let held = self.cursors.get(of).map(|cursor| cursor.received);
@@ -368,8 +369,8 @@ impl Engine {
         })
     }
 
-    /// Goes on with what this node has, as the cluster admin orders: no node could give it a snapshot. What members had purged by
-    /// now counts as known.
+    /// Goes on with this node's rows, as the cluster admin orders: no node could give it a snapshot. Deletes that members have
+    /// purged by now count as known.
     pub(super) fn unfence<T: Tables>(
         &mut self,
         tables: &mut T,

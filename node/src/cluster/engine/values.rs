@@ -1,7 +1,7 @@
 //! Federated: the rows are a directory, and the ciphertexts stay in a table of their own with the node that wrote them.
 //!
-//! The node that wrote the current version of an entry is its owner. Its value is held exactly as long as the directory names
-//! that version; only a node that began a new life holds values of its earlier one, until it has taken them back.
+//! The node that wrote the current version of an entry is its owner, and holds its value exactly as long as the directory names
+//! that version. Only a node that began a new life holds values of its earlier one, until it has taken them back.
 
 use super::{Engine, Event, Now, Output};
 use crate::{
@@ -9,15 +9,15 @@ use crate::{
     domain::{Content, Fingerprint, Identity, Incarnation, Row, Seal, Version},
 };
 
-/// Values that are taken back in one step at most.
+/// Values that one step takes back at most.
 const ROWS: usize = 256;
 /// Rows and bytes that are looked at together when a database with entries becomes a directory.
 const PAGE: (usize, usize) = (512, 1 << 20);
 
-/// What becomes of a value that a node holds from an earlier life.
+/// The outcome for a value that a node holds from an earlier life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReclaimOutcome {
-    /// It is the current value, or one that its writer made of it: this node owns it again.
+    /// It is the current value, or its writer's later one: this node owns it again.
     TakenBack,
     /// The current value is lost; this earlier one is kept as the loser of a conflict.
     SetAside,
@@ -25,7 +25,7 @@ enum ReclaimOutcome {
     Dropped,
 }
 
-/// Judges a held value by the directory. What the directory does not know became a conflict with the snapshot.
+/// Judges a held value by the directory. A row that the directory does not know became a conflict with the snapshot.
 fn fate(
     row: Option<&Row>,
     (held, token): (Version, &str),
@@ -55,7 +55,7 @@ impl Engine {
         self.setup.mode == Mode::Federated
     }
 
-    /// What a row of this node holds for a value, which in a directory is kept beside it.
+    /// The content of a row of this node for a value; in a directory the value itself is kept beside it.
     pub(super) fn keep_value<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -71,7 +71,7 @@ impl Engine {
         Ok(Content::Fingerprint(Fingerprint::of(&token)))
     }
 
-    /// Lets the value of an entry go whose later version came from a member.
+    /// Drops the value of an entry whose later version came from a member.
     pub(super) fn let_value_go<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -91,7 +91,7 @@ impl Engine {
         let mut row = row.clone();
         row.set_seal(tables.value_seal(&row.identity)?);
         tables.drop_value(&row.identity)?;
-        // A version of its own that it does not know shows a node that it went back: what it has is all there is.
+        // A version of its own that it does not know shows a node that it went back, so its earlier value is all there is.
         let went_back = row.version.incarnation == self.incarnation && !row.is_tombstone();
         if went_back && self.setup.rules.hold(Rule::EarlierValuesAreSetAside) {
             out.push(Output::Event(Event::Conflict(row.identity.clone())));
@@ -100,8 +100,8 @@ impl Engine {
         Ok(())
     }
 
-    /// A value of an earlier life was set aside, or taken back under an earlier version, because no node had informed the source
-    /// of a snapshot of it; now the directory names it after all.
+    /// A value of an earlier life was set aside, or taken back under an earlier version, because the source of a snapshot did
+    /// not know of it; now the directory names it after all.
     pub(super) fn find_value_again<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -194,8 +194,8 @@ impl Engine {
         }
     }
 
-    /// Writes an entry as it is under a version of this node, which becomes its owner. That is no news of the entry: the
-    /// version comes right after the one that was there, so that whatever was written later anywhere wins.
+    /// Writes an entry unchanged under a version of this node, which becomes its owner. The version is no news: it comes right
+    /// after the earlier one, so that any later write of another node wins.
     pub(super) fn own<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -221,7 +221,7 @@ impl Engine {
         Ok(version)
     }
 
-    /// Looks whether values of an earlier life are held.
+    /// Checks whether the table holds values of an earlier life.
     pub(super) fn look_for_earlier_values<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -238,7 +238,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes values of an earlier life back, some at a time, once this node holds what the others hold.
+    /// Takes values of an earlier life back, some at a time, once this node holds the rows of the others.
     pub(super) fn take_back<T: Tables>(
         &mut self,
         tables: &mut T,

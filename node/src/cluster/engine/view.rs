@@ -1,4 +1,4 @@
-//! What a node shows of itself and of the cluster.
+//! The view that a node shows of itself and of the cluster.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
 pub struct View {
     /// This database.
     pub incarnation: Incarnation,
-    /// What it is to its cluster.
+    /// The state of the node in its cluster.
     pub state: MemberState,
     /// Why it serves no reads; `None` while it does.
     pub not_ready: Option<String>,
@@ -21,7 +21,7 @@ pub struct View {
     pub suspended: Option<String>,
     /// Whether it waits for its owner (`osc-node unfence`).
     pub waits_for_owner: bool,
-    /// Why it must take a new snapshot, fenced or suspended; `None` where it need not.
+    /// Why it must load a new snapshot, fenced or suspended; `None` where it need not.
     pub fenced: Option<FenceReason>,
     /// The cluster's uid.
     pub cluster_uid: Option<ClusterUid>,
@@ -29,16 +29,15 @@ pub struct View {
     pub head: Seq,
     /// The highest clock of a purged tombstone: a version up to it may be gone for good.
     pub purged_clock: Clock,
-    /// What it holds of rows that are old enough to be compared; `None` where nodes do not compare.
+    /// The digest of its rows that are old enough to be compared; `None` where nodes do not compare.
     pub digest: Option<DigestView>,
     /// All other nodes: members of the roster, and others that answer.
     pub members: Vec<MemberView>,
     /// Listed nodes whose name is not known yet.
     pub unknown: usize,
-    /// Those of them that can be neither one of `members` nor this node.
+    /// How many of them can be neither one of `members` nor this node.
     pub unseen: usize,
-    /// Federated: nodes that hold values of an earlier life and have not taken them back yet, whatever they are to the
-    /// cluster just now.
+    /// Federated: nodes that hold values of an earlier life and have not taken them back yet, whatever their state.
     pub taking_back: Vec<String>,
 }
 
@@ -63,7 +62,7 @@ pub struct MemberView {
     pub ready: bool,
     /// Changes of this node that it does not hold yet.
     pub lag: u64,
-    /// Changes of it that this node does not hold yet.
+    /// Changes of the member that this node does not hold yet.
     pub behind: u64,
     /// How far its wall clock is ahead, in microseconds.
     pub clock_offset_micros: i64,
@@ -79,9 +78,9 @@ pub struct MemberView {
     pub digest: Option<DigestView>,
     /// Where it may be reached.
     pub address: Option<Address>,
-    /// Whether it is a joining, full or leaving member: one whose changes count.
+    /// Whether it is a joining, full or leaving member, whose changes count.
     pub counts: bool,
-    /// Whether it knows of each member what this node knows.
+    /// Whether it knows all that this node knows of each member.
     pub knows_roster: bool,
     /// Its last sequence, as it reported last.
     pub head: Seq,
@@ -90,8 +89,8 @@ pub struct MemberView {
 }
 
 impl View {
-    /// How many other nodes there are, and how many of them are healthy. A database that belongs to no cluster is no further node beside the
-    /// member of its name: it was that member's a moment ago, or is to take its place.
+    /// How many other nodes there are, and how many of them are healthy. A database that belongs to no cluster does not count
+    /// beside the member of its name: it was that member's a moment ago, or will take its place.
     pub fn others(&self) -> (usize, usize) {
         let has_namesake = |name: &str| {
             let mut members = self.members.iter();
@@ -152,8 +151,8 @@ impl Engine {
         }
     }
 
-    /// How many nodes that count already may be among the listed ones that are unknown: members that the list does not lead to yet, and
-    /// this node until it has found itself.
+    /// How many counted nodes may be among the unknown addresses of the list: members without a listed address, and this node
+    /// until it has found itself.
     fn may_be_unknown(&self, members: &[MemberView], now: Now) -> usize {
         let lost = members
             .iter()
@@ -176,7 +175,7 @@ impl Engine {
     }
 
     fn members(&self, now: Now) -> Vec<MemberView> {
-        // A process that joined has the incarnation under which it was admitted, and was another one a moment ago.
+        // A process that has joined uses the incarnation of its admission, and used another one a moment ago.
         let joined: BTreeSet<_> = self
             .peers
             .known

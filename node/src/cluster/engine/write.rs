@@ -1,4 +1,4 @@
-//! A client's write: checked against what is stored, stamped, and held back until enough nodes have it.
+//! A client's write: checked against the stored row, stamped, and held back until enough nodes have it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,8 +10,8 @@ use crate::{
     domain::{Category, Clock, Content, Identity, Incarnation, Row, Seal, Timestamp, Version},
 };
 
-/// How far ahead of this node's wall clock a caller may name a version that this node has not heard of: more than the wall
-/// clocks of nodes differ by, and nothing that the clocks of the cluster would suffer from.
+/// How far ahead of this node's wall clock a caller may name an unknown version: more than the difference between the nodes'
+/// wall clocks, and too little to harm the clocks of the cluster.
 const NAMED_AHEAD: Duration = Duration::from_hours(1);
 
 /// One change of one entry.
@@ -19,29 +19,29 @@ const NAMED_AHEAD: Duration = Duration::from_hours(1);
 pub struct Write {
     /// Which entry.
     pub identity: Identity,
-    /// What the caller saw there when it checked whether it may write.
+    /// The caller's observation when it checked whether it may write.
     pub seen: Expected,
     /// A reading that the caller knows of (`X-OSC-Version`): the write comes after it.
     pub named: Option<Clock>,
-    /// What to do.
+    /// The change.
     pub change: Change,
 }
 
-/// What stood under an identity.
+/// The observed state of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// Nothing, ever.
+    /// No row, ever.
     Nothing,
-    /// Nothing that is live: whether there is a tombstone does not matter.
+    /// No live row: whether there is a tombstone does not matter.
     NothingLive,
     /// This version, live or a tombstone.
     Version(Version),
-    /// Federated: this version, whose value is lost with its owner: what is written over it is a new entry.
+    /// Federated: this version, whose value is lost with its owner: a write over it makes a new entry.
     Lost(Version),
 }
 
 impl Expected {
-    /// What a caller saw who read this row.
+    /// The observation of a caller that read this row.
     pub fn of(row: Option<&Row>) -> Self {
         row.map_or(Self::Nothing, |row| Self::Version(row.version))
     }
@@ -64,7 +64,7 @@ pub enum Change {
         category: Option<Category>,
         /// The new value as a Fernet token.
         token: String,
-        /// What binds it to the entry.
+        /// The seal that binds it to the entry.
         seal: Option<Seal>,
     },
     /// Create the entry with a value that was written elsewhere.
@@ -73,7 +73,7 @@ pub enum Change {
         category: Option<Category>,
         /// The value as a Fernet token.
         token: String,
-        /// What binds it to the entry, where it was written with that.
+        /// The seal that binds it to the entry, where the writer made one.
         seal: Option<Seal>,
         /// When the entry came into being there.
         created_at: Timestamp,
@@ -102,7 +102,7 @@ pub struct Written {
     pub wanted: usize,
 }
 
-/// A write that nothing is against any more: what is stored is what was seen, and it has its version.
+/// A write that has passed all checks, with its version.
 #[derive(Debug)]
 struct Stamped {
     identity: Identity,
@@ -137,7 +137,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes all of these writes, of which no two are of one entry, or none: each is judged before the first is made.
+    /// Carries out all of these writes, of which no two are of one entry, or none: each is checked before the first is applied.
     pub(super) fn write_all<T: Tables>(
         &mut self,
         tables: &mut T,
@@ -190,7 +190,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Holds the answer to the latest write back until its audience has that, or gives it where there is none.
+    /// Holds the answer to the latest write back until its audience has the write, or gives it at once where there is none.
     fn await_audience(
         &mut self,
         reply: ReplyId,
@@ -207,7 +207,7 @@ impl Engine {
         out.extend(answered.map(Output::written));
     }
 
-    /// Why this node takes no writes; `None` when it does.
+    /// Why this node accepts no writes; `None` when it does.
     pub(super) fn why_no_writes(&self) -> Option<&'static str> {
         if !self.setup.clustered {
             return None;
@@ -272,7 +272,7 @@ impl Engine {
         seen.is_still_so(stored) || !self.setup.rules.hold(Rule::WritesCheckWhatWasSeen)
     }
 
-    /// Judges a write against what is stored, and gives it its version. Of that nothing is kept but what the new row needs.
+    /// Checks a write against the stored row, and gives it its version. Only the parts that the new row needs are kept.
     fn stamp(
         &mut self,
         now: Now,
@@ -290,7 +290,7 @@ impl Engine {
         }
         let replaced = stored.as_ref().map(|row| row.version.clock);
         let replaced = replaced
-            // What no clock can have made is damage: nothing has to come after it.
+            // A stamp that no clock can have made is damage: the write need not come after it.
             .filter(|clock| clock.is_plausible() && self.setup.rules.hold(Rule::StampAboveStored));
         let named = named.filter(|_| self.setup.rules.hold(Rule::StampAboveNamed));
         if let Some(reason) = self.why_no_stamp(now, replaced, named) {
@@ -374,8 +374,8 @@ impl Engine {
         })
     }
 
-    /// Why a write cannot come after these readings; `None` when it can. What a client names may be invented: it moves the
-    /// clocks of the whole cluster by an hour at most, or to where this node has heard that they are.
+    /// Why a write cannot come after these readings; `None` when it can. A client may invent a version: it moves the clocks of
+    /// the whole cluster by an hour at most, or to a reading that this node has heard of.
     fn why_no_stamp(
         &self,
         now: Now,
@@ -409,7 +409,7 @@ impl Engine {
         self.last
     }
 
-    /// Whom a write of now waits for.
+    /// The nodes that a write waits for now.
     fn audience(&self, level: AckLevel, now: Now) -> AckTargets {
         if !self.setup.clustered || level == AckLevel::Local {
             return AckTargets::default();

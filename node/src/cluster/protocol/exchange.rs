@@ -1,4 +1,4 @@
-//! What nodes exchange. JSON over HTTP; unknown members are ignored, so that neighbouring releases work together.
+//! The messages between nodes. JSON over HTTP; unknown members are ignored, so that neighbouring releases work together.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Where nodes take each other's messages. The number is the protocol's major version.
+/// The path at which nodes accept each other's messages. The number is the protocol's major version.
 pub const EXCHANGE_PATH: &str = "/cluster/v1/exchange";
 
 /// Entries in one message, in bytes as they travel, unless a single one has more.
@@ -30,12 +30,12 @@ pub const ENTRIES_BYTES: usize = 1 << 20;
 pub struct Protocol {
     /// Changes when old nodes cannot follow.
     pub major: u32,
-    /// Changes when something is added.
+    /// Changes with every addition.
     pub minor: u32,
 }
 
 impl Protocol {
-    /// What this release speaks.
+    /// The version of this release.
     pub const CURRENT: Self = Self { major: 1, minor: 2 };
 
     /// Whether a node understands [`Request::Digest`].
@@ -54,7 +54,7 @@ impl Protocol {
     }
 }
 
-/// Who speaks, and everything about it that others act on. Part of every message in both directions.
+/// The sender, and all its facts on which others act. Part of every message in both directions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -75,7 +75,7 @@ pub struct PeerInfo {
     pub incarnation: Incarnation,
     /// The epoch of its process.
     pub process_epoch: ProcessEpoch,
-    /// Counts the greetings of a process: an earlier one may arrive later, and then brings old news.
+    /// Counts the greetings of a process: an earlier one may arrive later, and then has old news.
     pub turn: u64,
     /// The epoch of the addressee's process and the last of its greetings that the sender has heard: this one was made after that.
     pub heard: Option<(ProcessEpoch, u64)>,
@@ -95,7 +95,7 @@ pub struct PeerInfo {
     pub acknowledges: bool,
     /// Whether it is fenced.
     pub fenced: bool,
-    /// Whether it will be fenced as soon as another node can give it a snapshot: no node has to wait for what it holds.
+    /// Whether it will be fenced as soon as another node can give it a snapshot: no node has to wait for its rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yields: bool,
     /// Federated: whether it holds values of an earlier life that it has not taken back yet, or of one that is over.
@@ -107,10 +107,10 @@ pub struct PeerInfo {
     pub head: Seq,
     /// Its highest purged sequence.
     pub purged: Seq,
-    /// What the sources of its snapshot had purged by then.
+    /// The purge marks of its snapshot's sources at that time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inherited: PurgeMarks,
-    /// Where its rows came from, if by snapshot: (source, the source's head, its own last sequence of them).
+    /// The origin of its rows, if by snapshot: (source, the source's head, its own last sequence of them).
     pub origin: Option<(Incarnation, Seq, Seq)>,
     /// How far it durably holds the addressee's feed, and of which incarnation; an acknowledgement if it acknowledges.
     pub received: Option<(Incarnation, Seq)>,
@@ -125,13 +125,13 @@ pub struct PeerInfo {
 /// A message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Envelope<T> {
-    /// Who speaks.
+    /// The sender.
     pub hello: PeerInfo,
-    /// What it says.
+    /// The content.
     pub body: T,
 }
 
-/// What a node asks of another.
+/// A request of a node to another.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
@@ -155,7 +155,7 @@ pub enum Request {
     Roster(Roster),
     /// Give me these entries: mine are damaged.
     Entries(Vec<WireIdentity>),
-    /// This is all that I hold of the rows before a time, in one number; where yours is another one, give me your digest.
+    /// My digest of all rows before a time, as one number; if yours differs, give me your digest.
     Digest {
         /// Which rows count.
         cutoff: Cutoff,
@@ -173,24 +173,24 @@ pub enum Request {
     },
 }
 
-/// What a node answers.
+/// An answer of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Understood; see the hello.
     Noted,
-    /// Changes after the sequence that was asked for, up to `to`.
+    /// Changes after the requested sequence, up to `to`.
     Changes {
         /// Where they end.
         to: Seq,
         /// The changes.
         rows: Vec<WireRow>,
     },
-    /// The entries that were asked for, as far as they are there and sound.
+    /// The requested entries that exist and are sound.
     Entries(Vec<WireRow>),
     /// The answerer holds the same.
     SameDigest,
-    /// It holds something else. ([`Answer::Noted`] where it has no digest of these rows yet.)
+    /// The digest of a node with other rows. ([`Answer::Noted`] where it has no digest of these rows yet.)
     Digest(WireDigest),
     /// The answerer's roster.
     Roster(Roster),
@@ -209,7 +209,7 @@ pub enum Answer {
     Refused(Refusal),
 }
 
-/// What a snapshot brings beside its rows.
+/// The state that a snapshot carries beside its rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SnapshotHead {
     /// The cluster's uid.
@@ -222,7 +222,7 @@ pub struct SnapshotHead {
     pub clock: Clock,
     /// The highest clock of a tombstone that the source has purged.
     pub purged_clock: Clock,
-    /// What the source, and the sources before it, have purged.
+    /// The purge marks of the source, and of the sources before it.
     #[serde(default)]
     pub purge_marks: PurgeMarks,
     /// How far the source holds each member's feed, itself included.
@@ -308,7 +308,7 @@ impl WireRow {
     pub(crate) fn size_of(row: &Row) -> usize {
         /// Stamps, hash and the names of the fields.
         const FRAME: usize = 320;
-        /// What one writer knew.
+        /// The clock of one writer.
         const CLOCK: usize = 48;
         let texts = [
             Some(row.identity.environment.as_str()),

@@ -4,21 +4,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Content, Row, Seal, Timestamp};
 
-/// Where a node takes entries of another database.
+/// The path at which a node accepts entries of another database.
 pub const IMPORT_PATH: &str = "/cluster/v1/import";
 
-/// Entries for a node to take where it has none of that name.
+/// Entries for a node to add where it has none of that name.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ImportOrder {
     /// The fingerprint of the salt under which they are encrypted.
     pub salt: String,
-    /// Whether to look only.
+    /// Whether to check only.
     pub dry_run: bool,
     /// The entries.
     pub entries: Vec<ImportedEntry>,
 }
 
-/// One of them.
+/// One entry of an import.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ImportedEntry {
     /// The environment; empty for the default one.
@@ -30,7 +30,7 @@ pub struct ImportedEntry {
     /// The value's Fernet token, where it has no seal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// A value with its seal. A node that would lose the seal finds no token, and takes nothing.
+    /// A value with its seal. A node that would lose the seal finds no token, and accepts nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<SealedToken>,
     /// When the entry came into being.
@@ -42,7 +42,7 @@ pub struct ImportedEntry {
 pub struct SealedToken {
     /// The Fernet token.
     pub token: String,
-    /// What binds it.
+    /// The seal that binds it.
     pub seal: Seal,
 }
 
@@ -78,7 +78,7 @@ impl From<&Row> for ImportedEntry {
     }
 }
 
-/// What became of an entry.
+/// The outcome for an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportOutcome {
@@ -86,15 +86,15 @@ pub enum ImportOutcome {
     Written,
     /// The node has this very value already.
     Present,
-    /// The node has another value under this name; that one stands.
+    /// The node has another value under this name, which stays.
     Taken,
     /// It is no entry: a name that is too long, or a value that is no Fernet token.
     Unusable,
 }
 
-/// What became of each entry, in the order of the order.
+/// The outcome for each entry, in the order of the request.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ImportAnswer {
-    /// One for each.
+    /// One outcome for each entry.
     pub outcomes: Vec<ImportOutcome>,
 }

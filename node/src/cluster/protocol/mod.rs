@@ -1,5 +1,5 @@
-//! What nodes and the commands beside them send each other: all types of the wire. JSON over HTTP; unknown members are ignored,
-//! so that neighbouring releases work together.
+//! All wire types of nodes and of the commands beside them. JSON over HTTP; unknown members are ignored, so that neighbouring
+//! releases work together.
 
 mod exchange;
 mod import;

@@ -1,4 +1,4 @@
-//! Federated: what nodes ask each other of the values that they own. One question to one node, which never passes it on.
+//! Federated: questions of nodes about the values that others own. One question goes to one node, which never passes it on.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,26 +8,26 @@ use crate::{
     domain::{Category, Clock, Content, Fingerprint, Principal, Row, Seal, Version},
 };
 
-/// Where nodes take each other's questions. The number is the protocol's major version.
+/// The path at which nodes accept each other's questions. The number is the protocol's major version.
 pub const VALUES_PATH: &str = "/cluster/v1/values";
 
 /// A question.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ValueRequest {
-    /// Who asks.
+    /// The asking node.
     pub name: MemberName,
     /// The cluster that both belong to.
     pub cluster_uid: ClusterUid,
-    /// For whom it asks. Nodes of an earlier build do not say, and are asked for values while a cluster rolls.
+    /// The principal for whom it asks. Nodes of an earlier build send none, and may ask while a cluster rolls.
     #[serde(default)]
     pub principal: Principal,
     /// How long the asker waits, in milliseconds.
     pub timeout_ms: u64,
-    /// What it asks.
+    /// The question.
     pub question: Question,
 }
 
-/// What is asked of the owner of values, or of one that is to become it.
+/// A question to the owner of values, or to a node that is to become it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
@@ -48,25 +48,25 @@ pub struct OwnersWrite {
     pub over: Version,
     /// A reading that the client knows of.
     pub named: Option<Clock>,
-    /// Who must hold it before it is answered.
+    /// How many nodes must hold it before it is answered.
     pub level: AckLevel,
     /// The new value with its category; `None` deletes.
     pub put: Option<NewValue>,
 }
 
-/// A value as it is going to be.
+/// A new value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewValue {
     /// Its category.
     pub category: Option<Category>,
     /// Its ciphertext.
     pub token: String,
-    /// What binds it to the entry; only for a node that keeps it.
+    /// The seal that binds it to the entry; only for a node that keeps seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<Seal>,
 }
 
-/// What is put in the place of a value; nothing deletes it.
+/// The change of a value; the absence of one deletes it.
 impl From<Option<NewValue>> for Change {
     fn from(put: Option<NewValue>) -> Self {
         match put {
@@ -99,7 +99,7 @@ pub struct HandedOver {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueAnswer {
-    /// The entries that were asked for, in that order, as many as fit; `None` for one that is not known.
+    /// The requested entries, in that order, as many as fit; `None` for an unknown one.
     Found(Vec<Option<FoundValue>>),
     /// The change stands.
     Written(Written),
@@ -117,7 +117,7 @@ pub enum ValueRefusal {
     OtherCluster,
     /// The entry has another version now, or another owner.
     Changed,
-    /// The answerer takes no writes.
+    /// The answering node accepts no writes.
     NotServing(String),
     /// Its disk is full.
     DiskFull,
@@ -133,13 +133,13 @@ pub struct FoundValue {
     token: Option<String>,
 }
 
-/// What an answerer found does not belong together.
+/// The parts of an answer do not belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a value that its owner sent is damaged")]
 pub struct DamagedValue;
 
 impl FoundValue {
-    /// A row as the store gives it: with its value, where that is held.
+    /// A row as the store gives it: with its value, where the node holds it.
     pub fn new(row: &Row) -> Self {
         let mut row = row.clone();
         let token = match row.content.take() {

@@ -1,5 +1,5 @@
-//! `.env`: as python-dotenv reads it, except that a dollar sign between single quotes is one, and that no setting is lost or
-//! changed without a word. Pure: bytes in, names and values out.
+//! `.env`: as python-dotenv reads it, except that a dollar sign between single quotes is a plain one, and that the node reports
+//! every setting that would be lost or changed. Pure: bytes in, names and values out.
 
 mod substitution;
 mod syntax;
@@ -11,14 +11,14 @@ use syntax::{Content, Rewriting, Statement, Value};
 
 use super::{SETTINGS, Setting};
 
-/// What a file says. Texts about it name lines, and never repeat what stands there: it may be a secret.
+/// The content of a file. Messages about it name lines, and never repeat their text, which may be a secret.
 #[derive(Default)]
 pub struct DotEnv {
     /// The last value of each name, whether it is a setting or not; `None` where a name stands without `=`.
     pub values: BTreeMap<String, Option<String>>,
-    /// Settings that cannot be read: the line, from 1, and what is wrong with it.
+    /// Settings that cannot be read: the line, from 1, and its fault.
     pub faults: Vec<(usize, String)>,
-    /// Secrets that are another text than what stands in the file: the line, from 1, and why.
+    /// Secrets whose value differs from the text in the file: the line, from 1, and why.
     pub rewritten: Vec<(usize, String)>,
 }
 
@@ -32,8 +32,7 @@ impl std::fmt::Debug for DotEnv {
     }
 }
 
-/// Reads a whole file. `environment` answers for names that the file does not set above the line in which `${NAME}` asks for
-/// them.
+/// Reads a whole file. `environment` answers for names that the file does not set above the line with `${NAME}`.
 pub fn read(bytes: &[u8], environment: impl Fn(&str) -> Option<String>) -> DotEnv {
     let mut file = DotEnv::default();
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
@@ -141,7 +140,7 @@ impl DotEnv {
     }
 }
 
-/// A line behind the first that sets something of ours: how far behind, and its name.
+/// A later line of a value that itself looks like a setting: how far behind the first, and the name.
 fn swallowed(text: &str) -> Option<(usize, &str)> {
     text.lines()
         .enumerate()

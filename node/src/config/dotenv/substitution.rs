@@ -3,15 +3,15 @@
 /// A value in which names were replaced.
 pub(super) struct Substituted {
     pub(super) text: String,
-    /// Whether anything was.
+    /// Whether any reference was replaced.
     pub(super) replaced: bool,
-    /// The first name that has no value and no default; nothing stands in its place.
+    /// The first name that has no value and no default; its reference is replaced with an empty text.
     pub(super) missing: Option<Missing>,
 }
 
 pub(super) struct Missing(pub(super) String);
 
-/// Replaces what `known` has a value for. A `$` that begins nothing of the kind stands as it is.
+/// Replaces the references for which `known` has a value. A `$` without a reference stays as it is.
 pub(super) fn substitute(text: &str, known: impl Fn(&str) -> Option<String>) -> Substituted {
     let mut result = Substituted {
         text: String::with_capacity(text.len()),
@@ -38,7 +38,7 @@ pub(super) fn substitute(text: &str, known: impl Fn(&str) -> Option<String>) -> 
     result
 }
 
-/// What follows `${`: the name, its default, and the text behind `}`.
+/// The parts behind `${`: the name, its default, and the text behind `}`.
 fn reference(text: &str) -> Option<(&str, Option<&str>, &str)> {
     let end = text.find([':', '}'])?;
     let (name, behind) = text.split_at_checked(end)?;

@@ -1,6 +1,6 @@
 //! The lines of a `.env` file as python-dotenv reads them, by which OpenSecureConf 2.1 took its settings.
 
-/// One statement: a name with its value, or text that is none.
+/// One statement: a name with its value, or malformed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Statement {
     /// Where it begins, from 1.
@@ -24,7 +24,7 @@ pub(super) struct Value {
     pub(super) text: String,
     /// Between single quotes `$` is a dollar sign.
     pub(super) single_quoted: bool,
-    /// What makes it another text than what stands in the file.
+    /// Why the value differs from the text in the file.
     pub(super) rewriting: Option<Rewriting>,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn statements(text: &str) -> Vec<Statement> {
     }
 }
 
-/// What Python's `\s` takes for blank.
+/// The characters that Python's `\s` counts as blank.
 fn is_blank(letter: char) -> bool {
     letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
 }
@@ -216,7 +216,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Nothing but a comment may follow a value.
+    /// Only a comment may follow a value.
     fn end_of_line(&mut self) -> Option<()> {
         let before = (self.at, self.line);
         self.skip_while(is_blank_inside_a_line);
@@ -231,7 +231,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What a backslash and this letter mean between these quotes.
+/// The meaning of a backslash and this letter between these quotes.
 fn escape(letter: char, quote: char) -> Option<char> {
     match (letter, quote) {
         ('\\' | '\'', _) => Some(letter),

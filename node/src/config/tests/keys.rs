@@ -1,4 +1,4 @@
-//! Keys: which are refused, which protect nothing, and that none is shown.
+//! Keys: which the node refuses, which protect nothing, and that it shows none.
 
 use std::io::Write;
 

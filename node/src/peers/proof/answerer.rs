@@ -15,7 +15,7 @@ use crate::{
     os::random,
 };
 
-/// What a node needs to have others prove themselves.
+/// The means of a node to check the proofs of others.
 #[derive(Debug)]
 pub struct PeerProofs {
     process_epoch: u64,
@@ -24,7 +24,7 @@ pub struct PeerProofs {
     started: Instant,
 }
 
-/// A request whose head is proven. Its body is not, until it was compared with [`Proven::body`].
+/// A request whose head is proven. Its body is proven once [`Proven::body`] has compared it.
 #[derive(Debug, Clone)]
 pub struct Proven {
     key: PeerProofKey,
@@ -43,7 +43,7 @@ pub enum Unproven {
     /// It is signed with another key, or for another request.
     #[error("it is signed with another cluster key, or for another request")]
     OtherKey,
-    /// The challenge was used before, is too old, or of an earlier process: sign another one.
+    /// The challenge was used before, is too old, or from an earlier process: sign another one.
     #[error("its challenge is not good any more")]
     Stale,
     /// It was sent by this very process.
@@ -62,7 +62,7 @@ impl PeerProofs {
         })
     }
 
-    /// A challenge for a caller that proved nothing yet, as the header carries it.
+    /// A challenge for a caller without a proof so far, in the form of its header.
     pub fn challenge(&self) -> Option<HeaderValue> {
         Offer {
             answerer: self.process_epoch,
@@ -73,8 +73,8 @@ impl PeerProofs {
         .header()
     }
 
-    /// Whether a proof answers a challenge that went to a caller that had just proved itself, and that is not used yet. Says
-    /// nothing of who signed it.
+    /// Whether a proof answers an unused challenge that went to a caller that had just proved itself. The signer is not
+    /// checked.
     pub fn follows_a_proof(&self, header: &HeaderValue) -> bool {
         RequestHead::read(header).is_some_and(|RequestHead { offer, .. }| {
             offer.answerer == self.process_epoch
@@ -84,8 +84,8 @@ impl PeerProofs {
         })
     }
 
-    /// Judges the head of a request, and uses its challenge up where it is proven. `may_be_own` is for the one route
-    /// on which a node finds itself.
+    /// Checks the head of a request, and uses its challenge up where the head is proven. `may_be_own` is for the one route on
+    /// which a node finds itself.
     pub fn judge(
         &self,
         header: &HeaderValue,

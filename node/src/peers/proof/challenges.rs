@@ -1,4 +1,4 @@
-//! What a node hands out to be signed, each good once and for a minute. Pure: time comes in as an argument.
+//! The challenges that a node hands out, each valid once and for a minute. Pure: time comes in as an argument.
 
 use std::{
     fmt,
@@ -12,23 +12,23 @@ use zeroize::Zeroizing;
 
 /// How long a challenge is good, by the clock of the node that made it.
 pub(crate) const GOOD_FOR: Duration = Duration::from_mins(1);
-/// So many of each kind are remembered; older ones are not good any more. 32 KiB each.
+/// How many challenges of each kind are remembered; older ones are no longer valid. 32 KiB each.
 const WINDOW: u64 = 1 << 18;
 const WORDS: usize = (WINDOW / 64) as usize;
 const TAG: usize = 16;
 const LENGTH: usize = 1 + 8 + 8 + TAG;
 
-/// Whom a challenge was made for. Each kind has its own window, so that strangers who ask without end displace none of those
-/// that members hold.
+/// The kind of caller that a challenge was made for. Each kind has its own window, so that strangers who ask without end
+/// displace no challenge of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChallengeFor {
-    /// A caller that proved nothing yet.
+    /// A caller without a proof so far.
     Stranger,
     /// A caller that just proved that it has the cluster key.
     Member,
 }
 
-/// Makes challenges and takes them back. Nothing is kept of a challenge until it is used: it carries its own proof that this
+/// Makes challenges and checks returned ones. A challenge is not stored until it is used: it carries its own proof that this
 /// process made it.
 pub(crate) struct Challenges {
     secret: Zeroizing<[u8; 64]>,
@@ -41,7 +41,7 @@ impl fmt::Debug for Challenges {
     }
 }
 
-/// The last challenges of one kind: which of them are used.
+/// The last challenges of one kind, with a mark for each used one.
 struct Window {
     next: u64,
     used: Box<[u64]>,
@@ -86,7 +86,7 @@ impl Challenges {
         })
     }
 
-    /// Whom a challenge was made for, and its number; `None` for one that this process did not make, or a minute ago.
+    /// The kind of caller and the number of a challenge; `None` for one of another process, or from over a minute ago.
     fn read(&self, challenge: &[u8], now: Duration) -> Option<(ChallengeFor, u64)> {
         let (said, tag) = challenge
             .split_at_checked(LENGTH - TAG)

@@ -1,11 +1,11 @@
-//! A proof as it travels: one header of the request, one of the answer, and one that brings a challenge.
+//! The wire form of a proof: one header of the request, one of the answer, and one with a challenge.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use http::{HeaderName, HeaderValue};
 
 use crate::crypto::{BodyDigest, MessageCode};
 
-/// Carries a proof. In a request `ask` in its place asks for a challenge.
+/// Carries a proof. The value `ask` in a request asks for a challenge instead.
 pub const PROOF: HeaderName = HeaderName::from_static("x-osc-proof");
 /// Carries a challenge to sign.
 pub const CHALLENGE: HeaderName = HeaderName::from_static("x-osc-challenge");
@@ -17,7 +17,7 @@ const VERSION: &str = "2";
 /// The longest challenge that a caller signs; its form is the answerer's own business.
 const LONGEST_CHALLENGE: usize = 64;
 
-/// What may be signed, and which process made it.
+/// A challenge to sign, and the process that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offer {
     /// The process that made it.
@@ -38,7 +38,7 @@ pub(crate) struct RequestHead {
 /// The proof of an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct AnswerHead {
-    /// What the next request to the same process may be signed with.
+    /// The challenge for the next request to the same process.
     pub(crate) next: Vec<u8>,
     pub(crate) body: BodyDigest,
     pub(crate) code: MessageCode,

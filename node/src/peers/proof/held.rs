@@ -1,4 +1,4 @@
-//! The challenges that a caller holds: what each answer brought, until the next request to the same address uses it up.
+//! The challenges that a caller holds: each answer brings one, which the next request to the same address uses up.
 
 use std::{
     collections::HashMap,
@@ -10,12 +10,12 @@ use super::head::Offer;
 
 /// A challenge that is older is left alone: it may have run out before it arrives.
 const FRESH: Duration = Duration::from_secs(45);
-/// Held of one address: as many as may be asked at one time without asking for a challenge first.
+/// Challenges held for one address: as many as requests that can be sent at one time without asking for a challenge first.
 const EACH: usize = 64;
 /// Addresses of which challenges are held; more than any list has.
 const ADDRESSES: usize = 1024;
 
-/// What may be signed next, by address.
+/// The challenges to sign next, by address.
 #[derive(Debug, Default)]
 pub(crate) struct HeldChallenges(Mutex<HashMap<String, Vec<(Offer, Instant)>>>);
 
@@ -41,7 +41,7 @@ impl HeldChallenges {
             held.clear();
         }
         let offers = held.entry(address.to_owned()).or_default();
-        // Another process answers there now: what the one before handed out is worth nothing.
+        // Another process answers there now: challenges of its predecessor are worthless.
         offers.retain(|(held, _)| held.answerer == offer.answerer);
         if offers.len() < EACH {
             offers.push((offer, now));

@@ -1,8 +1,8 @@
 //! Proof between nodes instead of the cluster key itself.
 //!
-//! The answerer hands out a challenge, good once and for a minute of its own clock. The caller signs what it asks, together with the
-//! challenge and both processes; the answerer checks that before it reads a byte of the body, and then the body against
-//! the digest that was signed. The answer is signed likewise, over the request's own code, and brings the next challenge.
+//! The answerer hands out a challenge, valid once and for a minute of its own clock. The caller signs its request, together
+//! with the challenge and both processes; the answerer checks the signature before it reads a byte of the body, and then the
+//! body against the signed digest. The answer is signed likewise, over the request's own code, and brings the next challenge.
 //! Nodes send each other no streams: every message is whole, so one code covers it.
 
 mod answerer;

@@ -1,4 +1,4 @@
-//! The loop that takes connections from a port.
+//! The loop that accepts connections on a port.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -31,30 +31,30 @@ use crate::{
 
 /// How long the loop rests when the system has no file descriptor left.
 const REST: Duration = Duration::from_millis(50);
-/// Bytes of answers that wait in the kernel for one client, beyond what is on its way. So many of all connections together
-/// fit a pod, and fast clients take large answers no slower.
+/// Unsent bytes of answers in the kernel for one client. This many of all connections together fit in a pod's memory, and fast
+/// clients read large answers no slower.
 const UNSENT: u32 = 32 << 10;
-/// Clients that get an answer at the same time why they are not taken; others are closed without one.
+/// Refused clients that get an answer at the same time; others are closed without one.
 const TOLD: usize = 64;
-/// How long telling takes at most.
+/// The longest time for such an answer.
 const TELLING: Duration = Duration::from_secs(1);
 /// Clients of refused requests that may go on sending at the same time.
 const WAITING: usize = 64;
 
-/// A port, and what is served there.
+/// A port, and its service.
 #[derive(Debug)]
 pub(crate) struct Port {
     /// Where clients come.
     pub(crate) listener: std::net::TcpListener,
-    /// What they get.
+    /// The service of its clients.
     pub(crate) service: ApiService,
     /// `None` for plain HTTP.
     pub(crate) tls: Option<LiveTls>,
-    /// What their connections may cost.
+    /// The limits of its connections.
     pub(crate) table: SharedTable,
     /// The share of the memory from which heads grow that are larger than most.
     pub(crate) head_room: Pool,
-    /// What is counted.
+    /// Its metrics.
     pub(crate) metrics: PortMetrics,
 }
 
@@ -143,7 +143,7 @@ fn is_exhaustion(error: &io::Error) -> bool {
         .any(|lack| error.raw_os_error() == Some(lack.raw_os_error()))
 }
 
-/// Takes clients or turns them away.
+/// Accepts clients or turns them away.
 #[derive(Debug)]
 struct Doorkeeper {
     table: SharedTable,
@@ -172,8 +172,8 @@ impl Doorkeeper {
                 };
                 let shared = Arc::clone(&self.shared);
                 self.tasks.spawn(async move {
-                    // What a client does not take must not lie in the kernel either: a pod's limit counts it. Sandboxes whose
-                    // kernel does not know the option are served without it.
+                    // Answers that a client does not read must not pile up in the kernel either: a pod's limit counts them.
+                    // Sandboxes whose kernel does not know the option are served without it.
                     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                     let end = if stream.set_nodelay(true).is_ok() {
                         connection::serve(stream, activity, &shared).await
@@ -185,12 +185,12 @@ impl Doorkeeper {
                 });
             }
             (Err(refused), _) => self.turn_away(stream, refused),
-            // Never: who is admitted is made.
+            // Impossible: an admitted client has its activity.
             (Ok(_), None) => {}
         }
     }
 
-    /// A client of plain HTTP gets the reason; TLS would have to be spoken first, which is what there is no room for.
+    /// A client of plain HTTP gets the reason. Over TLS it would need a handshake first, for which there is no room.
     fn turn_away(&self, mut stream: TcpStream, refused: Refused) {
         self.shared.metrics.refused(refused.label());
         if self.shared.tls.is_some() {
@@ -203,7 +203,7 @@ impl Doorkeeper {
             let _telling = telling;
             stream.write_all(&Refusal::Connections.to_bytes()).await?;
             stream.shutdown().await?;
-            // Closing with bytes unread would take the answer away.
+            // Closing with unread bytes would discard the answer.
             let mut taken = [0; 1024];
             while stream.read(&mut taken).await? > 0 {}
             io::Result::Ok(())
@@ -211,7 +211,7 @@ impl Doorkeeper {
     }
 }
 
-/// A connection's place in the table, which it gives up when it ends in whatever way.
+/// A connection's place in the table, given up whenever the connection ends.
 struct TableEntry {
     id: u64,
     table: SharedTable,

@@ -1,4 +1,4 @@
-//! What a connection is doing, and until when it may.
+//! The activity of a connection, and its deadlines.
 
 use std::{
     sync::{
@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::{handshake::Standing, head_room::HeadRoom, refusal::Refusal};
 use crate::{api::ConnectionMark, budget::Reservation, config::Timeouts};
 
-/// What h2 keeps for one more request at a time, until its connection ends (22 KiB for 32 were measured with h2 0.4).
+/// The memory that h2 keeps for each concurrent request until its connection ends (22 KiB for 32 were measured with h2 0.4).
 const PLACE_BYTES: usize = 1 << 10;
 
-/// What is spoken on a connection.
+/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// Too few bytes came to know.
@@ -28,14 +28,14 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// The time for something that a connection does is over.
+/// A deadline of a connection has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// The client sent nothing, or nothing whole, after it connected.
+    /// The client sent nothing, or nothing complete, after it connected.
     Silent,
     /// The head of a request did not come as a whole.
     Head,
-    /// A frame of HTTP/2, or a head in several of them, did not come as a whole.
+    /// A frame of HTTP/2, or a head of several frames, did not become complete.
     Frames,
     /// No request came after the last answer.
     Idle,
@@ -44,7 +44,7 @@ pub(super) enum Overdue {
 /// One connection's state, shared by its bytes, its requests and the table of connections.
 #[derive(Debug)]
 pub(super) struct Activity {
-    /// What its requests get.
+    /// The mark that its requests get.
     pub(super) mark: Arc<ConnectionMark>,
     opened: Instant,
     /// Requests whose answer, or whose body, has not ended.
@@ -63,10 +63,9 @@ pub(super) struct Activity {
     refusal: AtomicU8,
     /// Room for the large head that is being read. HTTP/1 only.
     head_room: Mutex<Option<Reservation>>,
-    /// The most requests that there were at a time, and the room for what h2 keeps for as many until the connection ends.
-    /// HTTP/2 only.
+    /// The most requests at one time, and the room for h2's memory for as many until the connection ends. HTTP/2 only.
     most: Mutex<(u32, Option<Reservation>)>,
-    /// Whether its certificate is still good; nothing where none was shown.
+    /// Whether its certificate is still accepted; unset where the client showed none.
     standing: OnceLock<Standing>,
     /// Wakes the connection when it has to make room.
     pub(super) told: Notify,
@@ -92,7 +91,7 @@ impl Activity {
         }
     }
 
-    /// The client has shown what it is. Said once, before the first request.
+    /// The client has identified itself. Called once, before the first request.
     pub(super) fn stands(&self, standing: Standing) {
         let _ = self.standing.set(standing);
     }
@@ -171,7 +170,7 @@ impl Activity {
         *self.head_room() = Some(room);
     }
 
-    /// The head is there: what it needs is known now.
+    /// The head is complete, so its size is known.
     pub(super) fn give_head_room_back(&self) {
         self.head_room().take();
     }
@@ -182,13 +181,13 @@ impl Activity {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when there has been nothing to do; `None` while there is, or before the first answer.
+    /// Since when the connection has been idle; `None` while it is busy, or before the first answer.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let answered = self.answered.load(Relaxed);
         (answered > 0 && !self.is_busy()).then(|| self.at(answered))
     }
 
-    /// What is overdue next, and when; `None` while requests run and everything that came is whole.
+    /// The next deadline and its kind; `None` while requests run and all received parts are complete.
     pub(super) fn deadline(&self, timeouts: &Timeouts) -> Option<(Instant, Overdue)> {
         let frames = self.frames_began.load(Relaxed);
         if frames > 0 {
@@ -238,7 +237,7 @@ impl Activity {
         self.evicted.load(Relaxed)
     }
 
-    /// The head that is being read is refused for this reason, whatever hyper says of it.
+    /// The head that is being read is refused for this reason, whatever hyper answers.
     pub(super) fn refuse_head(&self, refusal: Refusal) {
         self.refusal.store(refusal.code(), Relaxed);
     }

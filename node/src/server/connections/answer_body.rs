@@ -12,7 +12,7 @@ use http_body::{Frame, SizeHint};
 use super::activity::Busy;
 use crate::budget::Reservation;
 
-/// A body that holds what its request holds.
+/// A body that keeps the resources of its request.
 #[derive(Debug)]
 pub(super) struct AnswerBody {
     body: Body,

@@ -1,5 +1,5 @@
-//! What wakes a connection beside its bytes: its end, its alarm, its certificate. All of that is rare and each look at it takes a
-//! lock, so a connection looks only when one of it rang.
+//! Wakes a connection for reasons other than its bytes: its end, its alarm, its certificate. These are rare and each check
+//! takes a lock, so a connection checks them only after one of them rang.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 
 use futures::task::AtomicWaker;
 
-/// Rings where one of these things happened, and wakes the connection.
+/// Rings for one of these events, and wakes the connection.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     rang: AtomicBool,
@@ -19,9 +19,9 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// Whether it rang since the last look; from now on it wakes this task.
+    /// Whether it rang since the last check; from now on it wakes this task.
     pub(super) fn rang(&self, connection: &Waker) -> bool {
-        // First: what rings in between wakes the task.
+        // First: an event in between wakes the task.
         self.connection.register(connection);
         self.rang.load(Ordering::Acquire) && self.rang.swap(false, Ordering::AcqRel)
     }

@@ -43,7 +43,7 @@ use crate::{
 /// How long running requests may take after the node stopped listening.
 const FINISH: Duration = Duration::from_secs(30);
 
-/// What the connections of a port share.
+/// The parts that the connections of a port share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) http: auto::Builder<TokioExecutor>,
@@ -51,7 +51,7 @@ pub(super) struct Shared {
     pub(super) tls: Option<LiveTls>,
     pub(super) timeouts: Timeouts,
     pub(super) metrics: PortMetrics,
-    /// Ends all of them in good order.
+    /// Ends all connections gracefully.
     pub(super) stop: CancellationToken,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn http() -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        // Heads up to 64 KiB are judged by `HeadRoom`, which answers in JSON; h2 itself refuses what is far beyond.
+        // `HeadRoom` judges heads up to 64 KiB, and answers in JSON; h2 itself refuses far larger ones.
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES / 4 * 5).unwrap_or(u32::MAX))
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(RECEIVE_WINDOW)
@@ -129,7 +129,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Whether one side refused the other. Who went away, or only looked whether the port is open, was not refused.
+/// Whether one side refused the other. A client that went away, or only probed the port, was not refused.
 fn is_of_tls(error: &io::Error) -> bool {
     let cause = error.get_ref();
     cause.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
@@ -157,7 +157,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut alarm = pin!(sleep_until(conduct.retires_at));
     let bell = Arc::new(Bell::default());
     let rings = Waker::from(Arc::clone(&bell));
-    // The first time at all of it, so that it knows whom to wake.
+    // The first time checks everything, which registers the wakers.
     let mut look = true;
     poll_fn(|connection| {
         let context = &mut Context::from_waker(&rings);
@@ -167,7 +167,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             }
             look |= bell.rang(connection.waker());
             if look {
-                // At once: what the client does not take would be in the way of a farewell too.
+                // At once: bytes that the client does not read would block a farewell too.
                 if cut_off.as_mut().poll(context).is_ready() {
                     let end = if activity.is_evicted() {
                         ConnectionEnd::Evicted
@@ -214,7 +214,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     .await
 }
 
-/// Waits until then, or shorter: moving an alarm costs more than one look too many.
+/// Waits until then, or less: moving an alarm costs more than one superfluous check.
 fn wait(mut alarm: Pin<&mut Sleep>, until: Instant, context: &mut Context<'_>) -> Poll<()> {
     if until < alarm.deadline() {
         alarm.as_mut().reset(until);
@@ -226,13 +226,13 @@ fn wait(mut alarm: Pin<&mut Sleep>, until: Instant, context: &mut Context<'_>) -
     rang
 }
 
-/// What a connection does next of itself.
+/// The next step of a connection by itself.
 #[derive(Debug)]
 enum Next {
     Wait(Instant),
     /// Informs the client that it ends.
     Farewell,
-    /// Reads or writes once more: something has changed.
+    /// Polls reading and writing once more after a change.
     Again,
     End(ConnectionEnd),
 }
@@ -244,7 +244,7 @@ struct Conduct<'a> {
     timeouts: Timeouts,
     /// When it is too old.
     retires_at: Instant,
-    /// Why it is ending, and how long that may take.
+    /// Why it is ending, and until when it may take.
     leaving: Option<(ConnectionEnd, Instant)>,
 }
 
@@ -301,7 +301,7 @@ impl<'a> Conduct<'a> {
                 self.leave(ConnectionEnd::SlowHead, FAREWELL);
                 Next::Again
             }
-            // In the middle of a frame nothing can be said.
+            // In the middle of a frame no answer can be sent.
             Overdue::Frames => Next::End(ConnectionEnd::SlowHead),
             Overdue::Idle => {
                 self.leave(ConnectionEnd::Idle, FAREWELL);

@@ -1,4 +1,4 @@
-//! One request: it learns of its connection, and its answer gets what only a connection knows.
+//! One request: it gets the facts of its connection, and its answer gets the headers that only a connection knows.
 
 use std::{
     convert::Infallible,
@@ -29,7 +29,7 @@ use crate::{
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// What all connections of a port share.
+/// The parts that all connections of a port share.
 #[derive(Debug, Clone)]
 pub(super) struct EdgeParts {
     pub(super) service: ApiService,
@@ -53,7 +53,7 @@ impl Service<Request<Incoming>> for Edge {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let Self { parts, activity } = self;
-        // At once: what is read from now on is no head any more.
+        // At once: later bytes belong to no head any more.
         let beside_others = activity.is_busy();
         let busy = activity.begin();
         activity.give_head_room_back();
@@ -66,7 +66,7 @@ impl Service<Request<Incoming>> for Edge {
         if beside_others && version == Version::HTTP_2 {
             beside = parts.room.for_another(address, path, &head.headers);
             if beside.is_none() || !activity.keep_room_for_requests(&parts.room) {
-                // At once: what the connection has cost already is given back only with its end.
+                // At once: the connection gives its memory back only with its end.
                 activity.evict();
                 activity.mark.cut_off.cut();
                 let refused =
@@ -103,7 +103,7 @@ impl Service<Request<Incoming>> for Edge {
     }
 }
 
-/// What is kept of a request until its answer is there.
+/// The state of a request until its answer exists.
 #[derive(Debug)]
 struct Asked {
     version: Version,
@@ -116,7 +116,7 @@ struct Asked {
 }
 
 pin_project! {
-    /// The answer of a request. A type of its own, and no box: every request has one.
+    /// The answer of a request. A type of its own, without a box, because every request has one.
     pub(super) struct Answering {
         #[pin]
         answer: Option<Answer>,
@@ -174,11 +174,11 @@ impl Future for Answering {
     }
 }
 
-/// An answer that goes out when nothing more of its request's body is read.
+/// An answer that is sent once no more of its request's body is read.
 type Waiting = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send>>;
 
-/// What of a request's body the client has to send before its answer. Clients stop sending when they are refused; some of
-/// them (curl 7.88) hang where any other answer on HTTP/2 ends before their body does.
+/// The part of a request's body that the client must send before its answer. Clients stop sending when they are refused; some
+/// of them (curl 7.88) hang where any other answer on HTTP/2 ends before their body does.
 fn rest_to_wait_for(request: &Asked, status: StatusCode) -> Option<Arc<Progress>> {
     let refused = status.is_client_error() || status.is_server_error();
     let progress = request.progress.as_ref()?;
@@ -187,7 +187,7 @@ fn rest_to_wait_for(request: &Asked, status: StatusCode) -> Option<Arc<Progress>
 }
 
 impl Edge {
-    /// Adds to an answer what only its connection knows.
+    /// Adds the headers to an answer that only its connection knows.
     fn complete(&self, request: Asked, mut answer: Response<Body>) -> Response<AnswerBody> {
         if request.version < Version::HTTP_2 {
             let ends = self.activity.is_retiring()
@@ -209,7 +209,7 @@ impl Edge {
     }
 }
 
-/// Whether the client says that this request is its last.
+/// Whether the client announces that this request is its last.
 fn closes(headers: &HeaderMap) -> bool {
     let mut words = headers
         .get_all(CONNECTION)

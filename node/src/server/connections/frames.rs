@@ -1,9 +1,9 @@
-//! Frames of HTTP/2, as far as memory and time go by them. Hyper keeps what has come of a frame, and of a head that goes on in
-//! further frames, until the rest is there: neither its time nor its memory is bounded there.
+//! Frames of HTTP/2, as far as memory and time depend on them. Hyper keeps an incomplete frame, and a head of several frames,
+//! until the rest has come, and bounds neither the time nor the memory.
 
 use super::limits::SMALL_HEAD_BYTES;
 
-/// What a client says first (RFC 9113, section 3.4).
+/// The length of the client's first bytes (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
 /// Length, type, flags and stream of a frame (RFC 9113, section 4.1).
 const FRAME_HEAD: usize = 9;
@@ -12,22 +12,22 @@ const HEADERS: u8 = 1;
 const PUSH_PROMISE: u8 = 5;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
-/// What a head may cost before it is there as a whole: h2 takes 80 KiB of fields, as HTTP/2 counts them, and holds each with
-/// its place in a map (1,900 fields of 6 bytes: 290 KiB, measured with h2 0.4).
+/// The largest memory of an incomplete head: h2 accepts 80 KiB of fields, as HTTP/2 counts them, and holds each with its place
+/// in a map (1,900 fields of 6 bytes: 290 KiB, measured with h2 0.4).
 const OPEN_HEAD_BYTES: usize = 320 << 10;
 
-/// What is not whole yet after some bytes.
+/// The part that is incomplete after some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfinished {
     Nothing,
-    /// A frame of this many bytes. Those of bodies do not count: bodies have rules of their own.
+    /// A frame of this many bytes. Frames of bodies do not count: bodies have rules of their own.
     Frame(usize),
     /// A head that goes on in further frames.
     Head,
 }
 
 impl Unfinished {
-    /// Memory that it needs beyond what every connection has, in bytes.
+    /// Its memory beyond that of every connection, in bytes.
     pub(super) fn needs(self) -> usize {
         match self {
             Self::Frame(length) if length > SMALL_HEAD_BYTES => length,
@@ -62,7 +62,7 @@ impl Frames {
         }
     }
 
-    /// Takes the next bytes of a connection, and returns what they leave unfinished.
+    /// Reads the next bytes of a connection, and returns the part that they leave incomplete.
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> Unfinished {
         loop {
             let skipped = self.left.min(bytes.len());
@@ -129,7 +129,7 @@ mod tests {
             frame(CONTINUATION, END_HEADERS, 30),
             frame(DATA, 1, 10),
         ]);
-        // Where the first frame of the head is known by its own head, and where the last one is whole.
+        // Where the head of the first frame is complete, and where the last frame is.
         let (begins, ends) = (24 + 15 + 9, 24 + 15 + 29 + 9 + 39);
         for piece in [1, 2, 7, 9, 64, bytes.len()] {
             let mut frames = Frames::new();

@@ -32,7 +32,7 @@ pub(crate) struct LiveTls {
     told: Arc<Mutex<Option<Instant>>>,
 }
 
-/// How often a refused certificate is logged: a node that has a wrong one tries for ever.
+/// How often a refused certificate is logged: a node with a wrong one tries for ever.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
@@ -41,19 +41,19 @@ struct InForce {
     nodes: Option<Arc<dyn ClientCertVerifier>>,
     /// When the port's own certificate ends, where nodes judge it.
     leaf_ends: Option<i64>,
-    /// Cancelled when others are in force.
+    /// Cancelled when other certificates are put in force.
     replaced: CancellationToken,
 }
 
 /// A client with which TLS is spoken.
 pub(super) struct Shaken<T> {
     pub(super) stream: Plaintext<T>,
-    /// What the client showed. Rustls has checked it.
+    /// The certificate that the client showed. Rustls has checked it.
     pub(super) shown: Option<ShownCertificate>,
     pub(super) standing: Standing,
 }
 
-/// What becomes of a connection whose client showed a certificate, when others are in force than it was shown to.
+/// The standing of a connection whose client showed a certificate, once other certificates are in force.
 #[derive(Debug)]
 pub(super) struct Standing {
     live: LiveTls,
@@ -65,8 +65,8 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Whether the certificates were accepted when the connection began, and are not any more: one of them has ended, or the
-    /// client's authority is not accepted.
+    /// Whether the certificates were accepted when the connection began, and are no longer: one of them has ended, or the
+    /// client's authority is not accepted any more.
     pub(super) fn is_withdrawn(&self) -> bool {
         if self.ends.is_some_and(has_passed) {
             return true;
@@ -92,7 +92,7 @@ impl LiveTls {
         }
     }
 
-    /// Whether a handshake that failed is something that a person must hear of.
+    /// Whether a failed handshake should be logged.
     pub(super) fn tells_of_refusals(&self) -> bool {
         if self.now().nodes.is_none() {
             return false;
@@ -111,8 +111,8 @@ impl LiveTls {
         in_force.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Other ones, for connections that come from now on. What nodes showed is judged again: their earlier connections end
-    /// in good order, and those at once and without another answer whose certificate is not accepted any more.
+    /// Puts other certificates in force for new connections. Certificates that nodes showed are judged again: their earlier
+    /// connections end gracefully, or at once and without another answer where the certificate is no longer accepted.
     pub(crate) fn replace(&self, tls: impl Into<PortTls>) {
         let new = InForce::new(tls.into());
         let mut in_force = self
@@ -120,7 +120,7 @@ impl LiveTls {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let earlier = std::mem::replace(&mut *in_force, new);
-        // Judged by what is in force now.
+        // The earlier connections must see the new ones.
         drop(in_force);
         if earlier.nodes.is_some() {
             earlier.replaced.cancel();
@@ -150,7 +150,7 @@ impl LiveTls {
         let clients_end = nodes.as_ref().and(certificates.first()).and_then(end);
         let standing = Standing {
             live: self.clone(),
-            // Those of clients are not judged again.
+            // Certificates of clients are not judged again.
             chain: nodes.map_or_else(Vec::new, |_| certificates.to_vec()),
             ends: clients_end.into_iter().chain(leaf_ends).min(),
             outdated: replaced,

@@ -7,22 +7,22 @@ use http::HeaderMap;
 use super::limits::{MAX_HEAD_BYTES, SMALL_HEAD_BYTES};
 use crate::budget::{Pool, Reservation};
 
-/// What a request costs from its head to the end of its answer, whatever it says. 2.6 KiB were measured; tasks that have ended
-/// leave their memory to the allocator for a while.
+/// The memory of any request from its head to the end of its answer. 2.6 KiB were measured; ended tasks leave their memory to
+/// the allocator for a while.
 const REQUEST_BYTES: usize = 8 << 10;
-/// What a field of a head costs beside its text: its place in the map, with as much room as maps have to spare.
+/// The memory of a field of a head beside its text: its place in the map, with the map's spare room.
 const FIELD_BYTES: usize = 104;
 
 /// The head is too large, or there is no room left for it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NoHeadRoom;
 
-/// What is left for large heads.
+/// The pool for large heads.
 #[derive(Debug, Clone)]
 pub(crate) struct HeadRoom(pub(crate) Pool);
 
 impl HeadRoom {
-    /// Room for a head that outgrows the small ones, whose end is not known yet.
+    /// Room for a head that outgrows the small ones, whose size is not known yet.
     pub(super) fn for_growth(&self, address: IpAddr) -> Option<Reservation> {
         let growth = MAX_HEAD_BYTES - SMALL_HEAD_BYTES;
         self.0.try_reserve(address, growth).ok()
@@ -33,8 +33,8 @@ impl HeadRoom {
         self.0.try_reserve(address, bytes).ok()
     }
 
-    /// Room for a request that runs beside others of its connection: HTTP/2 only. What the first one costs is part of what a
-    /// connection may cost.
+    /// Room for a request beside others of its connection: HTTP/2 only. The memory of the first one is part of the
+    /// connection's.
     pub(super) fn for_another(
         &self,
         address: IpAddr,

@@ -1,4 +1,4 @@
-//! `/health` and `/ready` on a port and a thread of their own: whatever clients do to the other port, probes are answered.
+//! `/health` and `/ready` on a port and a thread of their own: probes get answers whatever clients do to the other port.
 
 use std::{
     collections::VecDeque,
@@ -28,11 +28,11 @@ use tokio_util::sync::CancellationToken;
 use super::{prober::Prober, refusal::SERVER};
 use crate::api::{Node, vital_signs};
 
-/// Connections at most; a new one ends the oldest that has sent nothing, else the oldest.
+/// Connections at most; a new one ends the oldest that has sent nothing, otherwise the oldest.
 const CONNECTIONS: usize = 64;
 /// How long one probe may take, whichever side is slow.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the loop rests where it cannot take a connection.
+/// How long the loop rests where it cannot accept a connection.
 const REST: Duration = Duration::from_millis(50);
 
 /// The port for probes.
@@ -40,7 +40,7 @@ const REST: Duration = Duration::from_millis(50);
 pub(crate) struct HealthPort {
     /// Where probes come.
     pub(crate) listener: TcpListener,
-    /// Whose health it is.
+    /// The node whose health is shown.
     pub(crate) node: Node,
 }
 
@@ -76,7 +76,7 @@ impl HealthPort {
                     let probe = answer_one(stream, Arc::clone(&asked), self.node.clone());
                     let probe = probes.spawn(probe);
                     order.0.push_back((probe, asked));
-                    // A flood of connections is always ready: those that are taken get their turn before the next one.
+                    // A flood of connections is always ready: accepted ones get their turn before the next one.
                     yield_now().await;
                 }
                 Err(_) => tokio::time::sleep(REST).await,
@@ -85,12 +85,12 @@ impl HealthPort {
     }
 }
 
-/// The connections, the oldest first, and whether something came on each.
+/// The connections, the oldest first, and whether any byte came on each.
 #[derive(Debug, Default)]
 struct Order(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
 
 impl Order {
-    /// Ends one where there are as many as there may be.
+    /// Ends a connection where their number has reached the limit.
     fn make_room(&mut self) {
         self.0.retain(|(probe, _)| !probe.is_finished());
         if self.0.len() < CONNECTIONS {
@@ -104,11 +104,11 @@ impl Order {
     }
 }
 
-/// One request for each connection: nothing that a prober leaves behind takes room.
+/// One request for each connection, so that a prober leaves nothing behind that takes room.
 async fn answer_one(stream: TcpStream, asked: Arc<AtomicBool>, node: Node) {
     match timeout(TIMEOUT, stream.peek(&mut [0])).await {
         Ok(Ok(1..)) => asked.store(true, Ordering::Relaxed),
-        // It sent nothing, or went away.
+        // The prober sent nothing, or went away.
         _ => return,
     }
     let service = service_fn(move |request: Request<Incoming>| {
@@ -119,7 +119,7 @@ async fn answer_one(stream: TcpStream, asked: Arc<AtomicBool>, node: Node) {
         .timer(TokioTimer::new())
         .keep_alive(false)
         .serve_connection(TokioIo::new(Prober::new(stream)), service);
-    // A prober that goes away, or takes too long, hears no more.
+    // A prober that goes away, or takes too long, gets no answer.
     let _ = timeout(TIMEOUT, connection).await;
 }
 

@@ -1,5 +1,5 @@
-//! What TLS reads before it makes sense. Rustls joins the parts of a message up to 64 KiB, and of a record up to 18 KiB,
-//! before it looks at them; who sends the beginning alone must not fill the memory with it.
+//! The bytes that TLS reads before they are complete. Rustls joins the parts of a message up to 64 KiB, and of a record up to
+//! 18 KiB; a client that sends only the beginning must not fill the memory with it.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ pub(super) struct Intake<T> {
     stream: T,
     address: IpAddr,
     room: HeadRoom,
-    /// Bytes that came since something of them made sense: since the beginning, or since the last plaintext.
+    /// Bytes since the last complete part: since the beginning, or since the last plaintext.
     senseless: usize,
     /// How many these may be now.
     most: usize,
@@ -117,7 +117,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Intake<T> {
 pub(super) struct Plaintext<T>(TlsStream<Intake<T>>);
 
 impl<T> Plaintext<T> {
-    /// Of a client whose handshake is done.
+    /// Wraps a client whose handshake is done.
     pub(super) fn new(mut stream: TlsStream<Intake<T>>) -> Self {
         stream.get_mut().0.shaken();
         Self(stream)
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::budget::Pool;
 
-    /// How many bytes of a handshake without end are taken, where this is the room for large ones.
+    /// How many bytes of an endless handshake are read, where this is the room for large ones.
     async fn taken(room: Pool) -> usize {
         let (mut client, node) = duplex(256 << 10);
         client.write_all(&vec![0; 100 << 10]).await.unwrap();

@@ -1,4 +1,4 @@
-//! What connections may cost together, and each of them.
+//! The limits of connections, together and each.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -8,11 +8,13 @@ use crate::config::Timeouts;
 
 /// The largest head of a request, in bytes.
 pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
-/// What a head may have before it needs room of its own.
+/// The size up to which a head needs no room of its own.
 pub(super) const SMALL_HEAD_BYTES: usize = 8 << 10;
-/// What may come over TLS before anything of it can be read: one record (RFC 8446, section 5.2), and some messages of TLS itself.
+/// The bytes that may come over TLS before any of them is readable: one record (RFC 8446, section 5.2), and some messages of
+/// TLS itself.
 pub(super) const MAX_SECRET_BYTES: usize = 24 << 10;
-/// Bytes of an answer that wait in TLS for their client. What the socket took a part of stays as a whole, so twice as many at most.
+/// Bytes of an answer that wait in TLS for their client. A record that the socket accepted in part stays whole, so twice as
+/// many at most.
 pub(super) const TLS_SEND_BUFFER: usize = 4 << 10;
 /// HTTP/2 requests of one connection at a time.
 pub(super) const MAX_STREAMS: u32 = 32;
@@ -28,13 +30,13 @@ const RESERVED: usize = 64;
 pub(crate) struct ConnectionLimits {
     /// Connections at most.
     pub(crate) maximum: usize,
-    /// The last ones, which only addresses without another one get.
+    /// The last connections, which only addresses without another one get.
     pub(crate) reserved: usize,
-    /// Whose connections are those of many clients.
+    /// Proxies, whose connections are those of many clients.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// The largest rest of a refused request's body that is read.
     pub(crate) max_rest_bytes: u64,
-    /// How long clients may take.
+    /// The time limits of clients.
     pub(crate) timeouts: Timeouts,
 }
 
@@ -82,12 +84,12 @@ impl ConnectionLimits {
         }
     }
 
-    /// From how many connections on others are closed for new ones.
+    /// The number of connections from which on others are closed for new ones.
     pub(super) fn scarce_from(&self) -> usize {
         self.maximum / 4 * 3
     }
 
-    /// How many connections one address may have; `None` for a proxy that is trusted.
+    /// How many connections one address may have; `None` for a trusted proxy.
     pub(super) fn share_of(&self, address: IpAddr) -> Option<usize> {
         let mut trusted = self.trusted_proxies.iter();
         let is_trusted = trusted.any(|network| network.contains(&address));
@@ -97,7 +99,7 @@ impl ConnectionLimits {
 
 /// The time that a connection gets to end in good order: two minutes, as an answer does, and some more.
 pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(150);
-/// The same of a connection that has nothing to do any more.
+/// The same for an idle connection.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 /// The same of a connection that must make room.
 pub(super) const EVICTION: Duration = Duration::from_secs(1);

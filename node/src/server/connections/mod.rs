@@ -1,16 +1,16 @@
-//! The HTTP edge of a node: connections, and what happens around a request.
+//! The HTTP edge of a node: connections, and the work around a request.
 //!
 //! | file | idea |
 //! |---|---|
-//! | `accept` | the loop that takes connections from a port |
-//! | `table` | which connections there may be on ports that share their limits, and which ends first |
+//! | `accept` | the loop that accepts connections on a port |
+//! | `table` | the open connections on ports that share their limits, and which ends first |
 //! | `connection` | one connection from its first byte to its end |
-//! | `activity` | what a connection is doing, and until when it may (no I/O) |
+//! | `activity` | the activity of a connection, and its deadlines (no I/O) |
 //! | `handshake` | TLS, with certificates that may change |
-//! | `intake` | bytes below and above TLS: how many there may be before they make sense |
+//! | `intake` | bytes below and above TLS: how many there may be before they are complete |
 //! | `wire` | the bytes between client and hyper: size of heads, refusals that hyper makes itself |
-//! | `stall_guard` | writes that the client does not take |
-//! | `edge` | one request: what it learns of its connection, and the headers that only a connection knows |
+//! | `stall_guard` | writes that the client does not read |
+//! | `edge` | one request: the facts of its connection, and the headers that only a connection knows |
 //! | `request_body`, `answer_body` | bodies whose end is noticed; the rest of a refused request's body |
 //! | `head_room` | memory for large heads, shared by all streams |
 //! | `refusal` | answers of this module itself |

@@ -1,4 +1,4 @@
-//! Bytes of a prober: what hyper refuses by itself reads like every other refusal.
+//! Bytes of a prober: hyper's own refusals become ours.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ pub(super) struct Prober {
 }
 
 impl Prober {
-    /// Nothing was answered yet.
+    /// A prober without an answer yet.
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,

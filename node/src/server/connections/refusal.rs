@@ -1,5 +1,5 @@
-//! Answers that are given before there is a request: as bytes, because hyper gives them none of ours.
-//! They have the headers that every answer has.
+//! Answers from before there is a request: as bytes, because hyper lets us make none there. They have the headers of every
+//! answer.
 
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 /// Why a client gets no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// What came is no request of HTTP/1.
+    /// The bytes are no request of HTTP/1.
     Malformed,
     /// The head did not come as a whole.
     SlowHead,
@@ -40,7 +40,7 @@ impl Refusal {
         Self::ALL.into_iter().find(|refusal| refusal.code() == code)
     }
 
-    /// Where hyper's own refusal begins, if these bytes end with one, and what it means.
+    /// Where hyper's own refusal begins, if these bytes end with one, and its meaning.
     pub(super) fn of_hyper(bytes: &[u8]) -> Option<(usize, Self)> {
         if !bytes.ends_with(b"\r\n\r\n") {
             return None;
@@ -105,8 +105,8 @@ impl Refusal {
     }
 }
 
-/// The answer to a request of HTTP/2 for which there is no room beside the others of its connection, which ends with it. It has
-/// no body, so that nothing of it waits for its client.
+/// The answer to a request of HTTP/2 for which there is no room beside the others of its connection; the connection ends with
+/// it. It has no body, so no part of it waits for the client.
 pub(super) fn of_request() -> Response<Body> {
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = Refusal::Connections.status();

@@ -1,5 +1,5 @@
-//! Bodies of requests. What a handler leaves of one is read and dropped, so that its client can read the answer, and the
-//! next request finds its beginning.
+//! Bodies of requests. The part that a handler leaves is read and dropped, so that the client can read the answer, and the next
+//! request can be found.
 
 use std::{
     pin::Pin,
@@ -23,14 +23,14 @@ use tokio::{
 
 use super::activity::Busy;
 
-/// What may be read of bodies that no handler wants.
+/// Limits for reading bodies that no handler wants.
 #[derive(Debug, Clone)]
 pub(super) struct RestLimits {
     /// Bytes of one body, those that its handler read included.
     pub(super) bytes: u64,
     /// How long it may take from the moment in which the handler left it.
     pub(super) time: Duration,
-    /// Who may wait for a client that sends more: closing at once would take the answer away from it.
+    /// Permits to wait for a client that still sends: closing at once would discard the answer.
     pub(super) waiting: Arc<Semaphore>,
 }
 
@@ -44,15 +44,15 @@ pub(super) struct Progress {
     read: AtomicU64,
     asked: AtomicBool,
     ended: AtomicBool,
-    /// Its handler has left it, and what it left is being read.
+    /// Its handler has left it, and the rest is being read.
     left: AtomicBool,
-    /// As much of it as is read has been read.
+    /// All that the node will read of it has been read.
     over: Notify,
 }
 
 impl Progress {
-    /// Whether the client may still send more of it than this node reads, or may not send it at all, so that the
-    /// next request cannot be found.
+    /// Whether the client may still send more of it than this node reads, or may leave it out, so that the next request cannot
+    /// be found.
     pub(super) fn ends_connection(&self, limits: &RestLimits) -> bool {
         if self.ended.load(Relaxed) {
             return false;
@@ -61,12 +61,12 @@ impl Progress {
         never_began || self.length.is_some_and(|length| length > limits.bytes)
     }
 
-    /// Whether the node is still reading what the handler left.
+    /// Whether the node is still reading the rest.
     pub(super) fn is_being_dropped(&self) -> bool {
         self.left.load(Relaxed) && !self.ended.load(Relaxed)
     }
 
-    /// Waits until nothing more of it is read. One may wait.
+    /// Waits until no more of it is read. One task may wait.
     pub(super) async fn over(self: Arc<Self>) {
         self.over.notified().await;
     }
@@ -87,7 +87,7 @@ struct Watched {
     busy: Busy,
 }
 
-/// A body for its handler, and what is known of its progress; `None` where there is no body.
+/// A body for its handler, and its progress; `None` where there is no body.
 pub(super) fn watch(
     body: Incoming,
     awaits_continue: bool,
@@ -202,7 +202,7 @@ async fn read_rest(mut body: Incoming, watched: Watched) {
         left -= bytes;
     }
     progress.over.notify_one();
-    // The client reads the answer meanwhile; what it sends waits in its own memory.
+    // The client reads the answer meanwhile; its unsent bytes wait in its own memory.
     if let Ok(_waiting) = limits.waiting.try_acquire() {
         sleep_until(deadline).await;
     }

@@ -1,4 +1,4 @@
-//! Connections whose clients do not read: cut off, because nothing else would ever end them.
+//! Connections whose clients do not read: cut off, because no other rule would ever end them.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// A stream whose writes fail once the other side has taken nothing for some time.
+/// A stream whose writes fail once the other side has read nothing for some time.
 #[derive(Debug)]
 pub(super) struct StallGuard<T> {
     stream: T,
@@ -23,7 +23,7 @@ pub(super) struct StallGuard<T> {
 }
 
 impl<T> StallGuard<T> {
-    /// `stall`: how long a client may take nothing of what waits for it.
+    /// `stall`: how long a client may read nothing of the waiting bytes.
     pub(super) fn new(stream: T, stall: Duration) -> Self {
         Self {
             stream,
@@ -33,7 +33,7 @@ impl<T> StallGuard<T> {
         }
     }
 
-    /// Passes on what a write came to, and fails where it waits for too long.
+    /// Passes the result of a write on, and fails where it waits for too long.
     fn guard<R>(
         &mut self,
         context: &mut Context<'_>,

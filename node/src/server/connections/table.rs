@@ -1,4 +1,4 @@
-//! Which connections there may be, and which of them ends first when they become scarce.
+//! The open connections, and which of them ends first when they become scarce.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,7 +16,7 @@ const CUT_PART: usize = 16;
 pub(super) enum Refused {
     /// There are as many as there may be.
     Full,
-    /// The last ones are kept for addresses without another one.
+    /// The last places are kept for addresses without a connection.
     Reserved,
     /// This address has its share.
     Address,
@@ -61,11 +61,11 @@ pub(super) struct ConnectionTable {
     limits: ConnectionLimits,
     next: u64,
     open: BTreeMap<u64, (IpAddr, Arc<Activity>)>,
-    /// Those of them that had proved no key when they were last looked at.
+    /// Connections without a proven key at their last check.
     unproved: BTreeSet<u64>,
-    /// Those that have to end, and take leave of their clients. They still have places, which others get that need them.
+    /// Connections that have to end, and take leave of their clients. They keep their places until others need them.
     leaving: BTreeMap<u64, Arc<Activity>>,
-    /// Those whose places others have got: they end as soon as they are looked at.
+    /// Connections whose places others have got: they end at their next poll.
     cut: BTreeSet<u64>,
     /// How many connections an address has that may go on; none has 0.
     of_address: HashMap<IpAddr, usize>,
@@ -84,7 +84,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Takes a connection and gives it a number, or says why not. Where connections are scarce, another one has to end.
+    /// Admits a connection and gives it a number, or the reason of a refusal. Where connections are scarce, another one has to
+    /// end.
     pub(super) fn admit(
         &mut self,
         address: IpAddr,
@@ -146,7 +147,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Ends the oldest that never proved a key, else the one that is idle for the longest time.
+    /// Ends the oldest connection that never proved a key, otherwise the one that has been idle longest.
     fn evict_one(&mut self) {
         let victim = self.oldest_unproved().or_else(|| {
             let idle = self.open.iter();
@@ -162,8 +163,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Takes the oldest that never proved a key from among them. Who has proved one is not looked at again: under a flood this
-    /// is asked for each connection.
+    /// Removes the oldest connection without a proven key from the set. One that has proved a key is not checked again: under a
+    /// flood this runs for each connection.
     fn oldest_unproved(&mut self) -> Option<u64> {
         while let Some(id) = self.unproved.pop_first() {
             let open = self.open.get(&id);
@@ -174,8 +175,8 @@ impl ConnectionTable {
         None
     }
 
-    /// Gives the place of one that has to end to the one that needs it now. Its file stays open until it is looked at, so there are
-    /// only a few of these.
+    /// Gives the place of an ending connection to one that needs it now. The file of the former stays open until its next poll,
+    /// so there are only a few of these.
     fn cut_one(&mut self) {
         if self.cut.len() >= (self.limits.maximum / CUT_PART).max(1) {
             return;
@@ -234,7 +235,7 @@ mod tests {
     #[test]
     fn the_last_connections_are_kept_for_addresses_without_one() {
         let mut table = table(64);
-        // None of them ends for another one: they have proved a key, and are not idle.
+        // None of them ends for another: they have proved a key, and are not idle.
         let mut take = |address: &str| admit(&mut table, address).map(|open| open.mark.prove());
         for n in 0..48 {
             take(&format!("192.0.2.{}", n % 4)).unwrap();
@@ -255,7 +256,7 @@ mod tests {
             let address = format!("198.51.{}.{}", n / 250, n % 250);
             let new = admit(&mut table, &address).unwrap();
             assert!(table.taken() <= 64, "{n}");
-            // Those that were cut off end soon, and the others take their time.
+            // Connections that were cut off end soon, and the others in their own time.
             while table.cut.len() > 3 {
                 let id = *table.cut.first().unwrap();
                 table.ended(id);

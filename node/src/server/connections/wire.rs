@@ -1,5 +1,5 @@
-//! The bytes between a client and hyper. Here, large and unfinished heads find their room, and refusals that hyper makes
-//! itself become ours: hyper gives them no body.
+//! The bytes between a client and hyper. Large and incomplete heads get their room here, and hyper's own refusals become ours:
+//! hyper gives them no body.
 
 use std::{
     io,
@@ -25,9 +25,9 @@ use crate::{budget::Reservation, metrics::PortMetrics};
 
 /// How every HTTP/2 connection begins, and no request of HTTP/1.
 const HTTP2_BEGINS: &[u8] = b"PRI";
-/// No head of a request may have it: hyper refuses what contains it.
+/// No valid head contains these bytes: hyper refuses them.
 const NO_HEAD: &[u8] = b"\0\r\n\r\n";
-/// How long, and for how many bytes, a refused client may go on sending: closing at once would take the answer away.
+/// How long, and for how many bytes, a refused client may go on sending: closing at once would discard the answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 << 10;
 /// Hyper's buffer grows where a read fills it, and stays that large. Bodies are read in pieces that do not fill it.
@@ -36,7 +36,7 @@ const BODY_READ: u64 = SMALL_HEAD_BYTES as u64 - 1;
 /// A client's stream.
 #[derive(Debug)]
 pub(super) struct Wire<T> {
-    /// What it reads at a time can be bounded.
+    /// The stream, with a limit for each read.
     stream: Take<T>,
     activity: Arc<Activity>,
     room: HeadRoom,
@@ -45,13 +45,13 @@ pub(super) struct Wire<T> {
     beginning: usize,
     /// Bytes of the head that is being read.
     head_bytes: usize,
-    /// Whether there is room for more of it than most heads have.
+    /// Whether there is room for a larger head than most.
     head_may_grow: bool,
     /// HTTP/2 only, and meaningless otherwise.
     frames: Frames,
-    /// Room for what is unfinished of HTTP/2.
+    /// Room for the incomplete part of HTTP/2.
     frame_room: Option<(usize, Reservation)>,
-    /// What is written instead of hyper's refusal, and how much of it is.
+    /// The answer in the place of hyper's refusal, and how much of it is written.
     refusal: Option<(Vec<u8>, usize)>,
     lingering: Option<Lingering>,
 }
@@ -121,7 +121,7 @@ impl<T: AsyncRead> Wire<T> {
         true
     }
 
-    /// Follows bytes of HTTP/2; fails where there is no room for what they leave unfinished.
+    /// Follows bytes of HTTP/2; fails where there is no room for their incomplete part.
     fn follow_frames(&mut self, bytes: &[u8]) -> io::Result<()> {
         let unfinished = self.frames.read(bytes);
         self.activity
@@ -165,7 +165,7 @@ impl<T: AsyncRead + Unpin> Wire<T> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 
-    /// Takes what a refused client still sends, for a while.
+    /// Reads the bytes that a refused client still sends, for a while.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let lingering = self.lingering.get_or_insert_with(|| Lingering {
             timer: Box::pin(sleep(LINGER)),

@@ -1,4 +1,4 @@
-//! Makes one table equal to another one: a walk through both in the order of their names finds what differs.
+//! Makes one table equal to another one: a walk through both in the order of their names finds the differences.
 
 use std::{cmp::Ordering, vec};
 
@@ -8,7 +8,7 @@ use crate::{
     domain::{Clock, Identity, Row, Stamp},
 };
 
-/// Rows that are written in one transaction at most.
+/// Rows that one transaction writes at most.
 const ROWS_AT_ONCE: usize = 500;
 /// Ciphertext that is held at a time, in bytes, before it is written.
 const BYTES_AT_ONCE: usize = 4 << 20;
@@ -27,7 +27,7 @@ pub(in crate::store) struct Mark {
 
 /// The rows of one database.
 pub(in crate::store) trait Table {
-    /// Some rows after one, in (environment, key) byte order; none at the end.
+    /// The next rows after one, in (environment, key) byte order; none at the end.
     async fn marks(&mut self, after: Option<&Identity>) -> Result<Vec<Mark>, CopyError>;
 
     /// These rows in full, in that order; each fits its hash.
@@ -36,10 +36,10 @@ pub(in crate::store) trait Table {
 
 /// A table that becomes another one's copy.
 pub(in crate::store) trait Target: Table {
-    /// Writes rows over whatever stands under their names; durable when this returns.
+    /// Writes rows over any rows of their names; durable when this returns.
     async fn put(&mut self, rows: &[Row]) -> Result<(), CopyError>;
 
-    /// Takes rows away.
+    /// Removes rows.
     async fn remove(&mut self, names: &[Identity]) -> Result<(), CopyError>;
 }
 
@@ -48,16 +48,16 @@ pub(in crate::store) trait Target: Table {
 pub struct Progress {
     /// Rows of the source that were looked at.
     pub looked_at: u64,
-    /// Rows that were written, of those.
+    /// Those of them that this run wrote.
     pub written: u64,
 }
 
-/// What was found in the source, and what was done to the target for it.
+/// The rows of the source, and the changes to the target.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Brought {
     /// Of the source.
     pub(super) digest: TableDigest,
-    /// The latest clock of its rows that can have come from one.
+    /// The latest clock of its rows that a real clock can have made.
     pub(super) latest: Clock,
     entries: u64,
     tombstones: u64,
@@ -128,7 +128,7 @@ impl Walk {
     }
 }
 
-/// What is to be done to the target, and not done yet.
+/// The pending changes to the target.
 #[derive(Debug, Default)]
 struct Pending {
     put: Vec<Identity>,
@@ -141,7 +141,7 @@ impl Pending {
         self.put.len().max(self.remove.len()) >= ROWS_AT_ONCE || self.bytes >= BYTES_AT_ONCE
     }
 
-    /// Does it, and reads again what was written.
+    /// Carries the changes out, and reads the written rows back.
     async fn carry_out(
         &mut self,
         source: &mut impl Table,
@@ -212,10 +212,10 @@ pub(super) async fn bring_over(
     Ok(brought)
 }
 
-/// Makes sure that a table is the one of a digest.
+/// Makes sure that a table has this digest.
 ///
 /// # Errors
-/// [`CopyError::Differs`] where it is not.
+/// [`CopyError::Differs`] where it has not.
 pub(super) async fn must_equal(
     digest: &TableDigest,
     table: &mut impl Table,
@@ -244,9 +244,9 @@ mod tests {
     #[derive(Debug, Default)]
     struct Memory {
         rows: BTreeMap<Identity, Row>,
-        /// How many more writes it takes.
+        /// How many more writes it accepts.
         writes: Option<usize>,
-        /// Whether what it takes is what it keeps.
+        /// Whether it alters the rows that it accepts.
         is_faulty: bool,
     }
 
@@ -342,7 +342,7 @@ mod tests {
             writes in 0..4_usize,
         ) {
             let (mut from, mut to) = (table(&source), table(&target));
-            // A run that ends early leaves the rest to the next one.
+            // A run that ends early leaves the rest to the next run.
             to.writes = Some(writes);
             let _ = block_on(copy(&mut from, &mut to));
             to.writes = None;

@@ -10,10 +10,10 @@ use crate::{
     },
 };
 
-/// Why a store was not copied. What was copied so far stays, and no node serves it.
+/// Why a store was not copied. Copied rows stay, and no node serves them.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The shared database says no.
+    /// The shared database refused.
     #[error(transparent)]
     Shared(#[from] PostgresError),
     /// The database in a file cannot be used.
@@ -21,7 +21,7 @@ pub enum CopyError {
     File {
         /// Where it is.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the database.
         source: OpenError,
     },
     /// The finished copy does not get its name.
@@ -66,10 +66,10 @@ pub enum CopyError {
         key: String,
         /// Its environment.
         environment: String,
-        /// What is wrong.
+        /// The fault of the row.
         what: &'static str,
     },
-    /// The target is not what was written to it.
+    /// The target differs from the written rows.
     #[error(
         "the copy is not equal to its source: another process writes to the target, or its disk is at fault; run this again"
     )]

@@ -1,13 +1,13 @@
-//! Copies of a whole store, from the one kind of database into the other: rows as they are, with ciphertext, seals, versions,
-//! times and deletes.
+//! Copies of a whole store, from one kind of database into the other: rows unchanged, with ciphertext, seals, versions, times
+//! and deletes.
 //!
 //! | file | idea |
 //! |---|---|
-//! | `compare` | makes one table equal to another one, by what differs |
+//! | `compare` | makes one table equal to another one, by their differences |
 //! | `error` | why a store was not copied |
 //!
-//! A copy that was interrupted goes on when it is made again, and one of a database that a node still writes to takes what
-//! was written meanwhile. No node serves the target before its copy is finished: that takes a source that no node uses.
+//! A repeated run goes on with an interrupted copy, and with a database that a node still writes to it copies the later writes.
+//! No node serves the target before its copy is finished, for which no node may use the source.
 
 mod compare;
 mod error;
@@ -32,22 +32,22 @@ pub(in crate::store) const PAGE: usize = 1000;
 pub struct SharedStore<'s> {
     /// How it is reached.
     pub settings: &'s PostgresSettings,
-    /// Whose it is (`OSC_CLUSTER_ID`).
+    /// The cluster of the store (`OSC_CLUSTER_ID`).
     pub cluster: &'s str,
     /// The salt of all its values.
     pub salt: &'s Salt,
 }
 
-/// What a copy came to.
+/// The result of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
     /// Live entries of the source.
     pub entries: u64,
-    /// Deletes that it still knows.
+    /// Deletes that the store still knows.
     pub tombstones: u64,
-    /// Rows that this run wrote, of those.
+    /// Those of them that this run wrote.
     pub written: u64,
-    /// Rows that this run took away: the source has forgotten them since an earlier one.
+    /// Rows that this run removed: the source has forgotten them since an earlier run.
     pub removed: u64,
     /// Losing versions of conflicts, which stay behind.
     pub conflicts: u64,
@@ -55,12 +55,12 @@ pub struct Copied {
     pub is_finished: bool,
 }
 
-/// Copies the store in a file into the database that nodes share. Makes its tables where there are none. Both are equal when
-/// this returns, as the source was at its beginning.
+/// Copies the store in a file into the shared database, and makes its tables where there are none. When this returns, the
+/// target equals the source as of its beginning.
 ///
 /// # Errors
-/// Where the target is a store already, the salts differ, a row is damaged, or one of both cannot be read or written. What was
-/// copied so far stays, and the next run goes on from it.
+/// Where the target is a store already, the salts differ, a row is damaged, or one of both cannot be read or written. Copied
+/// rows stay, and the next run goes on from them.
 pub async fn into_shared(
     from: &Path,
     to: SharedStore<'_>,

@@ -1,5 +1,5 @@
-//! How a copy of a store becomes another cluster's: a clone of a database for tests, or one that was restored beside the living
-//! one, must not pass for it.
+//! How a copy of a store becomes another cluster's: a database that was cloned for tests, or restored beside the living one,
+//! must not pass for that one.
 
 use tokio_postgres::Transaction;
 
@@ -12,7 +12,7 @@ use super::{
 const CONNECTIONS_OF_NODES: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
     AND application_name = $1 AND pid <> pg_backend_pid()";
 
-/// How many connections nodes have to the database, without this one.
+/// The number of nodes' connections to the database, without this one.
 pub(super) async fn connections_of_nodes(
     client: &tokio_postgres::Client,
 ) -> Result<i64, PostgresError> {
@@ -32,11 +32,11 @@ pub(super) async fn must_be_unused(transaction: &Transaction<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Gives the store of one cluster to another one, under a name of its own: a node that still has it open as it was writes nothing
+/// Gives the store of one cluster to another one, under a new uid: a node that still has it open under the old one cannot write
 /// into it any more.
 ///
 /// # Errors
-/// Where it is none of `from`, has another salt, is used by a node just now, or the role may not write its identity.
+/// Where the store does not belong to `from`, has another salt, is in use by a node, or the role may not write its identity.
 pub async fn adopt(
     settings: &PostgresSettings,
     from: &str,

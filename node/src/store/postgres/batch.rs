@@ -1,7 +1,7 @@
-//! Several writes in one transaction, which makes all of them or none.
+//! Several writes in one transaction: all of them or none.
 //!
-//! One statement puts every row and then divides by whether these were all: where one of them met something else, the server
-//! ends the transaction itself, and nothing has to be taken back.
+//! One statement writes every row, and then divides by whether it wrote all: where one of them met another version, the
+//! division makes the server end the transaction itself, and nothing has to be rolled back.
 
 use tokio::time::Instant;
 
@@ -18,14 +18,14 @@ use crate::{
     store::{Atomicity, WriteError},
 };
 
-/// How often a batch looks again at rows that others change.
+/// How often a batch reads rows again that others change.
 const LOOKS: usize = 3;
 
 /// Why none of several writes was made.
 enum NoneMade {
     /// The write at this place is why.
     Because(usize, WriteError),
-    /// Others change the rows all the time, or hold them.
+    /// Others change the rows all the time, or lock them.
     Unsettled,
 }
 
@@ -36,7 +36,8 @@ impl From<PostgresError> for NoneMade {
 }
 
 impl PostgresStore {
-    /// Commits writes of different entries: in one transaction where none of them is refused, else as their atomicity says.
+    /// Commits writes of different entries: in one transaction where none of them is refused, otherwise as their atomicity
+    /// says.
     pub(super) async fn commit_writes(
         &self,
         writes: &[Write],
@@ -47,7 +48,7 @@ impl PostgresStore {
             Err(error) => error,
         };
         match (error, atomicity) {
-            // Where one of them may have been made, all may.
+            // Where one of them may have been committed, all may.
             (NoneMade::Because(_, error @ WriteError::Unknown), _)
             // The database is away: one by one they would wait as long for the same.
             | (NoneMade::Because(_, error @ WriteError::Failed(_)), Atomicity::Each) => {
@@ -82,7 +83,7 @@ impl PostgresStore {
                 Ok(None) => Err(WriteError::Changed),
                 Err(error) => Err(error.into()),
             };
-            // The database is away, or does not say what it does: the others would wait as long for the same.
+            // The database is away, or does not report its outcome: the others would wait as long for the same.
             let is_over = matches!(&outcome, Err(WriteError::Unknown | WriteError::Failed(_)));
             outcomes.push(outcome);
             if is_over {
@@ -126,7 +127,7 @@ impl PostgresStore {
         Err(NoneMade::Unsettled)
     }
 
-    /// What stands under the names of these writes, in their order; stamps come after all deletes that are forgotten.
+    /// The rows under the names of these writes, in their order; stamps come after all forgotten deletes.
     async fn standing(
         &self,
         writes: &[Write],
@@ -165,7 +166,7 @@ impl PostgresStore {
         Ok(standing)
     }
 
-    /// Puts rows in the places of these versions, or where there are none: all of them, or none.
+    /// Writes rows over these versions, or where there are none: all of them, or none.
     async fn put_all(
         &self,
         rows: &[Row],
@@ -182,7 +183,7 @@ impl PostgresStore {
                 if Instant::now() >= deadline {
                     return Err(PostgresError::Unknown);
                 }
-                // Of one transaction: where one of them is there, all are.
+                // All are of one transaction: where one of them is there, all are.
                 match self.lock(&first.identity, first.version, deadline).await {
                     Ok(true) => Ok(()),
                     // They may still come.
@@ -237,7 +238,7 @@ impl PostgresStore {
     }
 }
 
-/// Whether what stands there is what the caller of a write saw.
+/// Whether the stored row is the one that the caller of a write saw.
 fn is_as_seen(seen: Expected, stored: Option<&Standing>) -> bool {
     match seen {
         Expected::Nothing => stored.is_none(),

@@ -1,5 +1,5 @@
-//! What was changed, in an order that no late commit disturbs: a reader sees the changes of transactions that no running one
-//! can precede any more.
+//! Changes in an order that no late commit disturbs: a reader sees only changes of transactions that no running one can precede
+//! any more.
 
 use tokio::time::Instant;
 
@@ -18,10 +18,10 @@ use crate::{
 /// Ciphertext of a page of changes, in bytes, before it ends; it has one entry at least.
 const PAGE_BYTES: i64 = 1 << 20;
 
-/// Changes that are forgotten in one transaction.
+/// Changes that one transaction forgets.
 const FORGOTTEN_AT_ONCE: i64 = 1000;
 
-/// A place among all changes of one life of a database: what comes after it is reported, and nothing twice.
+/// A place among all changes of one life of a database: later changes are reported, and none twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     /// Which store, on which server, since which promotion.
@@ -59,7 +59,7 @@ impl Place {
     }
 }
 
-/// What the database said of its changes.
+/// The database's answer about its changes.
 struct Found {
     /// The place behind the latest change that may be reported.
     latest: Place,
@@ -68,7 +68,7 @@ struct Found {
     rows: Vec<tokio_postgres::Row>,
 }
 
-/// The first column of a change; those before say where the log is.
+/// The first column of a change; the columns before describe the log.
 const CHANGE: usize = 7;
 
 impl PostgresStore {
@@ -78,7 +78,7 @@ impl PostgresStore {
         Ok(found.latest.cursor())
     }
 
-    /// What changed after a cursor: so many entries at most, as they are now.
+    /// The entries that changed after a cursor, in their present state, at most `most`.
     pub(super) async fn changes_after(
         &self,
         after: &ChangeCursor,
@@ -116,7 +116,7 @@ impl PostgresStore {
         })
     }
 
-    /// The changes after a place whose versions still stand, and where the log ends.
+    /// The changes after a place whose versions still stand, and the end of the log.
     async fn look_at_changes(
         &self,
         xid: i64,
@@ -138,7 +138,7 @@ impl PostgresStore {
              ORDER BY xid DESC, number DESC LIMIT 1) AS l ON true \
              LEFT JOIN sized AS e ON e.before < $4 ORDER BY e.xid, e.number"
         );
-        // One more shows whether that is all.
+        // One more row shows whether that is all.
         let limit = most.saturating_add(i64::from(most > 0));
         let rows = self
             .read(&sql, &[&xid, &number, &limit, &PAGE_BYTES], self.deadline())

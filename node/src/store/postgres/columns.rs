@@ -19,7 +19,7 @@ pub(super) const COLUMNS: &str = "environment, key, category, token, created_at,
 pub(super) const COLUMNS_OF_E: &str = "e.environment, e.key, e.category, e.token, e.created_at, e.updated_at, e.clock, \
     e.incarnation, e.clocks, e.extra, e.row_hash";
 
-/// A row as it is written.
+/// The columns of a written row.
 #[derive(Debug)]
 pub(super) struct Columns {
     environment: Vec<u8>,
@@ -77,7 +77,7 @@ impl Columns {
     }
 }
 
-/// Many rows as they are written by one statement: a list for each column.
+/// The columns of many rows that one statement writes: a list for each column.
 #[derive(Debug, Default)]
 pub(super) struct ColumnLists {
     environments: Vec<Vec<u8>>,
@@ -151,10 +151,10 @@ pub(super) fn name_lists(names: &[Identity]) -> (Vec<&[u8]>, Vec<&[u8]>) {
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// One that a statement takes along to where it runs.
+/// A parameter that a statement owns, so that it can run elsewhere.
 pub(super) type OwnedParameter = Box<dyn ToSql + Sync + Send>;
 
-/// These parameters as the driver takes them.
+/// These parameters in the driver's form.
 pub(super) fn lent(parameters: &[OwnedParameter]) -> Vec<Parameter<'_>> {
     parameters
         .iter()
@@ -177,7 +177,7 @@ pub(super) fn read(
     }
 }
 
-/// The same as far as it can be read, and what cannot.
+/// The same as far as it can be read, and the unreadable part.
 pub(super) fn examine(
     found: &tokio_postgres::Row,
     first: usize,
@@ -197,7 +197,7 @@ pub(super) fn examine(
         .zip(text(key).and_then(ConfigKey::new))
         .map(|(environment, key)| Identity { environment, key })
         .ok_or_else(|| damaged("its names are none"))?;
-    // One that cannot be read does not fit the hash.
+    // An unreadable one does not match the hash.
     let category = found
         .try_get::<_, Option<&[u8]>>(first + 2)?
         .and_then(|bytes| text(bytes).and_then(Category::new));

@@ -1,4 +1,4 @@
-//! What is written, and what is known when the server does not answer.
+//! Writes, and their outcome when the server does not answer.
 
 use tokio::time::Instant;
 
@@ -13,10 +13,10 @@ use crate::{
     domain::{Content, Row, Timestamp, Version},
 };
 
-/// How often a create looks again at a name whose row others change.
+/// How often a create reads a name again whose row others change.
 const LOOKS: usize = 5;
 
-/// What stands where a write goes, as far as the new row depends on it.
+/// The stored row, as far as the new row depends on it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standing {
     pub(super) version: Version,
@@ -35,11 +35,11 @@ impl Standing {
 }
 
 impl PostgresStore {
-    /// Commits a write; `None` when what was seen changed meanwhile and must be checked again. A create that is repeated with
-    /// the request id of the row that is there is the same one.
+    /// Commits a write; `None` when the observed version changed meanwhile and must be checked again. A repeated create with
+    /// the request id of the stored row counts as that one.
     ///
     /// # Errors
-    /// [`PostgresError::Unknown`] where it may have been made; any other where it was not.
+    /// [`PostgresError::Unknown`] where it may have been committed; any other where it was not.
     pub async fn commit_write(
         &self,
         write: &Write,
@@ -127,8 +127,8 @@ impl PostgresStore {
         })
     }
 
-    /// Puts a row in the place of a version, or where there is none. Settles what is not known: a row of this version is this
-    /// write's, and no other one's.
+    /// Writes a row over a version, or where there is none. Settles an unknown outcome: a row of this version can only come
+    /// from this write.
     async fn put(
         &self,
         row: &Row,
@@ -198,7 +198,7 @@ impl PostgresStore {
         }
     }
 
-    /// What makes sure that a statement writes into this store, at its latest primary: uid, salt, timeline.
+    /// Parameters that let a statement write only into this store, at its latest primary: uid, salt, timeline.
     pub(super) fn guards(&self) -> [OwnedParameter; 3] {
         let identity = &self.0.identity;
         [
@@ -208,7 +208,7 @@ impl PostgresStore {
         ]
     }
 
-    /// The write whose row is there, where it was this request's.
+    /// The write of the stored row, where it came from this request.
     async fn same_request(
         &self,
         live: &Row,
@@ -242,7 +242,7 @@ impl PostgresStore {
     }
 }
 
-/// What became of a row that was to be put.
+/// The outcome for a row to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Put {
     /// It stands.
@@ -253,7 +253,7 @@ enum Put {
     ClockIsBehind,
 }
 
-/// SQL: where a statement runs; the two parameters after `before` others name the store.
+/// SQL: the condition that the statement runs in the right store; the two parameters after `before` others name the store.
 pub(super) fn here(before: usize) -> String {
     format!(
         "here AS (SELECT {TIMELINE} AS timeline, EXISTS (SELECT FROM opensecureconf.identity WHERE uid = ${}::text \

@@ -1,4 +1,4 @@
-//! What a store knows of itself without asking: whether the last write was made, and about how many entries there are.
+//! The store's knowledge of itself without a query: whether the last write succeeded, and about how many entries there are.
 
 use std::{
     sync::{
@@ -16,12 +16,12 @@ use crate::{
     store::{SharedWriteHealth, WriteHealth},
 };
 
-/// Entries that are counted one by one; beyond that the database's own estimate is taken.
+/// Entries that are counted one by one; beyond that the database's own estimate serves.
 const COUNTED: i64 = 200_000;
 
 /// SQLSTATE of a server whose disk is full.
 pub(super) const DISK_FULL: &str = "53100";
-/// How long a look for what is held back may take.
+/// How long a search for held-back changes may take.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a disk counts as full after it had no room for a write: smaller ones may go on.
 const FULL_FOR: Duration = Duration::from_secs(10);
@@ -32,14 +32,14 @@ pub(super) struct Condition {
     /// When the server's disk had no room last.
     full_at: Mutex<Option<Instant>>,
     live: AtomicU64,
-    /// Writes that may have been made, and of which no more was found out.
+    /// Writes with an outcome that stayed unknown.
     unknown: AtomicU64,
     /// Since when a change is kept from readers, in microseconds since 1970; 0 where none is.
     held_back_since: AtomicI64,
 }
 
 impl Condition {
-    /// Takes note of how a write ended.
+    /// Notes how a write ended.
     pub(super) fn wrote(&self, outcome: &Result<Met, PostgresError>) {
         if matches!(outcome, Err(PostgresError::Unknown)) {
             self.unknown.fetch_add(1, Ordering::Relaxed);
@@ -52,7 +52,7 @@ impl Condition {
                 *full_at = Some(Instant::now());
                 WriteHealth::DiskFull
             }
-            // Says something of one entry, or of one moment.
+            // Concerns one entry, or one moment.
             Err(
                 PostgresError::Locked
                 | PostgresError::TakenBack
@@ -85,7 +85,7 @@ impl Condition {
 }
 
 impl PostgresStore {
-    /// Takes note of what a write of this node did to the number of entries.
+    /// Notes the effect of a write of this node on the number of entries.
     pub(super) fn count(&self, was_live: bool, after: &Row) {
         let live = &self.0.condition.live;
         match (was_live, !after.is_tombstone()) {
@@ -101,11 +101,11 @@ impl PostgresStore {
         }
     }
 
-    /// Finds out whether a transaction that stays open keeps changes from those who follow them.
+    /// Finds out whether an open transaction keeps changes from their readers.
     pub(super) async fn look_for_held_back(&self) -> Result<(), PostgresError> {
         let sql = "SELECT pg_is_in_recovery(), (SELECT changed_at FROM opensecureconf.changes \
                    WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, number LIMIT 1)";
-        // What is asked only to be shown keeps nothing else waiting.
+        // A query for display only must not keep others waiting.
         let rows = self.read(sql, &[], Instant::now() + LOOK).await?;
         let Some(row) = rows.first() else {
             return Err(PostgresError::Standby);

@@ -1,4 +1,4 @@
-//! What a caller learns of an entry that it may not write: only what is as durable as a commit.
+//! Facts for a caller about an entry that it may not write: only ones that are as durable as a commit.
 
 use std::{
     collections::HashMap,
@@ -15,21 +15,21 @@ use super::{
 };
 use crate::domain::{Identity, Version};
 
-/// How long what was found durable need not be asked for again.
+/// How long a fact that was found durable need not be checked again.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
-/// Names of one part of the confirmed ones.
+/// Names in one part of the confirmed ones.
 const CONFIRMED_NAMES: usize = 256;
-/// Parts of the confirmed ones: those of one part wait for each other.
+/// Parts of the confirmed names: those of one part wait for each other.
 const PARTS: usize = 64;
 /// Rows of the table `barrier`.
 const BARRIERS: u64 = 64;
 
 impl PostgresStore {
-    /// Makes sure that a version which a caller is going to learn of, or that there is none, is as durable as a commit is: its writer may
-    /// still wait for that. Asked of the database once a second and name at most.
+    /// Makes sure that a version, or the absence of one, is as durable as a commit before a caller learns of it: its writer may
+    /// still wait for the standby. Asks the database once a second and name at most.
     ///
     /// # Errors
-    /// Where that cannot be had in time.
+    /// Where that cannot be confirmed in time.
     pub async fn confirm(
         &self,
         identity: &Identity,
@@ -98,7 +98,7 @@ impl PostgresStore {
         self.touch(part, deadline).await
     }
 
-    /// Writes what is never read, and waits until that is as durable as a commit is.
+    /// Writes a row that is never read, and waits until it is as durable as a commit.
     pub(super) async fn touch(&self, part: i32, deadline: Instant) -> Result<(), PostgresError> {
         let mut parameters: Vec<OwnedParameter> = vec![Box::new(part)];
         parameters.extend(self.guards().into_iter().take(2));

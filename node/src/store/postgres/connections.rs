@@ -1,4 +1,4 @@
-//! Pools of connections to the primary of one store, and never to a server that is none any more.
+//! Pools of connections to the primary of one store, and never to a server that is no primary any more.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use super::{
     timeline::{LatestTimeline, TIMELINE},
 };
 
-/// How long it is waited for the answer of a server that is only asked whether it takes connections.
+/// How long to wait for the answer of a server that is only probed for whether it accepts connections.
 const KNOCKING: Duration = Duration::from_secs(1);
 /// Requests that wait for a connection of one pool at most.
 const MOST_WAITING: usize = 1024;
@@ -30,17 +30,17 @@ const MOST_WAITING: usize = 1024;
 /// Both pools.
 #[derive(Debug)]
 pub(super) struct Connections {
-    /// For reading: no write that waits for a standby holds one.
+    /// For reads: no write that waits for a standby holds one.
     pub(super) reads: ConnectionPool,
     /// For writing.
     pub(super) writes: ConnectionPool,
-    /// The latest timeline of all of them.
+    /// The latest timeline of all connections.
     pub(super) timeline: LatestTimeline,
-    /// Where new ones lead.
+    /// The route of new connections.
     pub(super) routes: Routes,
-    /// Which store new ones must lead to, once that is known.
+    /// The store that new connections must lead to, once it is known.
     store: Arc<OnceLock<Uid>>,
-    /// Makes one that belongs to no pool.
+    /// Makes a connection outside the pools.
     knocking: Connector,
     /// How many waits for a standby were cancelled by other sessions: their commits count as made here, and nowhere else.
     pub(super) cancelled_waits: Arc<AtomicU64>,
@@ -70,7 +70,7 @@ impl Connections {
         })
     }
 
-    /// Closes connections that have served long enough, also those that are never asked for.
+    /// Closes connections that have served long enough, also idle ones.
     pub(super) fn close_retired(&self) {
         for pool in [&self.reads, &self.writes] {
             let due = |metrics: &Metrics| pool.retirement.is_due(metrics);
@@ -86,7 +86,7 @@ impl Connections {
         drop(tokio::time::timeout(KNOCKING, made).await);
     }
 
-    /// Refuses new connections to any other store from now on, whatever an address leads to.
+    /// Refuses new connections to any other store from now on, whatever the address leads to.
     pub(super) fn keep_to(&self, store: &Uid) {
         // Set once: a store connects once.
         let _ = self.store.set(store.clone());
@@ -96,13 +96,13 @@ impl Connections {
 /// How much of a pool is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionUse {
-    /// Connections that are handed out, those set aside included.
+    /// Connections in use, those set aside included.
     pub in_use: usize,
-    /// Requests that wait for one.
+    /// Requests that wait for a connection.
     pub waiting: usize,
 }
 
-/// Connections that are handed out and taken back, and a bounded line of those who wait for one.
+/// A pool of connections, and a bounded line of waiting requests.
 #[derive(Debug)]
 pub(super) struct ConnectionPool {
     pool: Pool,
@@ -150,7 +150,7 @@ impl ConnectionPool {
         })
     }
 
-    /// How much of it is in use just now.
+    /// The present use of the pool.
     pub(super) fn usage(&self) -> ConnectionUse {
         let status = self.pool.status();
         ConnectionUse {
@@ -170,7 +170,7 @@ impl ConnectionPool {
     }
 }
 
-/// A place among those who wait.
+/// A place in the line.
 struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
@@ -225,15 +225,15 @@ async fn accept(
     }
 }
 
-/// A connection that goes back into its pool when nothing is under way on it, and is closed otherwise: its next user would
-/// wait for what this one gave up.
+/// A connection that returns to its pool when no statement is under way on it, and is closed otherwise: its next user would
+/// wait for the abandoned statement.
 pub(super) struct Connection {
     client: Option<Client>,
     quiet: bool,
 }
 
 impl Connection {
-    /// Something is sent, whose answer may never be taken.
+    /// A statement is sent, whose answer may never be read.
     pub(super) fn begin(&mut self) {
         self.quiet = false;
     }

@@ -1,4 +1,4 @@
-//! A whole store that is copied from here: one state of it, also while nodes write.
+//! A whole store as the source of a copy: one state of it, also while nodes write.
 
 use std::time::Duration;
 
@@ -158,7 +158,7 @@ fn mark(found: &tokio_postgres::Row) -> Result<Mark, PostgresError> {
                 clock: Clock::from_raw(found.try_get(2)?),
                 incarnation: Incarnation::from_raw(found.try_get(3)?),
             },
-            // What has another length fits nothing.
+            // A hash of another length matches nothing.
             hash: RowHash(hash.try_into().unwrap_or_default()),
         },
         is_live: found.try_get(5)?,

@@ -27,8 +27,8 @@ pub(in crate::store) struct CopyTarget {
 }
 
 impl CopyTarget {
-    /// Begins one in a database without entries, or goes on with one that becomes the store of this cluster. Makes the tables
-    /// where there are none.
+    /// Begins a copy in a database without entries, or goes on with one that becomes the store of this cluster. Makes the
+    /// tables where there are none.
     pub(in crate::store) async fn open(
         settings: &PostgresSettings,
         cluster: &str,
@@ -57,7 +57,7 @@ impl CopyTarget {
         })
     }
 
-    /// Gives it to its cluster: nodes can serve it. What they create comes after this clock.
+    /// Gives the copy to its cluster: nodes can serve it. Entries that they create come after this clock.
     pub(in crate::store) async fn finish(self, clock: Clock) -> Result<(), CopyError> {
         let cancelled = || self.connections.cancelled_waits.load(Ordering::Acquire);
         let finishing = async {
@@ -144,7 +144,7 @@ impl Table for CopyTarget {
 
 impl Target for CopyTarget {
     async fn put(&mut self, rows: &[Row]) -> Result<(), CopyError> {
-        // Deletes are forgotten together with their changes: each needs one.
+        // Deletes are forgotten together with their changes, so each needs a change.
         let sql = format!(
             "WITH put AS (INSERT INTO opensecureconf.entries ({COLUMNS}) SELECT {COLUMNS} FROM unnest({COLUMN_LISTS}) \
              AS r ({COLUMNS}) ON CONFLICT (environment, key) DO UPDATE SET category = excluded.category, \

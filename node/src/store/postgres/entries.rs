@@ -1,4 +1,4 @@
-//! What is read: at the primary, each statement saying whether the server is one.
+//! Reads: at the primary; each statement also asks whether the server is one.
 
 use tokio::time::{Instant, timeout_at};
 
@@ -22,8 +22,8 @@ impl PostgresStore {
         rows.first().map_or(Ok(None), |row| columns::read(row, 1))
     }
 
-    /// Whether an entry has this version or a later one, or had one and is deleted and forgotten. Where it has not, a failover
-    /// lost that version: every one that a caller knows of was committed once, and the primary is asked.
+    /// Whether an entry has this version or a later one, or had one and is deleted and forgotten. Otherwise a failover lost
+    /// that version: every version that a client knows of was committed once, and the primary is asked.
     ///
     /// # Errors
     /// Where the primary does not answer in time.
@@ -108,7 +108,7 @@ impl PostgresStore {
             connection.end();
             let standby = rows.first().map_or(Ok(true), |row| row.try_get(0))?;
             if standby {
-                // The server became a standby under this connection: another one leads elsewhere.
+                // The server became a standby under this connection: a new connection leads elsewhere.
                 connection.begin();
                 return Err(PostgresError::Standby);
             }

@@ -1,4 +1,4 @@
-//! What requests see of the database: a store of entries.
+//! The database as a store of entries for requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,7 +51,7 @@ impl EntryStore for PostgresStore {
         Ok(self.find_unread_until(identity, self.deadline()).await?)
     }
 
-    /// The database alone holds it, as durably as it is configured to: there are no levels.
+    /// Only the database holds it, as durably as it is configured to: there are no levels.
     async fn commit(&self, write: Write, _: AckLevel) -> Result<Written, WriteError> {
         self.commit_for(write, AckLevel::default(), None).await
     }
@@ -80,7 +80,7 @@ impl EntryStore for PostgresStore {
         identity: &Identity,
         version: Option<Version>,
     ) -> Result<bool, ReadError> {
-        // The store's own one, which the compiler takes before this.
+        // The store's own method, which takes precedence over this one.
         Ok(PostgresStore::confirm(self, identity, version).await?)
     }
 
@@ -104,7 +104,7 @@ impl EntryStore for PostgresStore {
         self.0.wake.next()
     }
 
-    /// None: of two writes over one version the database makes one.
+    /// None: the database accepts one of two writes over one version.
     async fn conflicts(&self, _: Option<i64>, _: usize) -> Result<ConflictPage, ReadError> {
         Ok(ConflictPage {
             rows: Vec::new(),

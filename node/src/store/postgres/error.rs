@@ -1,10 +1,10 @@
-//! What can go wrong with a shared database, in words for the person who has to mend it.
+//! Faults of a shared database, in words for the person who has to mend them.
 
 use std::{fmt, time::Duration};
 
 use super::NoDatabaseUrl;
 
-/// Why the database did not do what was asked.
+/// Why the database did not carry a request out.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// Its address cannot be used.
@@ -19,13 +19,13 @@ pub enum PostgresError {
     /// No server answers, or none that is the primary.
     #[error("the database does not answer: {0}")]
     Away(String),
-    /// Not within the time of one request.
+    /// The database did not answer within the time of one request.
     #[error("the database did not answer in time")]
     Slow,
     /// Too many requests wait already.
     #[error("too many requests wait for the database")]
     Busy,
-    /// The server takes no writes and may be behind the one that does.
+    /// The server accepts no writes and may be behind the primary.
     #[error("the server is a standby, and not the database's primary")]
     Standby,
     /// The server was the primary once; another one is now.
@@ -46,9 +46,9 @@ pub enum PostgresError {
         "the database has schema {found}, this release needs {needed}: run 'osc-node database migrate' of this release"
     )]
     OldSchema {
-        /// What is there.
+        /// The present schema.
         found: i32,
-        /// What is needed.
+        /// The schema that is needed.
         needed: i32,
     },
     /// Tables of a later release that this one cannot use.
@@ -56,9 +56,9 @@ pub enum PostgresError {
         "the database has schema {found}, this release knows up to {known}; use the release that migrated it or a later one"
     )]
     NewerSchema {
-        /// What is there.
+        /// The present schema.
         found: i32,
-        /// The latest that this release knows.
+        /// The latest schema that this release knows.
         known: i32,
     },
     /// Its values were encrypted with another salt.
@@ -85,9 +85,9 @@ pub enum PostgresError {
         "the database is the store of cluster '{stored}', and not of '{given}': see 'osc-node database adopt'"
     )]
     OtherCluster {
-        /// Whose it is.
+        /// The cluster of the store.
         stored: String,
-        /// Who asked.
+        /// The cluster of the node.
         given: String,
     },
     /// Another store is being copied into the database.
@@ -116,10 +116,10 @@ pub enum PostgresError {
     /// Another session holds the row.
     #[error("the entry is locked by another session of the database")]
     Locked,
-    /// Of several writes that are made together one met something else than it saw.
+    /// One of several writes of a batch met another version than its caller saw.
     #[error("an entry of the batch changed meanwhile")]
     NotAll,
-    /// The server took back the whole transaction for the sake of another one: it may be made again.
+    /// The server rolled the whole transaction back in favour of another one: it may be repeated.
     #[error("the database took the write back for the sake of another session")]
     TakenBack,
     /// A write that this store never makes.
@@ -138,12 +138,12 @@ pub enum PostgresError {
         key: String,
         /// Its environment.
         environment: String,
-        /// What is wrong.
+        /// The fault.
         what: &'static str,
     },
 }
 
-/// What the server says, with its SQLSTATE. Never with details: those show values of rows.
+/// The server's message, with its SQLSTATE. Never with details: those show values of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerWords {
     /// The five characters of the SQLSTATE.
@@ -158,7 +158,7 @@ impl fmt::Display for ServerWords {
 }
 
 impl PostgresError {
-    /// Whether another try may find the database as it should be, without a person who mends something of ours.
+    /// Whether another try may succeed without a person who mends something on our side.
     pub fn may_pass(&self) -> bool {
         matches!(
             self,
@@ -182,7 +182,7 @@ impl PostgresError {
         }
     }
 
-    /// The whole chain of causes, without what a server says of rows.
+    /// The whole chain of causes, without the server's details of rows.
     fn away(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = error.to_string();
         let mut source = error.source();
@@ -231,7 +231,7 @@ fn is_away(code: &str) -> bool {
 }
 
 impl ServerWords {
-    /// Whether there is no such table, or no such schema.
+    /// Whether the table, or the schema, does not exist.
     pub(super) fn is_no_table(&self) -> bool {
         ["42P01", "3F000"].contains(&&*self.code)
     }
@@ -245,7 +245,7 @@ impl From<tokio_postgres::Error> for PostgresError {
         match said.code().code() {
             "25006" => Self::Standby,
             "55P03" | "57014" => Self::Locked,
-            // The statement of a batch divides by whether it put all its rows; no other one divides.
+            // The statement of a batch divides by whether it wrote all its rows; no other statement divides.
             "22012" => Self::NotAll,
             // A serialization failure, and a deadlock.
             "40001" | "40P01" => Self::TakenBack,

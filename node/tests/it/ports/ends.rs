@@ -1,4 +1,4 @@
-//! What becomes of connections that are open when the certificate behind them ends, or is renewed.
+//! Open connections when the certificate behind them ends, or is renewed.
 
 use super::*;
 
@@ -19,7 +19,7 @@ where
     Some(head.split_whitespace().nth(1)?.to_owned())
 }
 
-/// Asks on one connection until it is not answered as before, and says what came then.
+/// Repeats a request on one connection until the answer changes; gives the new answer.
 async fn asked_until_the_end<T>(connection: &mut T, request: &str) -> Option<String>
 where
     T: AsyncRead + AsyncWrite + Unpin,
@@ -74,7 +74,7 @@ async fn a_connection_at_the_port_for_nodes_carries_no_request_once_the_nodes_ow
     }
     assert_eq!(asked_until_the_end(&mut kept, ORDER).await.unwrap(), "403");
 
-    // A renewed one opens the port again.
+    // A renewed certificate opens the port again.
     let renewed = node.issue(&Leaf::of_node(NAMES));
     let authorities = node.authority.pem();
     node.exchange(&renewed, &authorities);
@@ -103,7 +103,7 @@ async fn a_connection_of_a_client_outlives_the_renewal_and_the_end_of_the_certif
     let mut kept = connected(node.address("https_address"), &public).await;
     assert_eq!(asked(&mut kept, READY).await.unwrap(), "200");
 
-    // While it has ended, those that connect refuse the node; those that are there go on.
+    // Once the certificate has ended, new clients refuse the node; open connections go on.
     let ended = async {
         while let Ok(mut fresh) = attempt(node.address("https_address"), &public).await {
             asked(&mut fresh, READY).await;
@@ -123,7 +123,7 @@ async fn connected(address: &str, authority: &Authority) -> TlsStream<TcpStream>
     attempt(address, authority).await.unwrap()
 }
 
-/// A client of the port for clients, which verifies what it is shown.
+/// A client of the port for clients, which verifies the node's certificate.
 async fn attempt(address: &str, authority: &Authority) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     let authority = CertificateDer::from_pem_slice(authority.pem().as_bytes());

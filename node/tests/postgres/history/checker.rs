@@ -1,9 +1,9 @@
-//! Whether the operations on one entry have an order that explains their answers: the search of Wing and Gong, with Lowe's memory of
-//! what failed.
+//! Whether the operations on one entry have an order that explains their answers: the search of Wing and Gong, with Lowe's
+//! cache of configurations that failed.
 //!
-//! An operation of unknown outcome may have its place at any time after its beginning, or none. So it need not be looked at where it
-//! explains nothing: an order that has no use for it is an order without it as well, or one in which it comes later. And of two that
-//! can never be told apart one is tried.
+//! An operation of unknown outcome may take effect at any time after it began, or never. The search therefore places it only
+//! where it explains an answer: an order that does not need it is also an order without it, or with it at a later place. Of two
+//! such operations that no answer distinguishes, the search tries one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,12 +17,12 @@ const MOST_PLACES: usize = 1_000_000;
 /// Operations that a refutation shows.
 const SHOWN: usize = 12;
 
-/// One operation. Times are those of one counter: no two are the same.
+/// One operation. All times come from one counter: no two are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Operation {
     pub(super) call: Call,
     pub(super) outcome: Outcome,
-    /// When it was asked for.
+    /// The time of the request.
     pub(super) began: u64,
     /// When it was answered. Of no meaning where the outcome is unknown.
     pub(super) ended: u64,
@@ -33,7 +33,7 @@ pub(super) struct Operation {
 pub(super) enum Refutation {
     /// There is none.
     NoOrder {
-        /// The state up to which there is one that explains most operations.
+        /// The state that the longest order leads to.
         state: Entry,
         /// The earliest operations that come next, none of which does.
         next: Vec<Operation>,
@@ -55,7 +55,7 @@ impl fmt::Display for Refutation {
     }
 }
 
-/// Looks for an order.
+/// Searches for an order.
 pub(super) fn check(operations: &[Operation]) -> Result<(), Refutation> {
     let mut sorted = operations.to_vec();
     sorted.sort_by_key(|operation| operation.began);
@@ -72,7 +72,7 @@ pub(super) fn check(operations: &[Operation]) -> Result<(), Refutation> {
     search.run()
 }
 
-/// The write that an operation tells from others.
+/// The write that an operation identifies.
 fn named(operation: &Operation) -> Option<Number> {
     match (operation.call, operation.outcome) {
         (_, Outcome::Shown(number)) => number,
@@ -85,13 +85,13 @@ fn named(operation: &Operation) -> Option<Number> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Place {
     entry: Entry,
-    /// All operations before this one of the known ones are in the order.
+    /// The order contains all known operations before this one.
     next: usize,
-    /// Later ones that are, ascending.
+    /// Later known operations in the order, ascending.
     ahead: Vec<usize>,
-    /// Those of unknown outcome that are, ascending.
+    /// Operations of unknown outcome in the order, ascending.
     used: Vec<usize>,
-    /// How many of them are the last ones of the order: they have explained nothing yet.
+    /// How many of them stand at the end of the order: they have explained no answer yet.
     unexplained: usize,
 }
 
@@ -127,12 +127,12 @@ impl Place {
     }
 }
 
-/// A place, and what can come after it.
+/// A place, and the places that can follow it.
 struct Branch {
     place: Place,
-    /// The last one is tried first.
+    /// The search tries the last one first.
     moves: Vec<Place>,
-    /// Whether those of unknown outcome are among them, or are of no use: they are tried where all others fail.
+    /// Whether operations of unknown outcome are among the moves, or cannot help: the search tries them where all others fail.
     is_complete: bool,
 }
 
@@ -142,9 +142,10 @@ type Reached = (usize, Vec<usize>, Entry, usize);
 struct Search {
     known: Vec<Operation>,
     unknown: Vec<Operation>,
-    /// The writes that answers or conditions tell from others.
+    /// The writes that an answer or a condition identifies.
     named: HashSet<Number>,
-    /// Where the search was, and with which operations of unknown outcome each time: with more of them used nothing more is possible.
+    /// The places of the search, each with the sets of used operations of unknown outcome: a superset makes nothing more
+    /// possible.
     visited: HashMap<Reached, Vec<Vec<usize>>>,
 }
 
@@ -201,7 +202,7 @@ impl Search {
         later.filter(move |(index, _)| place.ahead.binary_search(index).is_err())
     }
 
-    /// When the first of them ended: what began later cannot come before it.
+    /// When the first of them ended: an operation that began later cannot come before it.
     fn first_end(&self, place: &Place) -> u64 {
         let mut first = u64::MAX;
         for (_, operation) in self.open(place) {
@@ -213,7 +214,7 @@ impl Search {
         first
     }
 
-    /// Where known operations lead, the one that ended first last; and whether no other ones need be looked at.
+    /// Where known operations lead, the one that ended first last; and whether the search can skip all other operations.
     fn by_known(&self, place: &Place) -> (Vec<Place>, bool) {
         let until = self.first_end(place);
         let mut candidates: Vec<_> = self
@@ -224,7 +225,8 @@ impl Search {
         let mut places = Vec::new();
         for (index, operation) in candidates {
             let states = after_known(place, operation);
-            // What changes nothing comes at once: later it could only make more durable. A promotion may have something to undo then.
+            // An operation that changes nothing comes at once: later it could only make more durable. A promotion may have
+            // something to undo then.
             if operation.call != Call::Promotion && states.contains(&place.entry) {
                 return (vec![place.with_known(index, place.entry.clone())], true);
             }
@@ -234,7 +236,7 @@ impl Search {
         (places, false)
     }
 
-    /// Where those of unknown outcome lead.
+    /// Where operations of unknown outcome lead.
     fn by_unknown(&self, place: &Place) -> Vec<Place> {
         let until = self.first_end(place);
         let begun = self
@@ -254,13 +256,13 @@ impl Search {
         places.collect()
     }
 
-    /// The same for all calls that no answer and no condition tells apart.
+    /// The same call for all calls that no answer and no condition distinguishes.
     fn as_told_apart(&self, call: Call) -> Call {
         let told = |number| {
             if self.named.contains(&number) {
                 number
             } else {
-                // What no write gives.
+                // A number that no write has.
                 0
             }
         };
@@ -275,7 +277,7 @@ impl Search {
         }
     }
 
-    /// Takes note of a place; `false` where nothing is possible from there that was not from an earlier one.
+    /// Remembers a place; `false` where an earlier place already allowed everything that this one allows.
     fn is_new(&mut self, place: &Place) -> bool {
         let reached = (
             place.next,
@@ -296,7 +298,8 @@ impl Search {
     }
 }
 
-/// The states after a known operation. Where the last one of unknown outcome was of no use for that, the order is one without it.
+/// The states after a known operation. Where the last operation of unknown outcome did not help it, the order without that one
+/// exists too.
 fn after_known(place: &Place, operation: &Operation) -> Vec<Entry> {
     let Operation { call, outcome, .. } = *operation;
     let mut states = place.entry.after(call, outcome);
@@ -307,8 +310,8 @@ fn after_known(place: &Place, operation: &Operation) -> Vec<Entry> {
     states
 }
 
-/// The state after one of unknown outcome. It comes directly after another one only where that makes it possible, and leads to what was
-/// not shown since the last known operation.
+/// The state after an operation of unknown outcome. It directly follows another one only where that one makes it possible, and
+/// only where it leads to a state that was not shown since the last known operation.
 fn after_unknown(place: &Place, operation: &Operation) -> Option<Entry> {
     let after = |entry: &Entry| entry.after(operation.call, Outcome::Unknown).pop();
     let state = after(&place.entry)?;

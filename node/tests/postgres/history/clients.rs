@@ -1,4 +1,4 @@
-//! Clients that read and write the same few entries through all nodes, and keep a record of it.
+//! Clients that read and write the same few entries through all nodes, and record their operations.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use super::{
 use crate::world::{Answer, Caller};
 
 const CLIENTS: u64 = 12;
-/// How long a client waits after an answer that says nothing of the entry.
+/// How long a client waits after an answer without information on the entry.
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// The nodes that clients may ask.
@@ -34,7 +34,7 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Starts them. The same seed asks for the same operations.
+    /// Starts the clients. The same seed leads to the same operations.
     pub(super) fn start(nodes: &Nodes, history: &Arc<History>, seed: u64) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let tasks = (0..CLIENTS).map(|number| {
@@ -52,7 +52,7 @@ impl Clients {
         }
     }
 
-    /// Lets each end what it has begun.
+    /// Stops the clients once each has finished its operation.
     pub(super) async fn stop(mut self) {
         self.stopped.store(true, Ordering::Relaxed);
         while let Some(ended) = self.tasks.join_next().await {
@@ -78,7 +78,7 @@ struct Client {
     nodes: Nodes,
     history: Arc<History>,
     random: StdRng,
-    /// What it saw last of an entry, and its tag.
+    /// The last write that the client saw of each entry, and its tag.
     seen: HashMap<usize, Seen>,
 }
 
@@ -97,7 +97,7 @@ impl Client {
         }
     }
 
-    /// Asks for one operation; whether its outcome is known.
+    /// Sends one operation; gives whether its outcome is known.
     async fn ask(&mut self) -> bool {
         let entry = self.random.random_range(0..ENTRIES);
         let call = self.choose(entry);
@@ -170,7 +170,7 @@ async fn send(
     }
 }
 
-/// The outcome that an answer tells, and what was seen; `None` where nothing was done.
+/// The outcome of an answer, and the write that it shows; `None` where the node did nothing.
 fn met(call: Call, answer: &Answer, history: &History) -> Option<(Outcome, Option<Seen>)> {
     let seen = |number: Number| {
         let tag = answer.header("etag").unwrap().to_owned();
@@ -198,7 +198,7 @@ fn met(call: Call, answer: &Answer, history: &History) -> Option<(Outcome, Optio
         (_, 404) => Outcome::Missing,
         (Call::PutOver { .. } | Call::DeleteOver { .. }, 412) => Outcome::OtherVersion,
         (_, 503) if answer.header("x-osc-outcome") == Some("unknown") => Outcome::Unknown,
-        // Others change the entry, or the database is away: nothing was written.
+        // Other clients change the entry, or the database is away: the node wrote nothing.
         (_, 409 | 503) => return None,
         _ => panic!("{call:?}: {answer:?}"),
     };

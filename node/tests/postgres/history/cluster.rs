@@ -1,4 +1,4 @@
-//! Nodes on one database whose address leads to the primary, and what goes down there.
+//! Nodes on one database whose address leads to the primary, and the faults of both.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,7 +25,7 @@ pub(super) enum Commits {
     OnPrimary,
 }
 
-/// What goes down.
+/// A fault of a node, a server or their connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// A node is killed, and another one takes its place.
@@ -34,15 +34,15 @@ pub(super) enum Fault {
     ConnectionsCut,
     /// The primary is killed and starts again.
     ServerKilled,
-    /// The standby is lost, waits for it are cut off so that reads show what no other server has; then the primary is killed, and the
-    /// standby comes back and takes over without that.
+    /// The standby is lost, and the waits for it are cancelled, so that reads show rows that no other server has. Then the
+    /// primary is killed, and the standby comes back and takes over without those rows.
     UnconfirmedLost,
     /// The primary is killed, and the standby takes over.
     Promoted,
 }
 
 impl Fault {
-    /// All of them, in the order of a short run.
+    /// All faults, in the order of a short run.
     pub(super) const ALL: [Self; 5] = [
         Self::NodeKilled,
         Self::ConnectionsCut,
@@ -93,7 +93,7 @@ impl Cluster {
         &self.callers
     }
 
-    /// Brings a fault about, and mends what it broke.
+    /// Causes a fault, and restores what it broke.
     pub(super) async fn meet(&mut self, fault: Fault) {
         match fault {
             Fault::NodeKilled => {
@@ -118,7 +118,7 @@ impl Cluster {
         }
     }
 
-    /// Loses what clients are told to be written.
+    /// Loses writes that nodes acknowledged.
     pub(super) async fn lose_acknowledged_writes(&mut self) {
         assert_eq!(self.commits, Commits::OnPrimary);
         self.standby.as_mut().unwrap().kill();
@@ -135,7 +135,7 @@ impl Cluster {
         self.nodes.push(node);
     }
 
-    /// Gives the primary a standby that has all that was acknowledged, where it has none.
+    /// Gives the primary a standby that has every acknowledged write, where it has none.
     async fn attach_standby(&mut self) {
         if self.standby.is_some() {
             return;
@@ -165,7 +165,7 @@ impl Cluster {
         }
     }
 
-    /// Has the standby take the place of the primary, which is killed before.
+    /// Kills the primary; the standby takes its place.
     async fn take_over(&mut self) {
         let mut standby = self.standby.take().unwrap();
         let began = self.history.now();

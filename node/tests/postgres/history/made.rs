@@ -8,10 +8,10 @@ use super::{
 };
 
 const CLIENTS: usize = 6;
-/// When the last step is over; each takes two units of time.
+/// The end of the last step; each step takes two units of time.
 const END: u64 = 1_200;
 
-/// A primary, and what its standby has.
+/// The value on a primary and the value on its standby.
 #[derive(Debug, Default)]
 struct Servers {
     primary: Option<Number>,
@@ -19,7 +19,7 @@ struct Servers {
 }
 
 impl Servers {
-    /// Does what is asked for on the primary.
+    /// Carries a call out on the primary.
     fn act(&mut self, call: Call) -> Outcome {
         let there = self.primary;
         let (outcome, left) = match call {
@@ -48,7 +48,7 @@ impl Servers {
     }
 }
 
-/// What a client is about.
+/// The state of a client.
 #[derive(Debug, Clone, Copy)]
 enum Client {
     Idle,
@@ -56,7 +56,7 @@ enum Client {
     Answered(Operation),
 }
 
-/// The operations of clients of which each does one thing at a time.
+/// The operations of clients, each of which sends one operation at a time.
 fn made(seed: u64) -> Vec<Operation> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut servers = Servers::default();
@@ -86,7 +86,7 @@ fn made(seed: u64) -> Vec<Operation> {
                 began: time,
             },
             Client::Asks { call, began } => match random.random_range(0..16) {
-                // What became of it is not told.
+                // The client does not learn the outcome.
                 chance @ 0..3 if call != Call::Read => {
                     match chance {
                         0 => late.push(call),
@@ -118,7 +118,7 @@ fn made(seed: u64) -> Vec<Operation> {
             }
         };
     }
-    // What took place and was not answered.
+    // Operations that took effect and got no answer.
     operations.extend(clients.iter().filter_map(|client| match client {
         Client::Answered(operation) => Some(Operation {
             ended: u64::MAX,
@@ -162,7 +162,7 @@ fn a_read_of_what_was_replaced_is_found_behind_each_of_them() {
         let mut operations = made(seed);
         let (first, second) = (END + 100, END + 101);
         operations.extend([
-            // Whether there was one is not known.
+            // Whether the entry existed is unknown.
             ended(Call::Delete, Outcome::Unknown, END, END + 1),
             ended(Call::Create(first), Outcome::Done, END + 2, END + 3),
             ended(Call::Put(second), Outcome::Done, END + 4, END + 5),

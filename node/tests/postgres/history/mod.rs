@@ -5,8 +5,9 @@
 //!     make history HISTORY_OPERATIONS=1000000     # more of them
 //!     make history HISTORY_SEED=random            # other faults and operations than the last time
 //!
-//! The checker is one of our own. `stateright` tries every order and forgets which ones failed, and knows no operation that never ends
-//! while its client goes on; `todc-utils` wants an answer to every operation. Both would stop at some dozen operations of unknown outcome.
+//! The checker is our own. `stateright` tries every order and forgets which ones failed, and knows no operation that never ends
+//! while its client goes on; `todc-utils` needs an answer to every operation. Both would stop at some dozen operations of
+//! unknown outcome.
 
 mod checker;
 mod clients;

@@ -1,33 +1,33 @@
-//! One entry as its clients know it: what each operation does to it, and what a promotion may undo.
+//! One entry as its clients know it: the effect of each operation, and the effects that a promotion may undo.
 
-/// What a write gives an entry. No two writes of a history give the same.
+/// The value of a write. No two writes of a history have the same.
 pub(super) type Number = u64;
 
-/// What was asked for.
+/// The request of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     Read,
     Create(Number),
-    /// A change of whatever is there.
+    /// A change of any value.
     Put(Number),
-    /// A change of what this write gave (`If-Match`).
+    /// A change of the value of this write (`If-Match`).
     PutOver {
         seen: Number,
         number: Number,
     },
     Delete,
-    /// A delete of what this write gave (`If-Match`).
+    /// A delete of the value of this write (`If-Match`).
     DeleteOver {
         seen: Number,
     },
-    /// No client's: a standby takes the place of its primary.
+    /// No client's call: a standby takes the place of its primary.
     Promotion,
 }
 
-/// What was answered.
+/// The answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// A read showed what this write gave, or that there is no entry.
+    /// A read showed the value of this write, or that there is no entry.
     Shown(Option<Number>),
     /// It was done.
     Done,
@@ -44,14 +44,15 @@ pub(super) enum Outcome {
 /// The state of an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Entry {
-    /// What no promotion undoes.
+    /// The value that no promotion undoes.
     durable: Option<Number>,
-    /// What writes of unknown outcome left since, in their order: a promotion undoes the last ones of them, or all, or none.
+    /// The results of later writes of unknown outcome, in their order: a promotion undoes the last ones of them, or all, or
+    /// none.
     unconfirmed: Vec<Option<Number>>,
 }
 
 impl Entry {
-    /// What a read shows.
+    /// The value that a read shows.
     pub(super) fn shown(&self) -> Option<Number> {
         self.unconfirmed.last().copied().unwrap_or(self.durable)
     }
@@ -63,7 +64,7 @@ impl Entry {
         before
     }
 
-    /// Whether reads showed this before one of the last writes of unknown outcome, of which there are so many.
+    /// Whether reads showed this value before one of the last `writes` writes of unknown outcome.
     pub(super) fn showed_before(&self, writes: usize, shown: Option<Number>) -> bool {
         let states = std::iter::once(&self.durable).chain(&self.unconfirmed);
         let first = self.unconfirmed.len().saturating_sub(writes);
@@ -82,11 +83,11 @@ impl Entry {
             unconfirmed: Vec::new(),
         };
         let after = match outcome {
-            // A read may show what a failover then loses.
+            // A read may show a value that a failover then loses.
             Outcome::Shown(number) => (call == Call::Read && number == shown).then(|| self.clone()),
-            // What was acknowledged is durable, and all that it came after.
+            // An acknowledged write is durable, and so are all writes before it.
             Outcome::Done => effect.map(|Left(left)| durable(left)),
-            // So is what keeps a caller from a write.
+            // The state that made the node refuse a write is durable too.
             Outcome::Exists | Outcome::Missing | Outcome::OtherVersion => {
                 (refusal(call, shown) == Some(outcome)).then(|| durable(shown))
             }
@@ -109,10 +110,10 @@ impl Entry {
     }
 }
 
-/// What a write leaves of an entry.
+/// The value that a write leaves.
 struct Left(Option<Number>);
 
-/// What a write leaves where it is done; `None` where it cannot be.
+/// The result of a write; `None` where the state does not allow it.
 fn effect(call: Call, shown: Option<Number>) -> Option<Left> {
     match (call, shown) {
         (Call::Create(number), None) | (Call::Put(number), Some(_)) => Some(Left(Some(number))),
@@ -123,7 +124,7 @@ fn effect(call: Call, shown: Option<Number>) -> Option<Left> {
     }
 }
 
-/// With what a write is refused; `None` where it is not.
+/// The refusal of a write; `None` where the state allows it.
 fn refusal(call: Call, shown: Option<Number>) -> Option<Outcome> {
     if effect(call, shown).is_some() {
         return None;

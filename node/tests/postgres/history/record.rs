@@ -1,4 +1,4 @@
-//! What clients asked for and were answered, in the order in which that took place.
+//! The operations of clients and their answers, in the order in which they took place.
 
 use std::{
     collections::HashMap,
@@ -32,7 +32,7 @@ pub(super) struct History {
     answered: watch::Sender<usize>,
 }
 
-/// An entry whose operations have no order.
+/// An entry whose operations have no valid order.
 #[derive(Debug)]
 pub(super) struct Refuted {
     entry: usize,
@@ -45,7 +45,7 @@ impl fmt::Display for Refuted {
     }
 }
 
-/// What was checked.
+/// The size of a checked history.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) known: usize,
@@ -70,12 +70,12 @@ impl History {
         self.time.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// What no write has given yet.
+    /// A number that no write has had yet.
     pub(super) fn new_number(&self) -> Number {
         self.number.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Takes note of an operation that ends now.
+    /// Records an operation that ends now.
     pub(super) fn end(&self, entry: usize, began: u64, call: Call, outcome: Outcome) {
         let ended = self.now();
         let mut entries = self.entries.lock().unwrap();
@@ -91,7 +91,7 @@ impl History {
         }
     }
 
-    /// Takes note of a promotion that ends now.
+    /// Records a promotion that ends now.
     pub(super) fn promoted(&self, began: u64) {
         let promotion = Operation {
             call: Call::Promotion,
@@ -102,7 +102,7 @@ impl History {
         self.promotions.lock().unwrap().push(promotion);
     }
 
-    /// Takes note of what an answer called the version of a write. A version that another write had is no version.
+    /// Records the version that an answer gives a write, and fails where another write had it.
     pub(super) fn names(&self, version: &str, number: Number) {
         let mut versions = self.versions.lock().unwrap();
         let named = *versions.entry(version.to_owned()).or_insert(number);
@@ -110,7 +110,7 @@ impl History {
         assert_eq!(named, number, "{version} came twice");
     }
 
-    /// How many operations have ended whose outcome is known.
+    /// The number of ended operations whose outcome is known.
     pub(super) fn answered(&self) -> usize {
         *self.answered.borrow()
     }
@@ -129,7 +129,7 @@ impl History {
         }
     }
 
-    /// Looks for an order of the operations on each entry.
+    /// Searches for an order of the operations on each entry.
     pub(super) fn check(&self) -> Result<Tally, Refuted> {
         let entries = self.entries.lock().unwrap();
         let promotions = self.promotions.lock().unwrap();

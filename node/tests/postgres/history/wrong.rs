@@ -24,7 +24,7 @@ fn over(seen: Number, number: Number) -> Call {
     Call::PutOver { seen, number }
 }
 
-/// One that began and ended at these times.
+/// An operation that began and ended at these times.
 fn during(began: u64, ended: u64, (call, outcome): (Call, Outcome)) -> Operation {
     Operation {
         call,
@@ -34,7 +34,7 @@ fn during(began: u64, ended: u64, (call, outcome): (Call, Outcome)) -> Operation
     }
 }
 
-/// Each after the one before it.
+/// Operations that follow one another.
 fn in_turn(operations: &[(Call, Outcome)]) -> Vec<Operation> {
     let times = (0..).step_by(2);
     let timed = operations.iter().zip(times);
@@ -136,7 +136,7 @@ fn a_write_of_unknown_outcome_is_made_once_at_any_later_time_or_never() {
         (Call::Put(3), DONE),
         shows(2),
     ]));
-    // Nor before it was asked for.
+    // A read does not show a write before its request either.
     is_wrong(&in_turn(&[CREATE, shows(2), put]));
 }
 

@@ -26,7 +26,7 @@ scenarios! {
     a_bootstrap_waits_for_what_a_lost_node_sent
 }
 
-/// Three empty databases wait until one is told; then all serve, with the salt that was mounted.
+/// Three empty databases wait until one gets the order to bootstrap; then all serve, with the mounted salt.
 pub(crate) fn e05_no_node_bootstraps_by_itself(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "b", "c"]);
     world.mounted = Salt::from_bytes(&[7; 64]);
@@ -171,7 +171,7 @@ pub(crate) fn e27_stale_short_list(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// Of three lost volumes one is restored, without its cluster uid and roster, and instructed to bootstrap with its rows.
+/// Of three lost volumes one is restored, without its cluster uid and roster, and gets the order to bootstrap with its rows.
 pub(crate) fn e28_after_a_total_loss(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
@@ -187,7 +187,7 @@ pub(crate) fn e28_after_a_total_loss(rules: Rules) -> Outcome {
     for node in 0..3 {
         world.start(node);
     }
-    // As long as something may be under way that was sent before.
+    // As long as an earlier message may be under way.
     world.pass(Duration::from_secs(61));
     ensure(
         (0..3).all(|node| !world.is_ready(node)),
@@ -198,7 +198,7 @@ pub(crate) fn e28_after_a_total_loss(rules: Rules) -> Outcome {
     ensure(world.value(2, "k").is_some(), "the restored value is gone")
 }
 
-/// Three nodes that each hold rows of their own: one is told, the others say why they do not join.
+/// Three nodes that each hold rows of their own: one gets the order to bootstrap, the others report why they do not join.
 pub(crate) fn e34_three_originals(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 1)?;
     world.put(0, "k", "value")?;
@@ -234,8 +234,8 @@ pub(crate) fn e34_three_originals(rules: Rules) -> Outcome {
     )
 }
 
-/// The bootstrap node gives node 2 its snapshot, which takes a while, and is lost with its disk before it arrives. The owner
-/// lets another node bootstrap.
+/// The bootstrap node sends node 2 a slow snapshot, and is lost with its disk before it arrives. The admin lets another node
+/// bootstrap.
 fn with_a_lost_bootstrap_node(rules: Rules, cut: (NodeId, NodeId)) -> Result<World, String> {
     let mut world = World::with_nodes(rules, &["a", "b", "c"]);
     world.network.part(cut.0, cut.1);

@@ -1,4 +1,4 @@
-//! Digests: what a fault takes away from one table is found and brought back, and nothing else is.
+//! Digests: nodes find and restore the rows that a fault removed from one table, and restore no others.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ pub(crate) fn a_row_that_a_fault_set_back_is_what_it_was(rules: Rules) -> Outcom
     )
 }
 
-/// One table has an entry again that was deleted: the tombstone is still there elsewhere.
+/// One table has a deleted entry again, whose tombstone other tables still have.
 pub(crate) fn a_deleted_row_that_a_fault_brought_back_is_deleted_again(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
@@ -112,7 +112,7 @@ pub(crate) fn a_deleted_row_that_a_fault_brought_back_is_deleted_again(rules: Ru
     ensure(world.value(1, "k").is_none(), "a deleted entry is back")
 }
 
-/// One table has an entry again whose tombstone is purged everywhere: nobody else takes it.
+/// One table has a deleted entry again, whose tombstone is purged everywhere: no other node accepts it.
 pub(crate) fn what_one_member_has_alone_may_be_deleted(rules: Rules) -> Outcome {
     let mut world = deleted_and_purged(rules, 3)?;
     let back = world.1.clone();
@@ -125,13 +125,13 @@ pub(crate) fn what_one_member_has_alone_may_be_deleted(rules: Rules) -> Outcome 
     )?;
     ensure(world.history.held_by_one_only > 0, "nobody is told")?;
     ensure(mismatches(world, 0) > 0, "no mismatch is shown")?;
-    // Whoever looks deletes it there.
+    // A client deletes the entry at the node that has it.
     world.delete(2, "k")?;
     world.pass(ROUNDS);
     world.ends_well()
 }
 
-/// A row vanishes from one table, and a later tombstone was purged: two others have the row, so it is no deleted one.
+/// A row vanishes from one table, and a later tombstone was purged: two other members have the row, so it is not a deleted one.
 pub(crate) fn what_two_members_have_is_taken_although_it_may_be_deleted(rules: Rules) -> Outcome {
     let (mut world, _) = deleted_and_purged(rules, 3)?;
     lose(&mut world, 1, "before");
@@ -140,7 +140,7 @@ pub(crate) fn what_two_members_have_is_taken_although_it_may_be_deleted(rules: R
     ensure(world.value(1, "before").is_some(), "it does not come back")
 }
 
-/// The same with two members: the one that has it keeps it, and somebody is told.
+/// The same with two members: the one that has the row keeps it, and reports it.
 pub(crate) fn two_members_alone_revive_nothing_and_say_so(rules: Rules) -> Outcome {
     let (mut world, _) = deleted_and_purged(rules, 2)?;
     lose(&mut world, 1, "before");
@@ -152,7 +152,7 @@ pub(crate) fn two_members_alone_revive_nothing_and_say_so(rules: Rules) -> Outco
     world.ends_well()
 }
 
-/// An entry of the name `before`, and another one that is deleted and purged; gives that one.
+/// An entry of the name `before`, and another one that is deleted and purged; gives the second.
 fn deleted_and_purged(rules: Rules, count: usize) -> Result<(World, Row), String> {
     let mut world = World::with_forgetful_cluster(rules, count)?;
     world.put(0, "before", "value")?;
@@ -165,7 +165,7 @@ fn deleted_and_purged(rules: Rules, count: usize) -> Result<(World, Row), String
     Ok((world, old))
 }
 
-/// A member misses much, and its feed takes long: nothing of it is taken for lost.
+/// A member misses many changes, and its feed takes long: no member counts any of them as lost.
 pub(crate) fn who_was_away_for_long_is_fed_and_not_repaired(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(0, "k", "value")?;

@@ -1,4 +1,4 @@
-//! Federated: values that only their owner has, and what becomes of them when it goes back, is lost or leaves.
+//! Federated: values that only their home node has, and what happens to them when it goes back, is lost or leaves.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn version(world: &World, node: NodeId, key: &str) -> Option<Version> {
     world.nodes[node].disk.durable().version(&entry(key))
 }
 
-/// A client writes over what it knows.
+/// A client writes over the version that it knows.
 fn write(world: &mut World, node: NodeId, key: &str, seen: Expected, change: Change) -> Outcome {
     let write = Write {
         identity: entry(key),
@@ -114,7 +114,7 @@ pub(crate) fn a_value_follows_the_directory(rules: Rules) -> Outcome {
     ensure(second.as_deref() == Some("second"), "nobody holds it")
 }
 
-/// Two that do not know of each other create one name: the owner of the loser keeps it, with its value.
+/// Two nodes that do not know of each other create one name: the home node of the loser keeps it, with its value.
 pub(crate) fn a_conflict_is_kept_by_the_owner_of_the_loser(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 3)?;
     world.isolate(0);
@@ -137,7 +137,7 @@ pub(crate) fn a_conflict_is_kept_by_the_owner_of_the_loser(rules: Rules) -> Outc
     )
 }
 
-/// An owner whose database went back takes a snapshot of the directory, and its values, the only copy, are in force again.
+/// A home node whose database went back loads a snapshot of the directory, and its values, the only copy, are in force again.
 pub(crate) fn e12_owner_restored(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 3)?;
     world.put(2, "kept", "only copy")?;
@@ -172,7 +172,7 @@ pub(crate) fn e12_owner_restored(rules: Rules) -> Outcome {
     ensure(values == ["old"], format!("{values:?} are kept aside"))
 }
 
-/// A removed owner joins again from one who has not heard of what it wrote; somebody who has comes back later.
+/// A removed home node joins again from a member that does not know of its writes; a member that does comes back later.
 pub(crate) fn a_value_that_was_set_aside_is_found_again(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 3)?;
     world.isolate(0);
@@ -196,8 +196,8 @@ pub(crate) fn a_value_that_was_set_aside_is_found_again(rules: Rules) -> Outcome
     )
 }
 
-/// An owner goes back, and those to whom it had told what it wrote are lost: only one has the rows, from them, and cannot
-/// know. What the owner has passes for nothing later.
+/// A home node goes back, and the nodes that knew its last writes are lost: only one member has the rows, from them, and cannot
+/// know that. The values of the home node stand for no later version.
 pub(crate) fn an_owner_that_went_back_unnoticed_keeps_what_it_has_aside(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 3)?;
     world.put(0, "changed", "old")?;
@@ -244,7 +244,7 @@ pub(crate) fn e13_owner_lost(rules: Rules) -> Outcome {
     ensure(value.as_deref() == Some("anew"), "it is not created anew")
 }
 
-/// A node that leaves has not left before others own what it owned.
+/// A leaving node stays until other nodes own its values.
 pub(crate) fn a_leaving_owner_waits_until_its_values_are_taken(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 3)?;
     world.put(2, "k", "only copy")?;
@@ -296,7 +296,7 @@ pub(crate) fn a_fenced_owner_does_not_leave_with_its_values(rules: Rules) -> Out
     ensure(value.as_deref() == Some("only copy"), "the value is gone")
 }
 
-/// One name is created twice; then the earlier value is handed over. That makes it no later one.
+/// One name is created twice; then the earlier value is handed over. The hand-over does not make it the later one.
 pub(crate) fn a_write_beats_a_value_that_changes_its_owner_later(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 3)?;
     world.isolate(1);
@@ -315,7 +315,7 @@ pub(crate) fn a_write_beats_a_value_that_changes_its_owner_later(rules: Rules) -
     ensure(conflicts.len() == 1, "the loser is not kept")
 }
 
-/// An owner deletes, and then its database goes back; of the deletion only one knows, who is away.
+/// A home node deletes an entry, and then its database goes back; only one node, which is away, knows of the delete.
 pub(crate) fn a_value_that_was_deleted_is_not_taken_back_over_that(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 3)?;
     world.put(2, "k", "secret")?;
@@ -337,7 +337,7 @@ pub(crate) fn a_value_that_was_deleted_is_not_taken_back_over_that(rules: Rules)
     ensure(world.value(0, "k").is_none(), "a deleted entry is back")
 }
 
-/// A removed owner turns up again with its values: from then on nobody takes them for lost.
+/// A removed home node returns with its values: from then on no node counts them as lost.
 pub(crate) fn values_that_are_being_taken_back_are_not_lost(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 3)?;
     world.put(2, "k", "only copy")?;
@@ -366,7 +366,7 @@ pub(crate) fn values_that_are_being_taken_back_are_not_lost(rules: Rules) -> Out
     world.ends_well()
 }
 
-/// A new life takes a value back and is cut off before anybody hears of it; the one after it takes it back again.
+/// A new life takes a value back and is cut off before any node hears of it; the next life takes it back again.
 pub(crate) fn a_value_is_taken_back_by_a_later_life_if_nobody_heard_of_the_first(
     rules: Rules,
 ) -> Outcome {

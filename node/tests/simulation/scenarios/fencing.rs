@@ -1,4 +1,4 @@
-//! Fencing: nodes that were removed, superseded or went back, and what becomes of what only they have.
+//! Fencing: nodes that were removed, superseded or went back, and what happens to the rows that only they have.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) fn e09_mutual_removal(rules: Rules) -> Outcome {
     )
 }
 
-/// Two remove each other. Who issued the later removal is gone, and a third node has heard of that one only.
+/// Two nodes remove each other. The issuer of the later removal is gone, and a third node has heard of that removal only.
 pub(crate) fn a_removal_is_void_whose_issuer_is_gone(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     let stays = world.incarnation(0);
@@ -72,8 +72,8 @@ pub(crate) fn a_removal_is_void_whose_issuer_is_gone(rules: Rules) -> Outcome {
     )
 }
 
-/// What a fenced node brings back does not beat what was written elsewhere since, also where the source of its snapshot
-/// has not heard of that yet.
+/// The writes that a fenced node brings back do not beat later writes of other nodes, even where the source of its snapshot has
+/// not heard of those yet.
 pub(crate) fn e20_reissued_write(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(2, "k", "first")?;
@@ -153,7 +153,7 @@ pub(crate) fn a_fenced_node_brings_back_no_deleted_entry(rules: Rules) -> Outcom
     ensure(world.value(1, "k").is_none(), "a deleted entry is back")
 }
 
-/// A volume goes back to before it had acknowledged a write: its node says so and takes a new snapshot.
+/// A volume goes back to before its node acknowledged a write: the node reports it and loads a new snapshot.
 pub(crate) fn a_database_that_went_back_is_fenced(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     world.put(1, "k", "value")?;
@@ -182,7 +182,7 @@ pub(crate) fn a_late_message_for_an_earlier_life_leaves_no_gap(rules: Rules) -> 
     let id = world.change(0, "third", put("value"), AckLevel::Local, None);
     world.stands(id)?;
     world.hold_up_requests(1, Duration::from_secs(40));
-    // Node 1 begins anew with what node 2 has, which is none of these.
+    // Node 1 begins anew with the rows of node 2, which has none of these.
     world.wipe(1);
     world.isolate(0);
     world.network.join(1, 2);
@@ -197,8 +197,8 @@ pub(crate) fn a_late_message_for_an_earlier_life_leaves_no_gap(rules: Rules) -> 
     world.ends_well()
 }
 
-/// A greeting of a node's earlier process arrives so late that one of the current process, made before that node had
-/// acknowledged what it holds now, passes for news.
+/// A greeting of a node's earlier process arrives late. A greeting of the current process, which was made before that node
+/// acknowledged its present rows, then passes for news.
 pub(crate) fn late_greetings_of_two_processes_fence_nobody(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     world.all_serve()?;
@@ -217,7 +217,7 @@ pub(crate) fn late_greetings_of_two_processes_fence_nobody(rules: Rules) -> Outc
     let id = world.change(0, "second", put("value"), AckLevel::Local, None);
     world.stands(id)?;
     world.hold_up_requests_of(0, 1, Duration::from_millis(1500));
-    // Its answers to node 1 say meanwhile that it holds these.
+    // Meanwhile its answers to node 1 acknowledge these.
     for key in ["a", "b", "c"] {
         ensure(
             world.put(1, key, "value")?.held_by == 2,
@@ -245,7 +245,8 @@ pub(crate) fn an_engine_that_is_loaded_anew_takes_no_old_answers(rules: Rules) -
     )
 }
 
-/// Those to whom a node had told what it wrote are lost when it goes back: only one has it, from them, and cannot know.
+/// A node goes back, and the nodes that knew its last writes are lost: only one member has them, from those nodes, and cannot
+/// know that.
 pub(crate) fn a_database_that_went_back_unnoticed_gets_what_it_wrote(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(0, "k", "old")?;

@@ -1,4 +1,5 @@
-//! Somebody who has the cluster key and is no member, and members whose word cannot be checked or comes from the future.
+//! Impostors that have the cluster key and are no members, and members whose messages cannot be checked or come from the
+//! future.
 
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub(crate) fn a_copied_greeting_fences_nobody(rules: Rules) -> Outcome {
     for _ in 0..40 {
         for (to, of) in pairs() {
             let mut hello = world.copied(of, to);
-            // Another process, too: nobody was told its head.
+            // A greeting of another process, too: no member has heard its head.
             for process_epoch in [hello.process_epoch, ProcessEpoch::from_raw(5)] {
                 hello.process_epoch = process_epoch;
                 hello.epoch_began = hello.head;
@@ -73,7 +74,7 @@ pub(crate) fn a_copied_greeting_fences_nobody(rules: Rules) -> Outcome {
     ensure(before == after, "somebody joined anew")
 }
 
-/// A greeting in a member's name says that it holds more than there is, and that its snapshot reaches far.
+/// A greeting in a member's name acknowledges more than there is, and names a snapshot that reaches far.
 pub(crate) fn a_copied_greeting_moves_no_cursor(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
@@ -101,7 +102,7 @@ pub(crate) fn a_copied_greeting_moves_no_cursor(rules: Rules) -> Outcome {
     ensure(before == after, "somebody joined anew")
 }
 
-/// Nobody answers in the name that somebody copies: the others go on replicating, and all is well when it is back.
+/// The node that an impostor copies does not answer: the others go on replicating, and recover when it is back.
 pub(crate) fn a_copied_greeting_of_a_node_that_is_down_stops_no_replication(
     rules: Rules,
 ) -> Outcome {
@@ -134,8 +135,8 @@ pub(crate) fn a_copied_greeting_of_a_node_that_is_down_stops_no_replication(
     )
 }
 
-/// A member purged what a newcomer never heard of, and reaches it without being reached: until that is settled the newcomer
-/// gives no snapshot in which the deleted entry would live on.
+/// A member purged rows of which a newcomer never heard, and reaches it without being reached. Until the doubt is settled the
+/// newcomer gives no snapshot in which the deleted entry would live on.
 pub(crate) fn a_speaker_that_is_true_and_cannot_be_asked(rules: Rules) -> Outcome {
     let mut world = World::with_forgetful_cluster(rules, 2)?;
     world.put(0, "k", "value")?;
@@ -167,7 +168,8 @@ pub(crate) fn a_speaker_that_is_true_and_cannot_be_asked(rules: Rules) -> Outcom
     )
 }
 
-/// A node misses deletes, and who purged them gives no snapshots: it goes on serving reads, and waits for its owner.
+/// A node misses deletes, and the members that purged them give no snapshots: it goes on serving reads, and waits for its
+/// admin.
 pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
     let mut world = World::with_forgetful_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
@@ -177,7 +179,7 @@ pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
     world.retire(1);
     world.pass(Duration::from_secs(2));
     world.crash(2);
-    // Node 0 takes itself for one that may miss deletes, too: somebody copies the node that is down.
+    // An impostor copies the node that is down, so that node 0, too, suspects that it misses deletes.
     let mut hello = world.copied(2, 0);
     hello.process_epoch = ProcessEpoch::from_raw(5);
     hello.epoch_began = hello.head;
@@ -195,7 +197,7 @@ pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
     ensure(waits(&world), "it does not say that it waits")?;
     let id = world.change(behind, "new", put("value"), AckLevel::Local, None);
     ensure(world.is_refused(id), "it takes writes")?;
-    // What it gives back then is no resurrection, but what its owner was told.
+    // After the order its rows come back with the admin's consent, not by a fault.
     world.crash(0);
     let asked = world.told(behind, AdminOrder::Unfence { dry_run: true });
     ensure(
@@ -220,7 +222,7 @@ pub(crate) fn a_roster_from_beyond_all_time_is_refused(rules: Rules) -> Outcome 
             let roster = roster_with("nobody", 4711, world.incarnation(of), clock);
             let hello = world.copied(of, to);
             world.somebody_says(to, hello, Request::Roster(roster.clone()));
-            // Also where it was asked for.
+            // Also as an answer that the node asked for.
             let hello = world.copied(of, to);
             let address = world.nodes[of].address.clone();
             world.somebody_answers(to, address, hello, &roster)?;
@@ -235,7 +237,7 @@ pub(crate) fn a_roster_from_beyond_all_time_is_refused(rules: Rules) -> Outcome 
     world.ends_well()
 }
 
-/// A row of somebody whom nobody admitted, with a stamp of next year.
+/// A row of a node that no member admitted, with a stamp of next year.
 pub(crate) fn a_stranger_moves_no_clock(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     world.put(0, "k", "value")?;
@@ -270,7 +272,7 @@ pub(crate) fn a_stranger_moves_no_clock(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// Somebody whom nobody admitted says that a member's name has a new life.
+/// A node that no member admitted claims that a member's name has a new life.
 pub(crate) fn a_stranger_admits_nobody(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     let before: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
@@ -292,7 +294,7 @@ pub(crate) fn a_stranger_admits_nobody(rules: Rules) -> Outcome {
     ensure(before == after, "somebody joined anew")
 }
 
-/// Somebody whom nobody admitted says where it is, and says so of a member.
+/// A node that no member admitted announces its address, and one of a member.
 pub(crate) fn a_stranger_sends_no_node_anywhere(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     let elsewhere = |node: NodeId| Address::new(format!("elsewhere.{node}:9000"));
@@ -316,7 +318,7 @@ pub(crate) fn a_stranger_sends_no_node_anywhere(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// Somebody says in a member's name that another one's name has a new life.
+/// An impostor claims in a member's name that another member's name has a new life.
 pub(crate) fn a_copied_member_removes_and_admits_nobody(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     let before: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
@@ -333,7 +335,7 @@ pub(crate) fn a_copied_member_removes_and_admits_nobody(rules: Rules) -> Outcome
     ensure(before == after, "somebody joined anew")
 }
 
-/// A member's clock was days ahead: what it wrote stands, the others say so, and newcomers join.
+/// A member's clock was days ahead: its writes stand, the others report it, and newcomers join.
 pub(crate) fn a_cluster_whose_clock_is_really_ahead(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.nodes[1].skew = 3 * 86_400_000_000;
@@ -361,13 +363,13 @@ pub(crate) fn a_cluster_whose_clock_is_really_ahead(rules: Rules) -> Outcome {
     )
 }
 
-/// Each node with each other one.
+/// All ordered pairs of different nodes.
 fn pairs() -> impl Iterator<Item = (NodeId, NodeId)> {
     (0..3).flat_map(|to| (0..3).filter(move |of| *of != to).map(move |of| (to, of)))
 }
 
-/// A newcomer that node 0 has not heard of, and that lacks what node 0 purged meanwhile: only node 1, its source, knew of
-/// it, and that is removed and joins no more.
+/// A newcomer that node 0 does not know, and that lacks a purge of node 0. Only its source, node 1, knew of it, and node 1 is
+/// removed and joins no more.
 fn below_a_mark(world: &mut World, apart: &[NodeId]) -> Result<NodeId, String> {
     world.network.part(0, 1);
     let behind = world.join("node-9");

@@ -1,4 +1,4 @@
-//! Joining: all of a snapshot or nothing, from a ready member, and what a joining node may say.
+//! Joining: a whole snapshot or nothing, from a ready member, and what a joining node may announce.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ scenarios! {
     a_node_that_nobody_can_call_serves_all_the_same_after_a_while
 }
 
-/// Whoever joins acknowledges nothing until it is a member: it may leave at once, and then leaves nothing behind.
+/// A joining node acknowledges nothing until it is a member: it may leave at once, and then takes no row with it.
 pub(crate) fn e19_acknowledgement_of_a_joiner(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     let joiner = world.join("node-2");
-    // Node 0 is to know it, and node 1 tells nothing.
+    // Node 0 learns of the joining node from its list, and node 1 passes nothing on.
     let list = world.addresses(&world.present());
     world.list(0, list);
     let joining =
@@ -83,7 +83,7 @@ pub(crate) fn e32_half_a_snapshot(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// Of two nodes one lost its volume while the other was down: whoever has the data serves.
+/// Of two nodes one lost its volume while the other was down: the node that has the data serves.
 pub(crate) fn e33_each_waits_for_the_other(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     world.put(0, "k", "value")?;
@@ -100,11 +100,11 @@ pub(crate) fn e33_each_waits_for_the_other(rules: Rules) -> Outcome {
     ensure(world.value(0, "k").is_some(), "the value is gone")
 }
 
-/// The source of a snapshot is lost: those who did not hold what it held get it from the node that took the snapshot.
+/// The source of a snapshot is lost: nodes that lacked its rows get them from the node that loaded the snapshot.
 pub(crate) fn a_snapshot_is_fed_to_those_behind_its_source(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.isolate(2);
-    // One goes in a message, and after it the newcomer says where its snapshot ends.
+    // One row fits in a message, and after it the newcomer reports where its snapshot ends.
     world.profile.page = 1;
     for key in ["first", "k"] {
         world.put(0, key, "value")?;
@@ -125,7 +125,7 @@ pub(crate) fn a_snapshot_is_fed_to_those_behind_its_source(rules: Rules) -> Outc
     )
 }
 
-/// A node that was away serves only when it holds what was written meanwhile.
+/// A node that was away serves only once it holds the writes that it missed.
 pub(crate) fn a_node_is_ready_once_it_holds_what_was_acknowledged(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.profile.is_calm = true;
@@ -162,7 +162,7 @@ pub(crate) fn a_node_is_ready_in_time_although_the_others_are_written_to_without
     world.ends_well()
 }
 
-/// A pod that is back has no name for a moment: nobody can tell it of writes, so none of them waits for it.
+/// A returning pod has no DNS name for a moment: no node can send it writes, so no write waits for it.
 pub(crate) fn a_node_is_ready_once_others_can_call_it(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.profile.is_calm = true;

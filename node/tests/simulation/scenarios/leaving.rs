@@ -1,4 +1,4 @@
-//! Leaving: nothing is left behind, and a node that has left is out until it is removed.
+//! Leaving: a node hands all rows over, and stays out until it is removed.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub(crate) fn e03_same_name_new_life(rules: Rules) -> Outcome {
     )
 }
 
-/// A leaving node takes no writes, and leaves only when all others hold what it has.
+/// A leaving node accepts no writes, and leaves only when all others hold its rows.
 pub(crate) fn e10_last_write(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.isolate(2);
@@ -111,7 +111,7 @@ pub(crate) fn e11_late_removal(rules: Rules) -> Outcome {
     ensure(world.is_ready(new), "the later life was removed")
 }
 
-/// A node that has left and starts again takes no writes; once it is removed, it joins again.
+/// A node that has left and starts again accepts no writes; once it is removed, it joins again.
 pub(crate) fn e30_left_too_early(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     left(&mut world, 1)?;
@@ -134,7 +134,7 @@ pub(crate) fn e30_left_too_early(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// Of two nodes one is told to leave while the other has lost its place: the leaving one still gives snapshots.
+/// Of two nodes one gets the order to leave while the other has lost its place: the leaving one still gives snapshots.
 pub(crate) fn the_last_one_to_leave_gives_a_snapshot_to_whoever_needs_one(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     world.put(0, "k", "value")?;

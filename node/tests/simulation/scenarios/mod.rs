@@ -1,5 +1,5 @@
-//! The executions of `executions.md`, by their numbers. Each returns what must not have happened, so that the tests of
-//! switches can run it with one rule left out.
+//! The executions of `executions.md`, by their numbers. Each returns the rule that was broken, so that the tests of switches
+//! can run it with one rule left out.
 //!
 //! Not here: 31, which is the operator's: see
 //! `a_pod_that_never_belonged_is_simply_taken_away` in `operator/src/cluster/scaling.rs`. 8 is half here: that a loser is kept

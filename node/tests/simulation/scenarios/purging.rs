@@ -23,14 +23,14 @@ scenarios! {
     a_snapshot_is_written_over_by_a_slower_clock
 }
 
-/// A clock that was days ahead deleted an entry: what is created after that purge beats the tombstone.
+/// A clock that was days ahead deleted an entry: an entry that is created after that purge beats the tombstone.
 pub(crate) fn e04_future_stamp(rules: Rules) -> Outcome {
     let mut world = World::with_forgetful_cluster(rules, 2)?;
     world.put(0, "k", "old")?;
     world.nodes[1].skew = 3 * 86_400_000_000;
     world.delete(1, "k")?;
     world.nodes[1].skew = 0;
-    // Node 0 purges as soon as it is acknowledged; node 1 waits until its clock is there again.
+    // Node 0 purges as soon as the delete is acknowledged; node 1 waits until its clock is there again.
     let purged = |world: &World| world.nodes[0].disk.durable().rows.is_empty();
     world.nodes[0].skew = 4 * 86_400_000_000;
     ensure(world.until(LONG, purged), "node 0 does not purge")?;
@@ -53,7 +53,7 @@ pub(crate) fn e04_future_stamp(rules: Rules) -> Outcome {
     )
 }
 
-/// A removed node that knows nothing of it gives a new node its old rows: neither brings a deleted entry back.
+/// A removed node that has not heard of its removal gives a new node its old rows: neither brings a deleted entry back.
 pub(crate) fn e21_removed_source(rules: Rules) -> Outcome {
     let mut world = World::with_forgetful_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
@@ -96,7 +96,7 @@ pub(crate) fn e21_removed_source(rules: Rules) -> Outcome {
     )
 }
 
-/// A node is down for long: the entries that were deleted meanwhile stay deleted, and what it wrote before is kept.
+/// A node is down for long: entries that were deleted meanwhile stay deleted, and the node's earlier writes are kept.
 pub(crate) fn a_purge_waits_for_who_is_down(rules: Rules) -> Outcome {
     let mut world = World::with_forgetful_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
@@ -120,8 +120,8 @@ pub(crate) fn a_purge_waits_for_who_is_down(rules: Rules) -> Outcome {
     )
 }
 
-/// An entry goes around the node that a message of it is still on its way to; that node deletes it, and the message comes
-/// last.
+/// An entry spreads to all nodes while a message with it is still on its way to one of them. That node deletes the entry, and
+/// the message comes last.
 pub(crate) fn a_purge_waits_for_what_is_under_way(rules: Rules) -> Outcome {
     let mut profile = Profile::calm();
     profile.grace = Duration::ZERO;
@@ -193,7 +193,7 @@ pub(crate) fn a_purge_comes_although_all_are_written_to_without_pause(rules: Rul
 pub(crate) fn an_unknown_tombstone_is_kept(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.isolate(2);
-    // Node 0 has the entry and tells only node 1, which deletes it and tells only node 2.
+    // Node 0 has the entry and sends it only to node 1, which deletes it and sends the delete only to node 2.
     world.put(0, "k", "value")?;
     world.network.part(0, 1);
     world.network.join(1, 2);
@@ -239,8 +239,8 @@ pub(crate) fn a_snapshot_from_before_a_purge_is_taken_again(rules: Rules) -> Out
     )
 }
 
-/// A member that is removed while it is away has taken in a newcomer that the others do not know of, and joins again from
-/// that one; the newcomer joins again from the others, and only then do the two meet.
+/// A member that was removed while it was away has admitted a newcomer that the others do not know, and joins again from it.
+/// The newcomer joins again from the others, and only then do the two meet.
 pub(crate) fn a_purge_is_known_to_whoever_took_a_snapshot_after_it(rules: Rules) -> Outcome {
     let mut world = World::with_forgetful_cluster(rules, 2)?;
     world.put(0, "k", "value")?;
@@ -280,8 +280,7 @@ pub(crate) fn a_purge_is_known_to_whoever_took_a_snapshot_after_it(rules: Rules)
     ensure(world.value(0, "k").is_none(), "a deleted entry is back")
 }
 
-/// The later pages of a snapshot come from a clock that runs ahead, and their source is lost: what is written over them
-/// beats them.
+/// The later pages of a snapshot have stamps of a clock that runs ahead, and their source is lost: writes over them beat them.
 pub(crate) fn a_snapshot_is_written_over_by_a_slower_clock(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     // An admission by the source would bring its clock along.

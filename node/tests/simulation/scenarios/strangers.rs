@@ -1,4 +1,4 @@
-//! Nodes that do not belong together, although somebody's list says so.
+//! Nodes that do not belong together, although an address list names them.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ scenarios! {
     nobody_is_counted_twice
 }
 
-/// Two clusters get one common list: they refuse each other, and both go on serving.
+/// Two clusters get one common list: their nodes refuse each other, and both go on serving.
 pub(crate) fn e14_two_lists_merged(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["p", "q"]);
     for node in 0..2 {
@@ -54,7 +54,7 @@ pub(crate) fn e14_two_lists_merged(rules: Rules) -> Outcome {
     Ok(())
 }
 
-/// Volumes are copied into another cluster, which then deletes: the original keeps what it has.
+/// Volumes are copied into another cluster, which then deletes entries: the original keeps its rows.
 pub(crate) fn e15_clone(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     world.put(0, "k", "value")?;
@@ -86,7 +86,7 @@ pub(crate) fn e15_clone(rules: Rules) -> Outcome {
     Ok(())
 }
 
-/// Nodes that cannot join, for their name, their cluster's name or their mode: each says which setting it is.
+/// Nodes that cannot join, for their name, their cluster's name or their mode: each reports which setting it is.
 pub(crate) fn a_node_that_is_refused_says_why(rules: Rules) -> Outcome {
     let mut world = World::with_nodes(rules, &["a", "a", "b", "c"]);
     "another".clone_into(&mut world.nodes[2].cluster);
@@ -113,8 +113,8 @@ pub(crate) fn a_node_that_is_refused_says_why(rules: Rules) -> Outcome {
     Ok(())
 }
 
-/// Of a node that returns, nobody knows at first at which address it is, and it does not know where the others are: each is one node all
-/// the same. Whoever is listed beyond the members counts before he was ever heard.
+/// A node returns. The others do not know its address at first, nor it theirs: each counts as one node all the same. A listed
+/// address beyond the members counts before its node was ever heard.
 pub(crate) fn nobody_is_counted_twice(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     let others = |world: &World, node| world.view(node).map(|view| view.others().0);
@@ -129,7 +129,7 @@ pub(crate) fn nobody_is_counted_twice(rules: Rules) -> Outcome {
         counts == [2].into(),
         format!("of two others there were {counts:?}"),
     )?;
-    // One of them is at another address from now on, and does not answer there yet.
+    // One of the members is listed at another address from now on, and does not answer there yet.
     let mut list = world.addresses(&[0, 2]);
     list.push(Address::new("elsewhere:9000"));
     world.list(0, list.clone());

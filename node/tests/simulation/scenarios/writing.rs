@@ -1,4 +1,4 @@
-//! Writes: which of two wins, who knows of what, and what no row may do to the feed.
+//! Writes: which of two wins, which nodes know of them, and what no row may do to the feed.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ pub(crate) fn e01_skewed_pair(rules: Rules) -> Outcome {
     )
 }
 
-/// A client names a version that nobody wrote, at the end of all time: the clocks do not follow it there. One that a node with
-/// a clock far ahead wrote is named wherever it was heard of.
+/// A client names a version at the end of all time that no node wrote: the clocks do not follow it. A version that a node with
+/// a clock far ahead wrote is accepted at every node that has heard of it.
 pub(crate) fn an_invented_version_moves_no_clock(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     let end = Clock::at(Timestamp::from_micros(6_942_585_599_999_000));
@@ -82,7 +82,7 @@ pub(crate) fn an_invented_version_moves_no_clock(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// A row larger than a whole message goes alone, and those behind it follow.
+/// A row larger than a whole message goes alone, and the rows behind it follow.
 pub(crate) fn e02_large_row(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     world.isolate(1);
@@ -97,7 +97,7 @@ pub(crate) fn e02_large_row(rules: Rules) -> Outcome {
     )
 }
 
-/// A damaged row neither travels nor stops the ones behind it, and is mended from another member.
+/// A damaged row neither travels nor stops the rows behind it, and another member restores it.
 pub(crate) fn e02_damaged_row(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.isolate(2);
@@ -131,7 +131,7 @@ pub(crate) fn e02_damaged_row(rules: Rules) -> Outcome {
     world.ends_well()
 }
 
-/// Another's entry has taken the place of what the writer had checked.
+/// An entry of another user key has replaced the one that the writer checked.
 pub(crate) fn e07_changing_owner(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     let opened = world.put(0, "k", "of u1")?;
@@ -155,7 +155,7 @@ pub(crate) fn e07_changing_owner(rules: Rules) -> Outcome {
     )
 }
 
-/// Of writes that belong together none is made where one is refused, and all arrive where none is.
+/// Of writes that belong together the node carries out none where it refuses one, and all of them otherwise.
 pub(crate) fn a_batch_is_made_as_a_whole_or_not_at_all(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     let taken = world.put(0, "taken", "before")?;
@@ -193,7 +193,7 @@ pub(crate) fn a_batch_is_made_as_a_whole_or_not_at_all(rules: Rules) -> Outcome 
     world.ends_well()
 }
 
-/// Of two writers who do not know of each other one loses, and what it wrote is kept as it was.
+/// Of two writers that do not know of each other one loses, and its write is kept as it was.
 pub(crate) fn e08_a_loser_is_kept(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     world.isolate(1);
@@ -245,7 +245,7 @@ pub(crate) fn e22_lag_is_no_conflict(rules: Rules) -> Outcome {
     ensure(conflicts == 0, format!("{conflicts} false conflicts"))
 }
 
-/// Full nodes acknowledge nothing, take deletes and tell each other of them, and are healthy again when there is room.
+/// Full nodes acknowledge nothing, accept and exchange deletes, and are healthy again once they have room.
 pub(crate) fn e24_full_together(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(0, "k", "value")?;

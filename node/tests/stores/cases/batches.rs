@@ -1,4 +1,4 @@
-//! What stores promise of several writes at once.
+//! Promises of stores about several writes at once.
 
 use opensecureconf_node::{
     cluster::{AckLevel, Change, Expected, Write, Written},

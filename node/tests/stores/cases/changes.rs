@@ -1,4 +1,4 @@
-//! Changes since a cursor, and those who follow them.
+//! Changes since a cursor, and readers that follow them.
 
 use opensecureconf_node::{
     cluster::Change,
@@ -10,7 +10,7 @@ use crate::{
     subject::Subject,
 };
 
-/// The keys of what changed, deletes marked, and the cursor behind it.
+/// The keys that changed, with deletes marked, and the cursor behind them.
 async fn changed(
     store: &impl EntryStore,
     after: &ChangeCursor,

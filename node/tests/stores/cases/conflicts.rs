@@ -42,7 +42,7 @@ pub(crate) async fn losing_versions_come_the_latest_first_a_page_at_a_time<S: Su
     assert_eq!((page.rows, page.next), (vec![first], None));
 }
 
-/// Of a store where one of two concurrent writes is refused.
+/// A store that refuses one of two concurrent writes.
 pub(crate) async fn there_are_no_losing_versions<S: Subject>(subject: S) {
     let store = subject.store();
     create(store, "k", 1).await;

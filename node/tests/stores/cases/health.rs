@@ -1,4 +1,4 @@
-//! What a store says of itself.
+//! Reports of a store about itself.
 
 use opensecureconf_node::{
     cluster::Change,

@@ -125,7 +125,7 @@ pub(crate) async fn a_repeated_request_writes_once<S: Subject>(subject: S) {
     };
     let level = AckLevel::Local;
     let made = store.commit_for(write(), level, Some("one")).await.unwrap();
-    // A store that keeps names of requests knows it again.
+    // A store that remembers the names of requests recognizes the repeated one.
     match store.commit_for(write(), level, Some("one")).await {
         Ok(again) => assert_eq!(again.version, made.version),
         Err(refused) => assert_eq!(refused, WriteError::Changed),

@@ -1,4 +1,4 @@
-//! What running nodes prove of the API keys that they accept. Pure.
+//! Proofs of running nodes about the API keys that they accept. Pure.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +12,16 @@ use crate::{
     node::{AccessKey, NodeDetails},
 };
 
-/// What one running node proves by its status.
+/// The proofs in the status of one running node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cluster) struct AcceptedKeys {
     /// Its name.
     pub(in crate::cluster) node: String,
-    /// A proof for each key that it accepts; `None` where it proves nothing.
+    /// A proof for each key that it accepts; `None` where the status has no proofs.
     pub(in crate::cluster) proofs: Option<BTreeSet<String>>,
 }
 
-/// What each node accepts that runs, or is about to. One that waits for anything else reads its files anew.
+/// The accepted keys of each node that runs, or is about to. A node that waits for other containers reads its files anew.
 pub(in crate::cluster) fn accepted(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<AcceptedKeys> {
     pods.iter()
         .filter(|(pod, _)| has_files(pod))
@@ -35,7 +35,7 @@ pub(in crate::cluster) fn accepted(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<A
         .collect()
 }
 
-/// What a node shows that accepts this key.
+/// The proof that a node shows if it accepts this key.
 pub(super) fn proof(cluster_key: &AccessKey, key: &[u8]) -> Option<String> {
     key_proof(&cluster_key.0, &Sha256::digest(key).into())
 }

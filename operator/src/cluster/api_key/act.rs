@@ -30,7 +30,7 @@ use crate::{
     random,
 };
 
-/// A cluster, what was read of it, and what its nodes prove.
+/// A cluster, its objects as they were read, and the proofs of its nodes.
 #[derive(Clone, Copy)]
 pub(in crate::cluster) struct Rotation<'a> {
     pub(in crate::cluster) cluster: &'a ValidatedCluster,
@@ -39,12 +39,12 @@ pub(in crate::cluster) struct Rotation<'a> {
     pub(in crate::cluster) now: Timestamp,
 }
 
-/// What the status says of a change of the key; nothing is done.
+/// The status of a change of the key; nothing is written.
 pub(in crate::cluster) fn look(rotation: Rotation<'_>) -> Option<KeyRotation> {
     decide(rotation)?.told
 }
 
-/// Takes the next step of a change of the key, and reports it. `done` gets what was done.
+/// Takes the next step of a change of the key, and reports it. `done` gets the completed step.
 pub(in crate::cluster) async fn rotate(
     client: &Client,
     rotation: Rotation<'_>,
@@ -72,7 +72,7 @@ pub(in crate::cluster) async fn rotate(
         ..PatchParams::default()
     };
     let patch = Patch::Merge(change.patch(secret));
-    // A conflict is another operator's doing, or a person's: what came of it is read at the next reconcile.
+    // A conflict comes from another operator, or a person: the next reconcile reads the result.
     let written = api.patch(&name, &parameters, &patch).await;
     written.map_err(|source| failed::<Secret>("change the key in", &name, source))?;
     done.push(Done::KeyChanged {
@@ -89,7 +89,7 @@ struct Decided<'a> {
     told: Option<KeyRotation>,
 }
 
-/// Nothing where there is no key of the operator's own.
+/// `None` where the operator manages no key.
 fn decide(rotation: Rotation<'_>) -> Option<Decided<'_>> {
     let Rotation {
         cluster,
@@ -121,7 +121,7 @@ fn decide(rotation: Rotation<'_>) -> Option<Decided<'_>> {
     })
 }
 
-/// What is to be written into the Secret.
+/// The change to write into the Secret.
 struct Change {
     phase: KeyPhase,
     annotations: Map<String, Value>,
@@ -161,7 +161,7 @@ fn change(rotation: Rotation<'_>, keys: &StoredKeys, step: &Step) -> Result<Chan
 }
 
 impl Change {
-    /// Nothing where another writer changed the Secret meanwhile.
+    /// A patch that fails where another writer changed the Secret meanwhile.
     fn patch(&self, there: &ObservedSecret) -> Value {
         json!({
             "metadata": { "resourceVersion": there.resource_version, "annotations": self.annotations },

@@ -1,5 +1,5 @@
-//! The clients' key that the operator made is changed without a caller being cut off: every node accepts the new one before a client
-//! gets it, and the old one until a person ends it.
+//! The operator exchanges the clients' key that it made without cutting a client off: every node accepts the new key before a
+//! client gets it, and the old one until a person ends it.
 
 mod accepted;
 mod act;

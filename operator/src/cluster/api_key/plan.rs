@@ -1,7 +1,8 @@
 //! When the clients' key is exchanged, and when it waits. Pure.
 //!
-//! At no moment does a node refuse a key that callers were given: the new one stands beside the old one first, in the entry that nodes read
-//! besides; it takes the old one's place only once each running node has proved that it accepts it; and the old one goes when a person says so.
+//! At no moment does a node refuse a key that clients have. The new key first stands beside the old one, in the entry that
+//! nodes read additionally; it takes the old one's place only once each running node has proved that it accepts it; and the old
+//! one goes when a person ends it.
 
 use std::collections::BTreeSet;
 
@@ -15,38 +16,38 @@ use super::{
 /// Secrets reach pods within two minutes; a node that has not proved it after this time is reported.
 const DISTRIBUTION: SignedDuration = SignedDuration::from_mins(10);
 
-/// What a plan is made from.
+/// The input of a plan.
 pub(super) struct Situation<'a> {
     /// The nonce of the resource.
     pub(super) asked: Option<&'a str>,
     /// Whether changes wait.
     pub(super) is_paused: bool,
-    /// What was recorded.
+    /// The recorded state.
     pub(super) record: &'a KeyRecord,
-    /// What the Secret holds.
+    /// The keys in the Secret.
     pub(super) keys: &'a StoredKeys,
-    /// Every node that runs. One that does not run reads the newest files when it starts.
+    /// Every running node. A node that does not run reads the newest files when it starts.
     pub(super) running: &'a [AcceptedKeys],
-    /// What a node shows that accepts a key.
+    /// The proof that a node shows if it accepts a key.
     pub(super) proof: &'a dyn Fn(&[u8]) -> Option<String>,
     /// What time it is.
     pub(super) now: Timestamp,
 }
 
-/// What to do now: each is one write, and the next reconcile that reads the Secret goes on from there.
+/// The next step: each is one write, and the next reconcile that reads the Secret goes on from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing.
+    /// No step.
     Keep,
-    /// Make a key, and put it beside the one that callers show.
+    /// Make a key, and put it beside the one that clients show.
     Begin,
-    /// Put this one in the place of the old one.
+    /// Put this key in the place of the old one.
     Exchange(Vec<u8>),
     /// Note that this is so now.
     Note(KeyPhase),
 }
 
-/// What the status says of a change of the key.
+/// The status of a change of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRotation {
     /// It waits because the resource is paused.
@@ -55,7 +56,7 @@ pub enum KeyRotation {
     Distributing(WaitedFor),
     /// Callers may move: the old key is accepted.
     PreviousAccepted,
-    /// Another change waits until the old key of the last one is ended.
+    /// Another change waits until a person ends the old key of the last one.
     EarlierAccepted,
     /// The old key was ended, and nodes forget it.
     Leaving(WaitedFor),
@@ -63,7 +64,7 @@ pub enum KeyRotation {
     Rotated,
 }
 
-/// Nodes that have not proved something yet.
+/// Nodes whose proof is still missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitedFor {
     /// Their names.
@@ -72,7 +73,7 @@ pub struct WaitedFor {
     pub overdue: bool,
 }
 
-/// Decides, and says what the status reports.
+/// Decides the next step, and the status to report.
 pub(super) fn plan(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
     let has_beside = !situation.keys.beside.is_empty();
     match situation.record.phase {
@@ -107,7 +108,7 @@ fn settled(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
     if is_asked && !has_beside {
         return begin(situation);
     }
-    // Where no user ever asked, people change the key by hand, and know what they do.
+    // Where no user ever asked for a rotation, people change the key by hand, and know what they do.
     let is_told = is_asked || situation.record.nonce.is_some();
     let told = if has_beside {
         beside(situation)
@@ -120,7 +121,7 @@ fn settled(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
 fn distributing(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
     let keys = situation.keys;
     let Some(new) = keys.new_key() else {
-        // A user took the new key away, or put another one in the old one's place.
+        // A user removed the new key, or replaced the old one.
         return if !keys.holds_current_beside() && !keys.beside.is_empty() {
             (Step::Note(KeyPhase::Exchanged), Some(beside(situation)))
         } else if situation.asked.is_some() {
@@ -158,7 +159,7 @@ fn begin(situation: &Situation<'_>) -> (Step, Option<KeyRotation>) {
     (Step::Begin, Some(KeyRotation::Distributing(waited_for)))
 }
 
-/// What the status says while nodes accept a key besides.
+/// The status while nodes accept a second key.
 fn beside(situation: &Situation<'_>) -> KeyRotation {
     if is_asked_anew(situation) {
         KeyRotation::EarlierAccepted

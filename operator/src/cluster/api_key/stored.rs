@@ -1,4 +1,4 @@
-//! What the Secret with the clients' key says of a change of the key. Pure.
+//! The state of a change of the key in the Secret with the clients' key. Pure.
 
 use std::collections::BTreeMap;
 
@@ -18,16 +18,16 @@ pub enum KeyPhase {
     /// None is under way.
     #[default]
     Settled,
-    /// The new key is given to the nodes, beside the one that callers show.
+    /// Nodes get the new key beside the one that clients show.
     Distributing,
-    /// Callers read the new one; the old one is accepted.
+    /// Clients read the new key; nodes still accept the old one.
     Exchanged,
-    /// A user ended the old one; nodes forget it.
+    /// A user ended the old key; nodes forget it.
     Ending,
 }
 
 impl KeyPhase {
-    /// As the annotation says it; nothing while nothing is under way.
+    /// The annotation's text; `None` while no change is under way.
     pub(super) fn text(self) -> Option<&'static str> {
         match self {
             Self::Settled => None,
@@ -40,14 +40,14 @@ impl KeyPhase {
     fn read(text: &str) -> Self {
         let all = [Self::Distributing, Self::Exchanged, Self::Ending];
         let mut named = all.into_iter();
-        // Nothing is done about a word of another release.
+        // A word of another release leads to no step.
         named
             .find(|phase| phase.text() == Some(text))
             .unwrap_or_default()
     }
 }
 
-/// What the Secret's annotations record.
+/// The state in the Secret's annotations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyRecord {
     /// The nonce that was taken up last.
@@ -71,12 +71,12 @@ impl KeyRecord {
     }
 }
 
-/// The keys that the Secret holds: one a line, without the blanks around them. Never printed.
+/// The keys in the Secret: one a line, without the blanks around them. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct StoredKeys {
-    /// What callers read.
+    /// The keys that clients read.
     pub(super) current: Vec<Vec<u8>>,
-    /// What nodes accept besides.
+    /// The keys that nodes accept additionally.
     pub(super) beside: Vec<Vec<u8>>,
 }
 
@@ -107,13 +107,13 @@ impl StoredKeys {
         Some(new)
     }
 
-    /// Whether what callers read now also stands among the others.
+    /// Whether the key that clients read now also stands among the others.
     pub(super) fn holds_current_beside(&self) -> bool {
         self.current.iter().all(|key| self.beside.contains(key))
     }
 
-    /// The entry of the previous keys with this one after what callers read. The one that callers show comes first: the operator shows it, and
-    /// nodes that read one file before and the other after a change of the Secret still accept both keys.
+    /// The entry of the previous keys, with the current key and then this one. The current key comes first: the operator shows
+    /// it, and nodes that read one file before and the other after a change of the Secret still accept both keys.
     pub(super) fn beside_with(&self, new: &str) -> Vec<u8> {
         let mut text = self.current.join(&b'\n');
         text.push(b'\n');

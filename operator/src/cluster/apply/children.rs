@@ -1,4 +1,4 @@
-//! Writes one child after the other, as far as they differ from what is wanted, and says whose doing a difference was.
+//! Writes one child after the other, as far as they differ from the wanted state, and finds the author of a difference.
 
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -28,7 +28,7 @@ use crate::{
     service_monitor::ServiceMonitor,
 };
 
-/// The children of a cluster, as they are written one after the other.
+/// The children of a cluster, in the order of their writes.
 pub(super) struct Children<'a> {
     context: &'a Context,
     namespace: &'a str,
@@ -53,7 +53,7 @@ impl<'a> Children<'a> {
         }
     }
 
-    /// What pods need before they are made.
+    /// The children that pods need before they start.
     pub(super) async fn before_pods<W>(
         &mut self,
         resources: &ClusterResources<W>,
@@ -81,14 +81,15 @@ impl<'a> Children<'a> {
             .await?;
         self.apply_or_delete::<PodDisruptionBudget>(disruption_budget.as_ref())
             .await?;
-        // Before pods are made from it: who stops here goes on with the same.
+        // Written before pods are made from it: an operator that stops here goes on with the same template.
         if let Some(config_map) = template_config_map {
             self.apply(config_map).await?;
         }
         Ok(())
     }
 
-    /// What pods do without. Last: its definitions are other operators', and whatever those say of it must not keep nodes from running.
+    /// The children that pods can do without. Last: their definitions are other operators', and a fault of those must not keep
+    /// nodes from running.
     pub(super) async fn beside_pods<W>(
         &mut self,
         resources: &ClusterResources<W>,
@@ -106,7 +107,7 @@ impl<'a> Children<'a> {
         Ok(())
     }
 
-    /// Writes one where it differs, and returns what is there then; nothing where it is as it should be.
+    /// Writes a child where it differs, and returns its new state; `None` where it is as it should be.
     pub(super) async fn apply<K: ChildKind>(&mut self, object: &K) -> Result<Option<K>, Error> {
         let (kind, name) = (K::kind(&()).into_owned(), object.name_any());
         let wanted = serde_json::to_value(object).unwrap_or_default();
@@ -127,7 +128,8 @@ impl<'a> Children<'a> {
                         !memory.accepts(&kind, &name, path, values)
                     });
                 });
-                // Nodes leave one by one, so what is wanted follows for a while what another writer set: that one is reported at once.
+                // Nodes leave one by one, so the wanted number follows another writer's for a while: that change is reported at
+                // once.
                 let replicas = FieldPath::replicas();
                 if kind == "StatefulSet"
                     && !differing.contains(&replicas)
@@ -174,7 +176,7 @@ impl<'a> Children<'a> {
             });
         }
         if is_unchanged {
-            // What is wanted is stored in other words.
+            // The API server stores the wanted state in another spelling.
         } else if !self.found.has(&kind, &name) {
             self.done.push(Done::Created { kind, name });
         } else if corrections.is_empty() {
@@ -192,8 +194,8 @@ impl<'a> Children<'a> {
         Ok(Some(applied))
     }
 
-    /// Remembers what is not as we have just written it, and returns which fields another writer sets otherwise. What is not stored at all is only
-    /// said in other words.
+    /// Remembers the differences that remain after our write, and returns the fields that another writer sets. A field that is
+    /// not stored at all is only spelled otherwise.
     fn accept<K: ChildKind>(
         &self,
         kind: &str,
@@ -243,7 +245,7 @@ impl<'a> Children<'a> {
             (None, None) => Ok(()),
             (None, Some(child)) => {
                 let api: Api<K> = Api::namespaced(self.context.client.clone(), self.namespace);
-                // Nothing but the object that was judged to be ours.
+                // Only the very object that was judged to be ours.
                 let parameters = DeleteParams {
                     preconditions: Some(Preconditions {
                         uid: child.uid.clone(),
@@ -266,15 +268,15 @@ fn is_unchanged<K: ResourceExt>(live: &LiveChild, applied: &K) -> bool {
     live.resource_version.is_some() && live.resource_version == applied.resource_version()
 }
 
-/// The fields that others changed, by who did.
+/// The fields that others changed, by their author.
 type Corrections = BTreeMap<Option<String>, Vec<String>>;
 
-/// What others changed; nothing where only what is wanted became another.
+/// The changes of others; none where only the wanted state changed.
 fn corrections(live: &LiveChild, differing: Vec<FieldPath>, is_as_before: bool) -> Corrections {
     let mut corrections = Corrections::new();
     for path in differing {
         let owner = difference::manager_of(&path, &live.managers);
-        // What was taken away has no owner: another writer did it, where we want what we wanted.
+        // A removed field has no owner: another writer removed it, where the wanted state did not change.
         if owner.is_none() && !is_as_before {
             continue;
         }

@@ -1,4 +1,4 @@
-//! What clients and scrapers verify nodes with: certificates, which are no secret.
+//! The certificates with which clients and scrapers verify nodes. They are no secret.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 

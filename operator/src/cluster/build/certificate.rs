@@ -1,4 +1,4 @@
-//! What cert-manager is asked for: the certificate that clients see with `tls.mode: Issuer`.
+//! The request to cert-manager: the certificate that clients see with `tls.mode: Issuer`.
 
 use std::net::IpAddr;
 
@@ -28,7 +28,7 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Option<Certificate> {
         metadata: metadata::owned(cluster, cluster.name.as_str().to_owned()),
         spec: CertificateSpec {
             secret_name: cluster.name.client_tls(),
-            // One of its DNS names, as issuers want it.
+            // One of the DNS names, as issuers demand.
             common_name: cluster.name.as_str().to_owned(),
             dns_names: names,
             ip_addresses: addresses,

@@ -1,4 +1,4 @@
-//! What changes while nodes run, mounted as files: the peer list and the level of the log. No change of them restarts a pod.
+//! Settings that change while nodes run, mounted as files: the peer list and the log level. Their changes restart no pod.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 

@@ -1,4 +1,5 @@
-//! What the pods of nodes have that share a database: its address, the authorities of its certificate, and the step that makes its tables.
+//! The parts of pods whose nodes share a database: its address, the authorities of its certificate, and the step that makes its
+//! tables.
 
 use k8s_openapi::api::core::v1::{
     Container, EnvVar, KeyToPath, SecretVolumeSource, Volume, VolumeMount,
@@ -33,7 +34,7 @@ fn settings(database: &DatabaseSpec, folder: &str) -> SharedDatabase {
     }
 }
 
-/// What a node mounts of it.
+/// The mounts of a node for it.
 pub(super) fn mounts(database: &DatabaseSpec) -> Vec<VolumeMount> {
     folders(database, DATABASE_VOLUME)
 }
@@ -83,7 +84,8 @@ pub(super) fn volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
     volumes
 }
 
-/// The step before the node: it makes the tables, brings older ones to the release of the image, and does nothing where they are so.
+/// The step before the node: it makes the tables, or brings older ones to the release of the image; current ones stay as they
+/// are.
 pub(super) fn migration(cluster: &ValidatedCluster) -> Option<Container> {
     let Workload::Deployment(database) = cluster.workload() else {
         return None;

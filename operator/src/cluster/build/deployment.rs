@@ -1,4 +1,4 @@
-//! The nodes that share a database: they keep nothing, so Kubernetes itself replaces their pods.
+//! Nodes that share a database: they store nothing, so Kubernetes itself replaces their pods.
 
 use k8s_openapi::{
     api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
@@ -8,7 +8,7 @@ use k8s_openapi::{
 use super::{metadata, pods::pod_template};
 use crate::cluster::validate::ValidatedCluster;
 
-/// How many pods come before others go, while all of them are replaced.
+/// How many pods come before others go, during a rollout.
 const SURGE: &str = "25%";
 
 pub(super) fn build(cluster: &ValidatedCluster) -> Deployment {
@@ -26,7 +26,7 @@ pub(super) fn build(cluster: &ValidatedCluster) -> Deployment {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
                     max_surge: Some(IntOrString::String(SURGE.to_owned())),
-                    // A node goes once another one serves in its place.
+                    // A node goes only once another one serves in its place.
                     max_unavailable: Some(IntOrString::Int(0)),
                 }),
             }),

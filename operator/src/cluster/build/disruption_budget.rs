@@ -1,4 +1,4 @@
-//! One node at a time: and a node that is not ready anyway never blocks a drain.
+//! One node at a time; a node that is not ready anyway never blocks a drain.
 
 use k8s_openapi::{
     api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
@@ -21,7 +21,7 @@ pub(super) fn build(cluster: &ValidatedCluster) -> PodDisruptionBudget {
     }
 }
 
-/// Nodes that share a database wait for none of the others.
+/// Nodes that share a database do not wait for each other.
 fn max_unavailable(cluster: &ValidatedCluster) -> IntOrString {
     match cluster.workload() {
         Workload::StatefulSet => IntOrString::Int(1),

@@ -1,4 +1,4 @@
-//! What all children have in common.
+//! The metadata that all children have in common.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(in crate::cluster) fn owned(cluster: &ValidatedCluster, name: String) -> Obj
     }
 }
 
-/// The same of what runs the nodes, with its layout and its operator.
+/// The same for the workload, with its layout and its operator.
 pub(in crate::cluster) fn of_workload(cluster: &ValidatedCluster) -> ObjectMeta {
     let operator = cluster.installation.operator.clone();
     ObjectMeta {
@@ -33,7 +33,7 @@ pub(in crate::cluster) fn of_workload(cluster: &ValidatedCluster) -> ObjectMeta 
     }
 }
 
-/// The same without an owner: what must outlive the resource.
+/// The same without an owner, for objects that must outlive the resource.
 pub(in crate::cluster) fn retained(cluster: &ValidatedCluster, name: String) -> ObjectMeta {
     ObjectMeta {
         annotations: Some(retention()),
@@ -41,7 +41,7 @@ pub(in crate::cluster) fn retained(cluster: &ValidatedCluster, name: String) -> 
     }
 }
 
-/// The annotations of what must outlive the resource.
+/// The annotations of objects that must outlive the resource.
 pub(in crate::cluster) fn retention() -> BTreeMap<String, String> {
     RETAINED
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -31,26 +31,27 @@ pub use template_config_map::template_config_map;
 use super::validate::ValidatedCluster;
 use crate::{certificate::Certificate, service_monitor::ServiceMonitor};
 
-/// Every object of one cluster, except the Secrets, which are made once and never built again. `W` is what runs the nodes.
+/// Every object of one cluster, except the Secrets, which are made once and never built again. `W` is the workload that runs
+/// the nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterResources<W = StatefulSet> {
-    /// What the pods run as.
+    /// The account of the pods.
     pub service_account: ServiceAccount,
     /// The peer list.
     pub config_map: ConfigMap,
-    /// What clients and scrapers verify nodes with.
+    /// The certificates with which clients and scrapers verify nodes.
     pub ca_config_map: ConfigMap,
     /// One name for each pod.
     pub headless_service: Service,
     /// Where clients connect.
     pub client_service: Service,
-    /// Who may connect.
+    /// The policy on who may connect.
     pub network_policy: Option<NetworkPolicy>,
     /// How many nodes may be drained at once.
     pub disruption_budget: Option<PodDisruptionBudget>,
-    /// What makes Prometheus scrape.
+    /// The object that makes Prometheus scrape.
     pub service_monitor: Option<ServiceMonitor>,
-    /// What cert-manager is asked for.
+    /// The request to cert-manager.
     pub certificate: Option<Certificate>,
     /// The pod template that is accepted; `None` until that is decided.
     pub template_config_map: Option<ConfigMap>,
@@ -61,13 +62,13 @@ pub struct ClusterResources<W = StatefulSet> {
 /// Certificates that others verify nodes with, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
-    /// Of ports 9001 and 9002. A renewal leaves an authority whatever it finds.
+    /// The certificates for ports 9001 and 9002. A renewal leaves an authority whatever it finds.
     pub nodes: String,
     /// Of port 9443; `None` where that has none, or the user's Secret names none.
     pub clients: Option<String>,
 }
 
-/// Builds what clients and scrapers verify nodes with, of all objects alone.
+/// Builds only the certificates with which clients and scrapers verify nodes.
 pub fn ca_config_map(cluster: &ValidatedCluster, roots: &Roots) -> ConfigMap {
     ca_config_map::build(cluster, roots)
 }

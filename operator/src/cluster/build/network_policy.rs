@@ -1,4 +1,4 @@
-//! Who may reach the nodes. Egress is free, also to a database that they share.
+//! The sources that may reach the nodes. Egress is free, also to a shared database.
 
 use k8s_openapi::{
     api::networking::v1::{
@@ -14,10 +14,10 @@ use crate::{
     names::{HTTP_PORT, HTTPS_PORT, LABEL_NAME, METRICS_PORT, OPERATOR, PEERS_PORT},
 };
 
-/// What every namespace carries as a label: its own name.
+/// The label that every namespace has: its own name.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
-/// How those who scrape are labelled by their own operators.
+/// The labels of scrapers, set by their own operators.
 const SCRAPERS: [&str; 2] = ["prometheus", "vmagent"];
 
 pub(super) fn build(cluster: &ValidatedCluster) -> NetworkPolicy {
@@ -56,7 +56,7 @@ fn clients(cluster: &ValidatedCluster) -> Option<Vec<NetworkPolicyPeer>> {
     if !clients.is_empty() {
         return Some(clients.clone());
     }
-    // What comes from outside the cluster is no pod.
+    // A client outside the cluster is no pod.
     let inside = cluster.spec.service.type_ == ServiceType::ClusterIP;
     inside.then(|| {
         vec![NetworkPolicyPeer {

@@ -1,4 +1,4 @@
-//! What the pods of nodes are made from, whatever runs them.
+//! The pod template of nodes, for either workload.
 
 use k8s_openapi::{
     api::core::v1::{
@@ -31,18 +31,18 @@ use crate::{
 
 /// Longer than the drain and the 30 seconds that requests get to finish.
 const TERMINATION_SECONDS: i64 = 60;
-/// How long a node goes on accepting requests while Kubernetes takes it out of the Services.
+/// How long a node accepts requests while Kubernetes removes it from the Services.
 const DRAIN_SECONDS: u32 = 5;
 /// Folder and volume with the nodes' certificate.
 const NODE_TLS: &str = "tls";
-/// Folder and volume with the certificate that clients see, where that is another one.
+/// Folder and volume with the certificate that clients see, where that is a separate one.
 const CLIENT_TLS: &str = "client-tls";
 /// Readable through the file system group only.
 const GROUP_READS: i32 = 0o440;
 /// Readable for whichever user the platform assigns.
 const ALL_READ: i32 = 0o444;
 
-/// What pods are made from, as this operator renders it.
+/// The pod template, as this operator renders it.
 pub fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
     let (spec, additions) = (&cluster.spec, &cluster.additions);
     let mut labels = cluster.name.pod_labels();
@@ -59,7 +59,7 @@ pub fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
     volumes.extend(database::volumes(cluster));
     volumes.extend(additions.volumes.iter().cloned());
     let mut init_containers = additions.init_containers.clone();
-    // Last, for the network may need one of the others.
+    // Last, because it may need the network that one of the others sets up.
     init_containers.extend(database::migration(cluster));
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
@@ -110,7 +110,7 @@ fn security_context(policy: PodSecurity) -> PodSecurityContext {
     }
 }
 
-/// What the files of Secrets may be read by.
+/// The mode of the files of Secrets.
 pub(super) fn secret_mode(policy: PodSecurity) -> i32 {
     match policy {
         PodSecurity::Fixed => GROUP_READS,
@@ -207,7 +207,7 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
     }
 }
 
-/// What every container of ours is kept from.
+/// The restrictions of every container of ours.
 pub(super) fn restricted() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
@@ -355,7 +355,7 @@ fn own_volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
     std::iter::once(tmp).chain(folders).collect()
 }
 
-/// The key, and the one before it where there is one: it may come and go without another pod.
+/// The key, and the previous one where there is one: it may come and go without a new pod.
 fn api_keys(cluster: &ValidatedCluster) -> ProjectedVolumeSource {
     let (name, entry) = match &cluster.spec.api_key.secret_ref {
         None => (

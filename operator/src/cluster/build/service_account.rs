@@ -1,4 +1,4 @@
-//! What pods run as: an account without any right, whose token is not mounted.
+//! The account of pods: it has no rights, and its token is not mounted.
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 

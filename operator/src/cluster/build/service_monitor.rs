@@ -1,4 +1,4 @@
-//! What makes the Prometheus Operator scrape each node once.
+//! The object that makes the Prometheus Operator scrape each node once.
 
 use k8s_openapi::api::core::v1::ConfigMapKeySelector;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// `authorities`: what nodes are verified with, in PEM.
+/// `authorities`: the certificates with which to verify nodes, in PEM.
 pub(super) fn build(cluster: &ValidatedCluster, authorities: &str) -> ServiceMonitor {
     let wanted = &cluster.spec.monitoring.service_monitor;
     let mut metadata = metadata::owned(cluster, cluster.name.as_str().to_owned());
@@ -58,7 +58,7 @@ pub(super) fn build(cluster: &ValidatedCluster, authorities: &str) -> ServiceMon
     }
 }
 
-/// The Prometheus Operator gives targets a label `endpoint`, the name of the port. Metrics of requests have one of the same
+/// The Prometheus Operator gives targets a label `endpoint`, the name of the port. Metrics of requests have a label of the same
 /// name, which Prometheus would then rename.
 fn without_endpoint() -> Value {
     json!({ "action": "labeldrop", "regex": "endpoint" })

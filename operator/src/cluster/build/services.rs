@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Names the pods, ready or not, so that nodes find each other before they serve; and is what Prometheus scrapes.
+/// Names the pods, ready or not, so that nodes find each other before they serve; Prometheus scrapes it too.
 pub(super) fn build_headless(cluster: &ValidatedCluster) -> Service {
     let mut metadata = metadata::owned(cluster, cluster.name.nodes());
     metadata
@@ -75,7 +75,7 @@ fn service_type(wanted: ServiceType) -> &'static str {
     }
 }
 
-/// The ports of clients: one that is not encrypted leaves the cluster only where that is asked for.
+/// The ports of clients: an unencrypted one is open to the outside only where the resource asks for that.
 fn client_ports(cluster: &ValidatedCluster) -> Vec<ServicePort> {
     let (tls, service) = (&cluster.spec.tls, &cluster.spec.service);
     let inside = service.type_ == ServiceType::ClusterIP;

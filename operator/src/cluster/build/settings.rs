@@ -34,7 +34,7 @@ pub fn build_node_settings(
     }
 }
 
-/// Whose entries these are: a copy of the volumes or of the database cannot pass for them.
+/// The cluster's id: a copy of the volumes or of the database cannot pass for them.
 pub(super) fn cluster_id(cluster: &ValidatedCluster) -> String {
     format!("{}/{}", cluster.namespace, cluster.name)
 }
@@ -54,7 +54,7 @@ fn entries(cluster: &ValidatedCluster) -> Entries {
     }
 }
 
-/// The peer list: one `host:port` per line. `address` says where the node with a given ordinal is.
+/// The peer list: one `host:port` per line. `address` gives the address of the node with an ordinal.
 pub fn build_peer_list(cluster: &ValidatedCluster, address: impl Fn(i32) -> String) -> String {
     (0..cluster.spec.replicas)
         .map(|ordinal| address(ordinal) + "\n")

@@ -1,4 +1,4 @@
-//! What keeps the accepted pod template.
+//! The ConfigMap that keeps the accepted pod template.
 
 use std::collections::BTreeMap;
 

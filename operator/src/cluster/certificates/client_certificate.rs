@@ -1,4 +1,4 @@
-//! What clients would not take of the user's own certificate: it is for no name of the Service, has ended or not begun.
+//! Faults of the user's own certificate for clients: it is for no name of the Service, has ended or not begun.
 
 use jiff::Timestamp;
 
@@ -8,8 +8,8 @@ use crate::{
     pki::{Certificate, client_names, covers},
 };
 
-/// The names of the Service, where the certificate that clients see is for none of them: clients in the cluster refuse it then. Empty
-/// where it is for one, and where there is none that can be read.
+/// The names of the Service, where the certificate that clients see is for none of them, so that clients in the cluster refuse
+/// it. Empty where it is for one, and where no certificate can be read.
 pub(in crate::cluster) fn unnamed(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,

@@ -1,4 +1,4 @@
-//! The certificates of a cluster's nodes: what the Secrets hold, what running nodes prove, and what is renewed.
+//! The certificates of a cluster's nodes: the stored ones, the proofs of running nodes, and renewals.
 
 mod client_certificate;
 mod renew;

@@ -1,4 +1,4 @@
-//! Renews what is due and writes it: the authority before what it signed. Needs the API server alone, no node.
+//! Renews due certificates and writes them: the authority before its leaf. Needs only the API server, no node.
 
 use std::collections::BTreeMap;
 
@@ -27,16 +27,16 @@ use crate::{
     },
 };
 
-/// What is in force after a renewal.
+/// The result of a renewal.
 #[derive(Debug)]
 pub(in crate::cluster) struct Renewed {
-    /// What is stored now.
+    /// The stored certificates.
     pub(in crate::cluster) pki: StoredPki,
-    /// What a renewal of the authority waits for.
+    /// The nodes for which a renewal of the authority waits.
     pub(in crate::cluster) waiting: Option<Waiting>,
 }
 
-/// Renews what is due. `done` says what was done, also before a failure.
+/// Renews due certificates. `done` gets the completed steps, even before a failure.
 pub(in crate::cluster) async fn renew(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -129,7 +129,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Creates the Secret, or changes what was read; a conflict is another operator's doing, and read at the next reconcile.
+    /// Creates the Secret, or changes the version that was read; a conflict comes from another operator, and the next reconcile
+    /// reads the result.
     async fn write(
         &self,
         which: ManagedSecret,
@@ -166,7 +167,7 @@ impl Writer<'_> {
     }
 }
 
-/// All entries anew, and none that was there before; nothing where another writer changed the Secret meanwhile.
+/// Replaces all entries; fails where another writer changed the Secret meanwhile.
 fn change(
     there: &ObservedSecret,
     entries: BTreeMap<String, String>,

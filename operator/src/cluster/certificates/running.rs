@@ -1,4 +1,4 @@
-//! What running nodes prove of their certificates. Pure.
+//! Proofs of running nodes about their certificates. Pure.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -12,7 +12,8 @@ use crate::{
 /// Containers that wait for these reasons have their files already.
 const BEGINNING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
-/// What each node that runs, or is about to, shows and accepts. One that waits for anything else reads its files anew.
+/// The shown and accepted certificates of each node that runs, or is about to. A node that waits for other containers reads its
+/// files anew.
 pub(in crate::cluster) fn running(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<Trust> {
     pods.iter()
         .filter(|(pod, _)| has_files(pod))
@@ -35,7 +36,7 @@ pub(in crate::cluster) fn running(pods: &[(Pod, Option<NodeDetails>)]) -> Vec<Tr
         .collect()
 }
 
-/// Whether a pod's node has read its files, or is about to: it may have what was in them before.
+/// Whether a pod's node has read its files, or is about to: it may have their earlier content.
 pub(in crate::cluster) fn has_files(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let containers = status.and_then(|status| status.container_statuses.as_ref());

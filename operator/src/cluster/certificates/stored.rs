@@ -5,7 +5,7 @@ use crate::{
     pki::{StoredPki, from_entries},
 };
 
-/// What is stored, as far as it is this cluster's.
+/// The stored certificates, as far as they are this cluster's.
 pub(in crate::cluster) fn stored(secrets: &ObservedSecrets) -> StoredPki {
     let entries = |which| {
         let secret = secrets.get(&which).filter(|secret| secret.ours)?;

@@ -1,4 +1,5 @@
-//! What is written for every cluster, whatever runs its nodes: its Secrets first, and what others verify its nodes with.
+//! The objects of every cluster, with either workload: its Secrets first, and the certificates with which others verify its
+//! nodes.
 
 use kube::Client;
 
@@ -19,10 +20,10 @@ use crate::{
     pki::{Certificate, StoredPki, bundle},
 };
 
-/// What came of it, where a failure is for a user to mend.
+/// The result, where a user must mend a failure.
 ///
 /// # Errors
-/// What is worth another try.
+/// Errors that are worth another try.
 pub(in crate::cluster) fn outcome<T>(
     written: Result<Result<T, Stalled>, apply::Error>,
 ) -> Result<Result<T, Stalled>, Error> {
@@ -54,16 +55,16 @@ pub(in crate::cluster) fn any_roots() -> Roots {
     }
 }
 
-/// What may be written, by what the Secrets allow.
+/// The allowed writes, by the state of the Secrets.
 pub(in crate::cluster) enum Allowed {
     All,
     /// Certificates alone: the rest waits for a user.
     Certificates(Stalled),
-    /// Nothing, for this reason; without one all of it waits while the resource is paused.
+    /// None, for this reason; without a reason everything waits while the resource is paused.
     Nothing(Option<Stalled>),
 }
 
-/// Makes the Secrets that are missing, where nothing stands in the way of the cluster as a whole.
+/// Makes the missing Secrets, where nothing stands in the way of the cluster as a whole.
 pub(in crate::cluster) async fn make_secrets(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
@@ -101,7 +102,7 @@ pub(in crate::cluster) async fn make_secrets(
     Ok(allowed)
 }
 
-/// What the accepted template is sealed with; one that was made a moment ago has to be read.
+/// The key of the accepted template's seal; a Secret that was just made has to be read.
 pub(in crate::cluster) async fn cluster_key(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -125,7 +126,7 @@ fn has_certificates(found: &DereferencedObjects) -> bool {
     there.clone().next().is_some() && there.all(|secret| secret.ours)
 }
 
-/// What others verify the nodes with.
+/// The certificates with which others verify the nodes.
 pub(in crate::cluster) fn roots(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,

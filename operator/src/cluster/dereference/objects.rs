@@ -1,4 +1,4 @@
-//! What was found, in words that later steps need.
+//! The objects that were read, in the form that later steps need.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     node::AccessKey,
 };
 
-/// What is there.
+/// The existing objects of a cluster.
 #[derive(Debug, Clone)]
 pub struct DereferencedObjects {
     /// The Secrets that the operator makes, as far as they exist.
@@ -34,15 +34,15 @@ pub struct DereferencedObjects {
     pub claims: Vec<String>,
     /// The same with their sizes and owners.
     pub volumes: Vec<VolumeClaim>,
-    /// Those of them that Argo CD might delete, each with the annotations that it lacks.
+    /// The claims that Argo CD might delete, each with the annotations that it lacks.
     pub prunable_claims: Vec<(String, BTreeMap<String, String>)>,
-    /// Those of them that have no volume yet.
+    /// The claims that have no volume yet.
     pub pending_claims: Vec<PendingClaim>,
     /// Children by kind and name.
     pub children: Vec<Child>,
     /// The nodes' StatefulSet, where it is this cluster's.
     pub stateful_set: Option<StatefulSet>,
-    /// The accepted pod template; `None` where nothing runs.
+    /// The accepted pod template; `None` where no workload exists.
     pub accepted: Option<Accepted>,
     /// Whether ServiceMonitors can be worked with.
     pub service_monitors: OptionalKind,
@@ -64,7 +64,7 @@ impl DereferencedObjects {
         children.any(|child| !child.ours && child.kind == kind && child.name == name)
     }
 
-    /// The same without what is large and is kept elsewhere while nothing changes.
+    /// The same without large parts that are kept elsewhere while nothing changes.
     pub(in crate::cluster) fn without_what_is_kept_elsewhere(mut self) -> Self {
         self.stateful_set = None;
         self.accepted = None;
@@ -74,14 +74,14 @@ impl DereferencedObjects {
         self
     }
 
-    /// The same where the StatefulSet has become this one.
+    /// The same with this StatefulSet.
     pub(in crate::cluster) fn with_stateful_set(&self, set: StatefulSet) -> Self {
         let mut found = self.with_workload(&set);
         found.stateful_set = Some(set);
         found
     }
 
-    /// The same where what runs the nodes has become this object.
+    /// The same with this workload.
     pub(in crate::cluster) fn with_workload<W>(&self, workload: &W) -> Self
     where
         W: Resource<DynamicType = ()> + Serialize,
@@ -120,7 +120,7 @@ impl DereferencedObjects {
         }
     }
 
-    /// Who was instructed to bootstrap the cluster.
+    /// The record of the node that was instructed to bootstrap the cluster.
     pub(in crate::cluster) fn bootstrap(&self) -> BootstrapRecord {
         let salt = self.secrets.get(&ManagedSecret::Salt);
         salt.map(ObservedSecret::record).unwrap_or_default()
@@ -157,7 +157,7 @@ pub enum OptionalKind {
 pub struct PendingClaim {
     /// Its name.
     pub name: String,
-    /// The storage class that it names; `None` where there was no default one.
+    /// The storage class that it names; `None` where there was no default class.
     pub class: Option<String>,
     /// Whether that class exists; `None` where this operator may not look.
     pub class_exists: Option<bool>,
@@ -180,11 +180,11 @@ pub enum SaltSecret {
 /// A child as the API server holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveChild {
-    /// What it says, in JSON.
+    /// The whole object, in JSON.
     pub object: Value,
     /// Its version.
     pub resource_version: Option<String>,
-    /// Who set which field.
+    /// The managers of its fields.
     pub managers: Vec<ManagedFieldsEntry>,
 }
 
@@ -192,7 +192,7 @@ impl LiveChild {
     /// From the object itself.
     pub(in crate::cluster) fn of<O: ResourceExt + Serialize>(object: &O) -> Self {
         Self {
-            // What cannot be written as JSON differs from whatever is wanted.
+            // An object that cannot be written as JSON differs from every wanted state.
             object: serde_json::to_value(object).unwrap_or_default(),
             resource_version: object.resource_version(),
             managers: object.managed_fields().to_vec(),
@@ -207,14 +207,14 @@ pub struct Child {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// Its identity, so that nothing but this very object is ever deleted.
+    /// Its identity, so that only this very object is ever deleted.
     pub uid: Option<String>,
     /// Whether it is this cluster's.
     pub ours: bool,
     /// The layout that it was made with.
     pub layout: Option<String>,
-    /// The operator that made it, where it says so.
+    /// The operator that made it, where the object names one.
     pub operator: Option<String>,
-    /// All of it, where it is this cluster's.
+    /// The whole object, where it is this cluster's.
     pub live: Option<LiveChild>,
 }

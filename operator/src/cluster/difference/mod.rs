@@ -1,4 +1,4 @@
-//! Where an object is not what is wanted of it, and whose doing that is. An apply is sent only for what this finds.
+//! The differences between an object and its wanted state, and their authors. An apply is sent only for such a difference.
 
 mod owners;
 mod pointer;
@@ -67,8 +67,8 @@ impl fmt::Display for FieldPath {
     }
 }
 
-/// The fields that `wanted` sets and `live` has otherwise or not at all. What `live` has besides does not matter: the API server's
-/// defaults, and what others set.
+/// The fields that `wanted` sets and `live` has otherwise or not at all. Other fields of `live` do not matter: the API server's
+/// defaults, and the fields of others.
 pub fn differing(wanted: &Value, live: &Value) -> Vec<FieldPath> {
     let mut search = Search::default();
     search.compare(wanted, Some(live));
@@ -84,7 +84,7 @@ struct Search {
 impl Search {
     fn compare(&mut self, wanted: &Value, live: Option<&Value>) {
         match (wanted, live) {
-            // A selector that selects more than ours selects something else.
+            // A selector with more labels than ours selects other objects.
             (Value::Object(wanted), Some(Value::Object(live)))
                 if self.is_atomic() && live.keys().any(|name| !wanted.contains_key(name)) =>
             {
@@ -96,7 +96,7 @@ impl Search {
                 }
             }
             (Value::Array(wanted), Some(Value::Array(live))) => self.compare_lists(wanted, live),
-            // What is empty is not stored everywhere.
+            // The API server does not store every empty value.
             (wanted, None) if is_empty(wanted) => {}
             (wanted, Some(live)) if self.is_same(wanted, live) => {}
             _ => self.found.push(FieldPath(self.path.clone())),
@@ -131,7 +131,7 @@ impl Search {
         matches!(self.path.last(), Some(Step::Field(name)) if is_named(name))
     }
 
-    /// What distinguishes an item of the list at this path from the others, where several may own items of it.
+    /// The keys of an item of the list at this path, where several managers may own items of it.
     fn keys(&self, item: &Value) -> Option<Map<String, Value>> {
         let is_whole = |step: &Step| match step {
             Step::Field(name) => ["ingress", "egress", "volumeClaimTemplates"].contains(&&**name),
@@ -169,7 +169,7 @@ impl Search {
     }
 }
 
-/// What distinguishes an item from the others of the list with this name; `None` where the list is one whole.
+/// The keys of an item of the list with this name; `None` where one manager owns the list as a whole.
 pub(in crate::cluster) fn item_keys(list: &str, item: &Value) -> Option<Map<String, Value>> {
     let names: &[&str] = match list {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => &["name"],

@@ -1,4 +1,4 @@
-//! Who set which field, as `managedFields` show it.
+//! The managers of fields, as `managedFields` shows them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ pub fn manager_of<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Op
     }))
 }
 
-/// The other manager that has this field for itself: it gave it another value than we had applied.
+/// The other manager that alone has this field: it gave the field another value than we had applied.
 pub fn taken_over<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Option<&'a str> {
     let is_ours = entries.iter().any(|entry| {
         let fields = entry.fields_v1.as_ref();
@@ -24,7 +24,7 @@ pub fn taken_over<'a>(path: &FieldPath, entries: &'a [ManagedFieldsEntry]) -> Op
     manager_of(path, entries).filter(|_| !is_ours)
 }
 
-/// The other manager that wrote the object last: what it took away is no manager's field any more.
+/// The other manager that wrote the object last: a field that it removed has no manager any more.
 pub fn last_manager(entries: &[ManagedFieldsEntry]) -> Option<&str> {
     newest(
         entries
@@ -48,7 +48,7 @@ fn owns(fields: &Value, path: &[Step]) -> bool {
     let Some(members) = fields.as_object() else {
         return false;
     };
-    // It owns the whole of what is below, or of the list.
+    // It owns everything below, or the whole list.
     if members.is_empty() || matches!(step, Step::Place(_)) {
         return true;
     }
@@ -63,7 +63,7 @@ fn owns(fields: &Value, path: &[Step]) -> bool {
     below.is_some_and(|below| owns(below, rest))
 }
 
-/// The fields that we applied once and want no more: an apply takes them away.
+/// The fields that we applied once and no longer want: an apply removes them.
 pub fn unwanted(wanted: &Value, entries: &[ManagedFieldsEntry]) -> Vec<FieldPath> {
     let ours = entries.iter().filter(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
@@ -82,11 +82,12 @@ pub fn unwanted(wanted: &Value, entries: &[ManagedFieldsEntry]) -> Vec<FieldPath
 pub struct Foreign {
     /// Which one.
     pub path: FieldPath,
-    /// Who set it.
+    /// The manager that set it.
     pub manager: String,
 }
 
-/// The fields within `part` that others have set and `wanted` lacks. What controllers say of an object's state is none of them.
+/// The fields within `part` that others have set and `wanted` lacks. Fields of controllers about an object's state do not
+/// count.
 pub fn set_by_others(
     wanted: &Value,
     entries: &[ManagedFieldsEntry],
@@ -129,7 +130,7 @@ fn collect(fields: &Value, wanted: &Value, path: &mut Vec<Step>, found: &mut Vec
         path.push(step);
         match there {
             Some(there) => collect(below, there, path, found),
-            // Each entry of a map has a manager of its own, also where we have no such map.
+            // Each entry of a map has a manager of its own, even where we have no such map.
             None if is_map(path) && below.as_object().is_some_and(|below| !below.is_empty()) => {
                 collect(below, &Value::Null, path, found);
             }
@@ -151,7 +152,7 @@ fn item_keys(name: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(name.strip_prefix("k:")?).ok()
 }
 
-/// What is written may leave a key to its default.
+/// An applied item may leave a key to its default.
 fn is_item(item: &Value, keys: &Map<String, Value>) -> bool {
     let mut present = keys
         .iter()

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{FieldPath, Step, has};
 
-/// The place of a field in one very object: an item of a list by its number there. Sorted, those of one list stand in their order.
+/// The place of a field in one very object: an item of a list by its number there. Sorted places in one list are in its order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pointer(Vec<Token>);
 
@@ -36,7 +36,7 @@ impl FieldPath {
         self.find(object).map(|(pointer, _)| pointer)
     }
 
-    /// What stands there.
+    /// The value at this place.
     pub fn value<'a>(&self, object: &'a Value) -> Option<&'a Value> {
         self.find(object).map(|(_, value)| value)
     }

@@ -1,11 +1,11 @@
-//! Amounts as Kubernetes spells them: the same one in several ways.
+//! Quantities of Kubernetes, which have several spellings.
 
-/// Whether both texts are amounts, and the same one: `0.5` and `500m`, `1Gi` and `1024Mi`.
+/// Whether both texts are quantities, and equal: `0.5` and `500m`, `1Gi` and `1024Mi`.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
     amount(one).is_some_and(|amount_of_one| amount(other) == Some(amount_of_one))
 }
 
-/// The amount in billionths; `None` where the text is none, or one that no cluster needs.
+/// The quantity in billionths; `None` where the text is none, or where it is larger than any cluster needs.
 pub(in crate::cluster) fn amount(text: &str) -> Option<i128> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && !['.', '+', '-'].contains(&c))

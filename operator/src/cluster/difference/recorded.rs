@@ -1,6 +1,7 @@
-//! Objects as a real API server (Kubernetes 1.36) keeps them: as this operator had applied them, and as others had changed them afterwards. Who
-//! did so stands in their `managedFields`. Recorded while no operator ran: `kubectl set env`, `set image`, `set resources`, `scale`,
-//! `annotate`, `label`, `rollout restart` and `patch`, and a server-side apply of `argocd-controller` with force.
+//! Objects as a real API server (Kubernetes 1.36) keeps them: as this operator had applied them, and as others had changed them
+//! afterwards, whose names are in their `managedFields`. Recorded while no operator ran: `kubectl set env`, `set image`, `set
+//! resources`, `scale`, `annotate`, `label`, `rollout restart` and `patch`, and a server-side apply of `argocd-controller` with
+//! force.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{FieldPath, differing, last_manager, manager_of, set_by_others, taken_over, unwanted};
 use crate::names::FIELD_MANAGER;
 
-/// What was applied, and what there is now with its writers.
+/// The applied object, and the present one with its writers.
 struct Recorded {
     wanted: Value,
     live: Value,
@@ -32,7 +33,7 @@ impl Recorded {
         }
     }
 
-    /// The fields that are not as they were applied, each with who made it so.
+    /// The fields that differ from the applied ones, each with its author.
     fn changed(&self) -> Vec<(String, Option<&str>)> {
         let paths = differing(&self.wanted, &self.live).into_iter();
         let told = paths.map(|path| (path.to_string(), manager_of(&path, &self.managers)));
@@ -156,7 +157,7 @@ fn what_others_put_into_the_pod_template_names_them_and_what_they_set_elsewhere_
 #[test]
 fn a_service_that_selects_more_than_we_do_is_another_ones() {
     let recorded = Recorded::read(include_str!("recorded/service.json"));
-    // What was taken away has no manager any more.
+    // A removed field has no manager any more.
     assert_eq!(
         recorded.changed(),
         [

@@ -8,7 +8,7 @@ use crate::cluster::{
     status::VOLUMES_GROWING,
 };
 
-/// That one volume more has its new size.
+/// An event where another volume has its new size.
 pub(super) fn news(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,

@@ -1,4 +1,4 @@
-//! Has a node leave, and gives its volume up. Nothing goes but the very claim and the very pod that were judged.
+//! Makes a node leave, and gives its volume up. Only the very claim and the very pod that were judged are deleted.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
@@ -23,11 +23,11 @@ use crate::{
     node::{AdminCommand, NodeDetails},
 };
 
-/// Carries out what was decided, and returns whether anything was tried.
+/// Carries the plan out, and returns whether anything was tried.
 ///
 /// # Errors
-/// Where this reconcile may only look, or the API server does not do it. The claim goes first: should the operator end then, the entry still
-/// stands, and the next reconcile goes on.
+/// Where this reconcile may only look, or the API server refuses. The claim is deleted first: if the operator ends then, the
+/// entry still stands, and the next reconcile goes on.
 pub(in crate::cluster) async fn carry_out(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
@@ -110,7 +110,7 @@ async fn give_up(
     }
     if let Some(pod) = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
         let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        // One that moved on meanwhile is looked at once more: its claim stays for as long as it is there.
+        // A pod that changed meanwhile is judged once more: its claim stays for as long as the pod exists.
         let judged = Preconditions {
             uid: pod.uid(),
             resource_version: pod.resource_version(),
@@ -144,7 +144,7 @@ where
     };
     match api.delete(name, &parameters).await {
         Ok(_) => Ok(true),
-        // It is another one by now, or gone.
+        // The object is another one by now, or gone.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
         Err(source) => Err(failed::<K>("delete", name, source)),
     }

@@ -1,11 +1,11 @@
-//! Nodes that a user wants anew: their volume is given up, and they take what they had from the others.
+//! Nodes that a user wants to rebuild: their volume is given up, and they load their rows from the others.
 //!
 //! | file | what it is about | may do |
 //! |---|---|---|
-//! | `plan.rs` | which node is next, and what keeps it from being given up | nothing but think |
-//! | `observed.rs` | pods and claims as the plan looks at them | nothing but think |
-//! | `record.rs` | which incarnation lives on which volume, as claims remember it | write annotations |
-//! | `act.rs` | has a node leave, and gives its volume up | order and delete |
+//! | `plan.rs` | which node is next, and what keeps it from being given up | compute only |
+//! | `observed.rs` | pods and claims in the plan's form | compute only |
+//! | `record.rs` | which incarnation lives on which volume, as claims record it | write annotations |
+//! | `act.rs` | makes a node leave, and gives its volume up | order and delete |
 
 mod act;
 mod observed;
@@ -19,7 +19,7 @@ pub(super) use record::record;
 
 use super::{resource::RebuildMember, validate::ValidatedCluster};
 
-/// The command that asks for it.
+/// The command that requests it.
 pub(super) fn command(cluster: &ValidatedCluster, node: &str, incarnation: &str) -> String {
     let entry = RebuildMember {
         name: node.to_owned(),

@@ -1,4 +1,4 @@
-//! From pods and claims, as Kubernetes shows them, to what a rebuild looks at.
+//! From pods and claims, as Kubernetes shows them, to the input of a rebuild's plan.
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::ResourceExt;
@@ -12,7 +12,7 @@ use crate::{
     node::NodeDetails,
 };
 
-/// Decides which node is given up now, or what is waited for.
+/// Decides which node is given up now, or the reason to wait.
 pub(in crate::cluster) fn plan_rebuild(
     cluster: &ValidatedCluster,
     there: Option<&StatefulSet>,
@@ -21,7 +21,7 @@ pub(in crate::cluster) fn plan_rebuild(
     rest: Rest,
 ) -> RebuildPlan {
     let current = there.and_then(|set| set.spec.as_ref()?.replicas);
-    // One that wakes may be the one that keeps all of them from being awake.
+    // A node that wakes may be the one for which all others wait.
     let wanted = rest.nodes().unwrap_or(cluster.spec.replicas);
     let held = match rest {
         _ if cluster.spec.paused => Some("spec.paused is true; set it to false"),
@@ -45,7 +45,7 @@ pub(in crate::cluster) fn plan_rebuild(
     })
 }
 
-/// What is asked for, as far as the rules say so.
+/// The requested entries, as far as the rules enforce them.
 fn in_force(
     cluster: &ValidatedCluster,
     entry: &RebuildMember,

@@ -1,18 +1,18 @@
-//! Which node is given up next, or what keeps it from that. Pure.
+//! The next node to give up, or the reason to wait. Pure.
 
 use crate::{
     cluster::{resource::RebuildMember, stalled::RIGHTS_MISSING, validate::ValidatedCluster},
     node::{MemberState, NodeDetails, NodeMember},
 };
 
-/// What is looked at.
+/// The input of the plan.
 #[derive(Debug)]
 pub(super) struct Situation<'a> {
-    /// What is asked for, in this order.
+    /// The requested entries, in this order.
     pub entries: &'a [RebuildMember],
     /// The nodes that are to stay.
     pub nodes: &'a [NodeSeen<'a>],
-    /// Why nothing may be done just now, whatever is asked for.
+    /// Why no step may be taken now, whatever the entries.
     pub held: Option<&'static str>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct NodeSeen<'a> {
     pub is_ready: bool,
     /// Whether it has a pod that was not deleted.
     pub has_pod: bool,
-    /// What it answered.
+    /// The answer of the node.
     pub details: Option<&'a NodeDetails>,
     /// Its volume, where there is one.
     pub volume: Option<VolumeSeen<'a>>,
@@ -43,7 +43,7 @@ impl NodeSeen<'_> {
         volume.is_some_and(|volume| volume.incarnation.is_some() || self.details.is_some())
     }
 
-    /// Whether it takes a node for one that has not left.
+    /// Whether it counts a node as one that has not left.
     fn waits_for(&self, name: &str) -> bool {
         let mut members = self.details.iter().flat_map(|details| &details.members);
         members.any(|member| member.name == name && member.state.counts())
@@ -53,19 +53,19 @@ impl NodeSeen<'_> {
 /// A volume.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct VolumeSeen<'a> {
-    /// Who lived on it when its node answered last; nothing where that never was.
+    /// The incarnation on the volume at its node's last answer; `None` where there never was one.
     pub incarnation: Option<&'a str>,
     /// Whether its claim is being deleted.
     pub is_ending: bool,
 }
 
-/// What to do about it.
+/// The next step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum RebuildPlan {
-    /// Nothing: none is asked for, or all were rebuilt.
+    /// None: no entry is left, or all nodes were rebuilt.
     #[default]
     Finished,
-    /// Ask this node to leave, so that others hold what it holds.
+    /// Ask this node to leave, so that others hold its rows.
     Leave {
         /// Its ordinal.
         ordinal: usize,
@@ -79,7 +79,7 @@ pub enum RebuildPlan {
     GiveUp {
         /// Its ordinal.
         ordinal: usize,
-        /// Who lives on it.
+        /// The incarnation on it.
         incarnation: String,
     },
     /// It was given up, and does not serve again yet.
@@ -87,18 +87,18 @@ pub enum RebuildPlan {
         /// Its ordinal.
         ordinal: usize,
     },
-    /// Wait for a user, or for what may pass.
+    /// Wait for a user, or for a state that may pass.
     Blocked(Blocked),
 }
 
-/// What keeps a node from being given up.
+/// Why a node cannot be given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
     /// Its name.
     pub node: String,
     /// One word in `CamelCase`.
     pub reason: &'static str,
-    /// What is missing.
+    /// The missing condition.
     pub missing: String,
 }
 
@@ -137,20 +137,20 @@ impl RebuildPlan {
         }))
     }
 
-    /// Whether anything is to be ordered or deleted.
+    /// Whether anything must be ordered or deleted.
     pub(in crate::cluster) fn is_due(&self) -> bool {
         matches!(self, Self::Leave { .. } | Self::GiveUp { .. })
     }
 }
 
-/// What is asked for that is still to be done.
+/// An entry that is still to be carried out.
 struct Wanted<'a> {
     entry: &'a RebuildMember,
     ordinal: usize,
     node: &'a NodeSeen<'a>,
 }
 
-/// Decides. One node at a time, in the order in which they are asked for.
+/// Decides the next step. One node at a time, in the order of the entries.
 pub(super) fn plan(situation: &Situation<'_>) -> RebuildPlan {
     let Situation {
         entries,
@@ -202,7 +202,7 @@ impl Wanted<'_> {
         is_ending && !self.node.has_pod
     }
 
-    /// Whether that incarnation lives on that volume: what the node says counts, else what it said last.
+    /// Whether that incarnation lives on that volume: the node's own report counts, otherwise its last one.
     fn lives(&self) -> bool {
         if self.is_given_up() {
             return false;
@@ -231,7 +231,7 @@ impl Wanted<'_> {
             node,
         } = *self;
         let others = || nodes.iter().filter(|other| other.name != node.name);
-        // Who goes itself gives nothing back for long.
+        // A node that itself leaves will not hold the rows for long.
         let serves = |other: &NodeSeen<'_>| {
             other.stays() && other.is_ready && other.details.is_some_and(is_serving)
         };
@@ -239,8 +239,8 @@ impl Wanted<'_> {
             ordinal,
             incarnation: entry.incarnation.clone(),
         };
-        // One whose answer is lost is not lost itself while Kubernetes finds that it serves. Where no other node lives, it may have all there
-        // is, also while it starts again.
+        // A node whose answer is lost is not lost itself while Kubernetes finds that it serves. Where no other node lives, it
+        // may have the only copy, even while it starts again.
         let is_alone = !others().any(NodeSeen::lives);
         if !others().any(serves) && (node.is_ready || is_alone || !entry.force) {
             let what = if nodes.len() > 1 {
@@ -269,7 +269,7 @@ impl Wanted<'_> {
             return self.blocked("NodeDown", missing);
         }
         match details.state {
-            // It has handed over what it had, and others know.
+            // It has handed its rows over, and others know that.
             MemberState::Left
                 if others().any(|other| serves(other) && !other.waits_for(&node.name)) =>
             {
@@ -308,7 +308,7 @@ fn is_serving(details: &NodeDetails) -> bool {
     details.ready && details.state == MemberState::Member
 }
 
-/// Who lacks what a node that leaves holds.
+/// A member that lacks rows of a leaving node.
 fn lacking(details: &NodeDetails) -> Option<String> {
     let members = details.members.iter();
     let lacks = |member: &&NodeMember| member.state == MemberState::Member && member.lag > 0;

@@ -1,4 +1,4 @@
-//! Claims remember which incarnation lives on their volume: a node that is asked for it later may not answer any more.
+//! Claims record the incarnation on their volume: the node may not answer any more when that is asked for.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
@@ -13,7 +13,7 @@ use crate::{
     node::NodeDetails,
 };
 
-/// Writes what is new, and returns whether anything was written. A failure is logged and stops nothing.
+/// Writes new records, and returns whether anything was written. A failure is logged and stops nothing.
 pub(in crate::cluster) async fn record(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -45,7 +45,8 @@ pub(in crate::cluster) async fn record(
     written
 }
 
-/// What claims do not say yet. A blank node becomes another incarnation when it joins, so only who belongs to a cluster is noted.
+/// The records that claims lack. A blank node gets another incarnation when it joins, so only members of a cluster are
+/// recorded.
 fn news<'a>(
     claims: &'a [VolumeClaim],
     pods: &'a [(Pod, Option<NodeDetails>)],
@@ -62,7 +63,7 @@ fn news<'a>(
     })
 }
 
-/// Whether a pod was made after its claim: one that was made before runs on another volume that had its name.
+/// Whether a pod was made after its claim: an older one runs on another volume that had its name.
 fn is_of(pod: &Pod, claim: &VolumeClaim) -> bool {
     let made = pod.creation_timestamp().map(|time| time.0);
     claim.created.is_none() || made.is_none() || claim.created <= made

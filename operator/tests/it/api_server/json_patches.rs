@@ -1,4 +1,4 @@
-//! Kinds of patches, and what they do that is the same for each API server of tests.
+//! Kinds of patches, and the logic that all API servers of tests share.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ impl How {
     }
 }
 
-/// A merge patch: null takes out.
+/// A merge patch: null removes a member.
 pub(crate) fn merge(object: &mut Value, patch: &Value) {
     let Some(members) = patch.as_object() else {
         *object = patch.clone();

@@ -1,4 +1,4 @@
-//! What a patch makes of an object, as far as the operator's tests need it.
+//! The effect of a patch on an object, as far as the operator's tests need it.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ impl How {
             }
             (Self::Operations, Some(there)) => {
                 let mut object = operate(there, &sent)?;
-                // Whoever owned what is gone owns it no more.
+                // The managers of a removed field own it no more.
                 object["metadata"]["managedFields"] = json!([]);
                 Ok(object)
             }
@@ -50,7 +50,7 @@ fn owned(mut sent: Value) -> Value {
     sent
 }
 
-/// What the operator had applied before goes; what others own stays.
+/// Fields that the operator applied earlier go; fields of others stay.
 fn apply(there: &Value, mut sent: Value) -> Result<Value, StatusCode> {
     let strategy = |object: &Value| object["spec"]["updateStrategy"].clone();
     if strategy(&sent)["type"] == "OnDelete" && strategy(there)["rollingUpdate"].is_object() {
@@ -83,7 +83,7 @@ fn apply(there: &Value, mut sent: Value) -> Result<Value, StatusCode> {
     Ok(owned(sent))
 }
 
-/// Takes over into `sent` what these fields own in `there`; what `sent` sets itself is theirs no more.
+/// Copies into `sent` the fields that another manager owns in `there`; fields that `sent` sets itself change their owner.
 fn keep(sent: &mut Value, there: &Value, fields: &mut Value) {
     let Some(members) = fields.as_object_mut() else {
         return;

@@ -6,7 +6,7 @@ use super::names::{CLAIMS, ordinal, pod};
 use crate::stage::Stage;
 
 impl Stage {
-    /// What drivers and the protection of claims do in one look.
+    /// One round of the volume drivers and of the claim protection.
     pub(crate) fn look_after_claims(&mut self) {
         let claims: Vec<_> = self
             .store

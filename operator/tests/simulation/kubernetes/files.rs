@@ -1,4 +1,5 @@
-//! What kubelets bring into the folders of pods: each Secret and ConfigMap as a whole, and to each pod at a time of its own.
+//! The files that kubelets bring into the folders of pods: each Secret and ConfigMap as a whole, and to each pod at a time of
+//! its own.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,18 +12,18 @@ use crate::{stage::Stage, world::NodeId};
 
 /// The Secrets that pods have as folders and that may change.
 const SECRETS: [&str; 3] = [API_KEY, CLUSTER_KEY, NODE_TLS];
-/// The longest that a kubelet may take, by Kubernetes' defaults: its round, and what it remembers of a Secret.
+/// The longest time of a kubelet, by Kubernetes' defaults: its sync period, and its cache of a Secret.
 const ROUND: Duration = Duration::from_secs(90);
 const QUICK: Duration = Duration::from_secs(3);
 
-/// How soon kubelets bring what is new.
+/// How soon kubelets bring changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// Within seconds.
     Quick,
-    /// Within the longest time that they may take.
+    /// Within the longest time that Kubernetes allows.
     Slow,
-    /// Whatever chance says.
+    /// One of these at random.
     Any,
 }
 
@@ -35,14 +36,14 @@ struct Folder {
     /// The version of the object that it holds.
     version: String,
     entries: Entries,
-    /// When the kubelet brings what is newer by then.
+    /// When the kubelet brings the version that is then the newest.
     due: Option<Duration>,
 }
 
-/// All kubelets, and what they have brought.
+/// All kubelets, and the files that they have brought.
 #[derive(Debug)]
 pub(crate) struct Kubelets {
-    /// Apart from the world's: what is mounted takes none of its chances.
+    /// Separate from the world's random numbers, which mounts must not disturb.
     random: StdRng,
     slowest: Duration,
     folders: BTreeMap<(NodeId, &'static str), Folder>,
@@ -78,20 +79,20 @@ impl Kubelets {
         Duration::from_millis(self.random.random_range(0..most))
     }
 
-    /// Whether what happens so often happens now.
+    /// Whether an event of this probability happens now.
     pub(crate) fn happens(&mut self, how_often: f64) -> bool {
         self.random.random_bool(how_often)
     }
 
-    /// What a pod had goes with it.
+    /// Removes the folders of a pod.
     pub(crate) fn clear(&mut self, node: NodeId) {
         self.folders.retain(|(of, _), _| *of != node);
     }
 }
 
 impl Stage {
-    /// Brings a container that starts the newest of everything; tells whether its folders are there. One that starts again in its pod keeps
-    /// what is nowhere else any more.
+    /// Gives a starting container the newest files; gives whether all its folders exist. A container that restarts in its pod
+    /// keeps files whose objects are gone.
     pub(crate) fn fill_folders(&mut self, node: NodeId) -> bool {
         let store = &self.store;
         let folders = &mut self.kubelets.folders;
@@ -106,7 +107,7 @@ impl Stage {
         true
     }
 
-    /// One look of all kubelets at what pods have mounted; everything is brought at once where there was time enough.
+    /// One round of all kubelets over the mounted objects; `at_once` brings all changes, where time enough has passed.
     pub(crate) fn bring_files(&mut self, at_once: bool) {
         let now = self.world.time;
         let Kubelets {
@@ -162,7 +163,7 @@ fn folder(path: &str, object: &Value) -> Folder {
     }
 }
 
-/// What an object holds.
+/// The entries of an object.
 pub(crate) fn entries(path: &str, object: &Value) -> Entries {
     let data = object["data"].as_object().into_iter().flatten();
     data.filter_map(|(name, value)| {

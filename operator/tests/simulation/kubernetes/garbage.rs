@@ -1,4 +1,4 @@
-//! What belongs to nobody any more goes.
+//! The garbage collector.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::store::{Preconditions, Store, owners};
 
 impl Store {
-    /// Deletes what has owners of which none is there.
+    /// Deletes objects whose owners are all gone.
     pub(crate) fn collect_garbage(&mut self) {
         let uids: BTreeSet<_> = self
             .all()

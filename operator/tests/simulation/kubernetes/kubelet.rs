@@ -1,4 +1,4 @@
-//! Kubelets: pods become processes of nodes, and say whether those serve.
+//! Kubelets: they run pods as processes of nodes, and report whether those serve.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{disk::Disk, stage::Stage, world::NodeId};
 
-/// What a kubelet knows of a pod.
+/// A kubelet's knowledge of a pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     pub(crate) pod: String,
@@ -32,7 +32,7 @@ impl Running {
 }
 
 impl Stage {
-    /// One look of all kubelets.
+    /// One round of all kubelets.
     pub(crate) fn look_after_pods(&mut self) {
         let pods: Vec<_> = self
             .store
@@ -126,7 +126,7 @@ impl Stage {
         self.read_files_at_start(number);
     }
 
-    /// Says whether the process runs.
+    /// Reports whether the process runs.
     fn tell_of_container(&mut self, path: &str, number: NodeId, pod: &Value) {
         let runs = self.world.nodes[number].engine.is_some();
         let state = if runs {
@@ -143,7 +143,7 @@ impl Stage {
         }
     }
 
-    /// Brings a node its volume and its files; tells whether all of them are there.
+    /// Gives a node its volume and its files; gives whether all of them exist.
     fn mount(&mut self, number: NodeId) -> bool {
         let volume = self.store.get(&claim(number));
         let Some(volume) = volume

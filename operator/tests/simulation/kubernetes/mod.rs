@@ -1,4 +1,4 @@
-//! Kubernetes in the small: what the API server keeps, and what its controllers and kubelets make of it.
+//! A small Kubernetes: the API server's objects, and the work of its controllers and kubelets.
 
 pub(crate) mod claims;
 pub(crate) mod files;

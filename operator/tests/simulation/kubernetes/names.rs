@@ -1,4 +1,4 @@
-//! Where the objects of the one cluster of a world are.
+//! The paths of the objects of a world's one cluster.
 
 pub(crate) const NAMESPACE: &str = "team";
 pub(crate) const CLUSTER: &str = "demo";

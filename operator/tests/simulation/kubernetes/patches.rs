@@ -1,4 +1,4 @@
-//! What a patch makes of an object, as far as the operator patches.
+//! The effect of a patch on an object, as far as the operator patches.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -50,7 +50,7 @@ impl Store {
                 }
                 _ => sent["status"].clone(),
             };
-            // Operators know the real time: what differs in nothing else is the same in every run.
+            // Operators read the real time: statuses that differ only in times are the same in every run.
             if timeless(&object["status"]) == timeless(&there["status"]) {
                 return Ok(there);
             }
@@ -88,7 +88,7 @@ fn timeless(status: &Value) -> Value {
     status
 }
 
-/// Which fields a manager has applied. Lists are told of as a whole.
+/// The fields that a manager has applied. A list counts as a whole.
 fn managed(manager: &str, sent: &Value) -> Value {
     let mut fields = Map::new();
     for (name, value) in sent.as_object().into_iter().flatten() {
@@ -114,7 +114,7 @@ fn fields_of(value: &Value) -> Value {
         .into()
 }
 
-/// Takes out what was applied before and is not any more.
+/// Removes fields that the manager applied earlier and does not apply now.
 fn take_out(object: &mut Value, before: &Value, now: &Value) {
     let Some(before) = before.as_object() else {
         return;

@@ -1,4 +1,4 @@
-//! The API server's door: requests of one operator, each with what may become of it.
+//! The API server's entry: requests of one operator, each with its outcome.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,10 +21,10 @@ use crate::{
     stage::{OperatorId, Shared},
 };
 
-/// How much of a list whoever is going to watch wants at a time; nobody else asks for so much.
+/// The page size with which a watcher lists; no other caller uses it.
 const PAGE: &str = "500";
 
-/// What an answer consists of.
+/// The body of an answer.
 pub(super) type Answer = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A client for one operator.
@@ -62,7 +62,7 @@ async fn serve(
             after.unwrap_or_default(),
         ));
     }
-    // What an operator sent arrives, also when that operator is gone by then.
+    // A request that was sent arrives, even if its operator is gone by then.
     let sent_to = stage.clone();
     let carried_out =
         tokio::spawn(async move { carry_out(sent_to, operator, parts, body.to_vec()).await });
@@ -71,7 +71,7 @@ async fn serve(
     answer
 }
 
-/// Waits while an operator stands still, and tells whether it did.
+/// Waits while an operator stands still; gives whether it did.
 pub(crate) async fn goes_on(stage: &Shared, operator: OperatorId) -> bool {
     let thawed = Arc::clone(&stage.lock().thawed);
     let mut stood = false;
@@ -151,7 +151,7 @@ fn whole(answer: &Value) -> Answer {
         .boxed_unsync()
 }
 
-/// Whether what is written there is what an operator does for a cluster.
+/// Whether a write to this path is an operator's work for a cluster.
 fn changes(path: &str) -> bool {
     !path.contains("/events")
         && !path.contains("/leases/")
@@ -247,13 +247,13 @@ fn handle(
     }
 }
 
-/// `.../namespaces/team/secrets` is one, `.../namespaces/team/secrets/demo-salt` is not.
+/// `.../namespaces/team/secrets` is a collection, `.../namespaces/team/secrets/demo-salt` is not.
 fn is_collection(path: &str) -> bool {
     path.split_once("/namespaces/team/")
         .is_some_and(|(_, rest)| !rest.contains('/'))
 }
 
-/// The operator may do what its list says, but for writing one kind where that is forbidden.
+/// The operator has the rights of its list, except for writes of one kind where a test forbids them.
 fn review(forbidden: Option<&str>) -> Value {
     let is_read = |verb: &&&str| ["get", "list", "watch"].contains(*verb);
     let rules: Vec<_> = RIGHTS
@@ -277,7 +277,7 @@ fn review(forbidden: Option<&str>) -> Value {
     })
 }
 
-/// What becomes of a request.
+/// The outcome of a request, and the delays around it.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) before: Duration,

@@ -1,4 +1,4 @@
-//! What the API server keeps: objects by their path, each with its identity and version, and the order of all changes.
+//! The objects of the API server by their path, each with its identity and version, and the order of all changes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-/// What became of an object.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
     Added,
@@ -24,7 +24,7 @@ pub(crate) struct Change {
     pub(crate) object: Value,
 }
 
-/// An answer that is not what was asked for.
+/// A status that refuses the request.
 pub(crate) type Refused = StatusCode;
 
 /// Which object a deletion is meant for.
@@ -38,14 +38,14 @@ pub(crate) struct Preconditions {
 #[derive(Debug)]
 pub(crate) struct Store {
     objects: BTreeMap<String, Value>,
-    /// What each manager applied last, by path and manager.
+    /// The fields that each manager applied last, by path and manager.
     pub(super) applied: BTreeMap<(String, String), Value>,
     version: u64,
     uids: u64,
     pub(crate) log: Vec<Change>,
-    /// Whether the quota allows one pod more.
+    /// Whether the quota allows another pod.
     pub(crate) may_make_pods: bool,
-    /// Tells whoever watches that there is news, in the order in which they wait.
+    /// Wakes the watchers after a change, in the order in which they wait.
     pub(crate) news: Arc<Notify>,
     began: Timestamp,
     now: Timestamp,
@@ -53,7 +53,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new() -> Self {
-        // A whole second, so that what is rounded is rounded alike in every run.
+        // A whole second, so that rounding gives the same in every run.
         let began = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
         Self {
             objects: BTreeMap::new(),
@@ -81,7 +81,7 @@ impl Store {
         self.now += passed;
     }
 
-    /// What time it is.
+    /// The present time.
     pub(crate) fn time(&self) -> Timestamp {
         self.now
     }
@@ -133,7 +133,7 @@ impl Store {
         Ok(self.keep(path, object, What::Added))
     }
 
-    /// Puts another state of an object in its place; one that is no other state changes nothing.
+    /// Replaces the state of an object; an equal state changes nothing.
     pub(crate) fn replace(&mut self, path: &str, mut object: Value) -> Result<Value, Refused> {
         let Some(there) = self.objects.get(path) else {
             return Err(StatusCode::NOT_FOUND);
@@ -160,7 +160,7 @@ impl Store {
         Ok(self.keep(path, object, What::Modified))
     }
 
-    /// Changes an object as its controller does; what is not there stays so.
+    /// Changes an object as its controller does; an absent object stays absent.
     pub(crate) fn change(&mut self, path: &str, how: impl FnOnce(&mut Value)) {
         let Some(mut object) = self.objects.get(path).cloned() else {
             return;
@@ -214,7 +214,7 @@ impl Store {
         user.is_some_and(|pod| self.objects.contains_key(&pod))
     }
 
-    /// Takes an object away, whatever holds it.
+    /// Removes an object, in spite of its finalizers.
     pub(crate) fn remove(&mut self, path: &str) {
         if let Some(object) = self.objects.get(path).cloned() {
             self.keep(path, object, What::Deleted);
@@ -254,13 +254,13 @@ impl Store {
     }
 }
 
-/// Whom an object belongs to.
+/// The owner references of an object.
 pub(crate) fn owners(object: &Value) -> impl Iterator<Item = &Value> {
     let references = object.pointer("/metadata/ownerReferences");
     references.and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Whether the API server counts changes of what is wanted of such objects.
+/// Whether the API server counts changes of the spec of such objects.
 fn has_generation(path: &str) -> bool {
     path.starts_with("/apis/") && !path.contains("/events/")
 }

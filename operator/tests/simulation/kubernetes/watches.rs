@@ -1,4 +1,4 @@
-//! Watches: what changed, later than it changed, and until the connection ends.
+//! Watches: changes with a delay, until the connection ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,12 +20,12 @@ struct Watch {
     stage: Shared,
     prefix: String,
     selector: String,
-    /// How far it has told.
+    /// The version up to which the watch has sent changes.
     told: u64,
     news: Arc<Notify>,
 }
 
-/// Answers with a stream of what changes in a collection.
+/// Answers with a stream of the changes in a collection.
 pub(crate) fn open(
     stage: Shared,
     collection: &str,
@@ -50,7 +50,7 @@ pub(crate) fn open(
     Response::new(StreamBody::new(events).boxed_unsync())
 }
 
-/// Answers that what happened since then is not known any more.
+/// Answers that the API server no longer knows the changes since that version.
 pub(crate) fn gone() -> Response<Answer> {
     let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
                          "message": "too old resource version" });

@@ -1,4 +1,5 @@
-//! The controller of `StatefulSets`: makes pods and claims, takes pods away from the highest number down, and replaces none by itself.
+//! The StatefulSet controller: creates pods and claims, deletes pods from the highest ordinal down, and replaces none by
+//! itself.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -10,7 +11,7 @@ use super::{
 };
 
 impl Store {
-    /// One look of the controller.
+    /// One round of the controller.
     pub(crate) fn control_the_set(&mut self) {
         let Some(set) = self.get(STATEFUL_SET).cloned() else {
             return;
@@ -78,7 +79,7 @@ impl Store {
         }
     }
 
-    /// Claims go with the set or with their pods where the set says so.
+    /// Claims are deleted with the set or with their pods where the set's policy says so.
     fn own_claims(&mut self, set: &Value, replicas: usize) {
         let policy = &set["spec"]["persistentVolumeClaimRetentionPolicy"];
         let claims: Vec<_> = self

@@ -1,4 +1,5 @@
-//! A Secret, nodes that read it late and one file at a time, and clients: a client that shows a key that it was given is never refused.
+//! A Secret, nodes that read it late and one file at a time, and clients: no node ever refuses a client with a key that it was
+//! given.
 
 use super::*;
 
@@ -63,7 +64,7 @@ impl World {
             nodes: (0..3).map(|_| node()).collect(),
             keys,
             now: "2026-03-01T12:00:00Z".parse().unwrap(),
-            // The one that is made next comes last.
+            // The operator makes the last of these first.
             made: vec![&b"third"[..], NEW],
             told: None,
         }
@@ -76,7 +77,8 @@ impl World {
         }
     }
 
-    /// A reconcile, as one write: an operator that ends before it has done nothing, and after it all of it.
+    /// A reconcile, as one write: an operator that ends before it has done nothing, and one that ends after it has done
+    /// everything.
     fn operator_acts(&mut self) -> Step {
         let running: Vec<_> = (0..)
             .zip(&self.nodes)
@@ -120,12 +122,12 @@ impl World {
         step
     }
 
-    /// The same, where nothing but this is to be done.
+    /// The same, where this is the only step.
     fn takes(&mut self, expected: &Step) {
         assert_eq!(self.operator_acts(), *expected);
     }
 
-    /// All files arrive, at each node one a moment before the other, and which one first differs.
+    /// All files arrive, at each node one a moment before the other, and which one comes first differs.
     fn files_arrive(&mut self, given: &[Key]) {
         for ordinal in 0..self.nodes.len() {
             for first in [ordinal % 2 == 0, ordinal % 2 != 0] {
@@ -193,7 +195,7 @@ fn a_key_is_changed_and_nobody_is_refused() {
     world.takes(&Step::Keep);
     world.files_arrive(&[OLD]);
     world.takes(&Step::Exchange(NEW.to_vec()));
-    // From now on callers read the new one, and no node has read the exchange.
+    // From now on clients read the new key, and no node has read the exchange.
     world.check(&[OLD, NEW]);
     world.files_arrive(&[OLD, NEW]);
     for _ in 0..3 {
@@ -258,7 +260,7 @@ fn another_change_waits_until_the_last_one_is_ended() {
     let mut world = World::asking("2027");
     world.takes(&Step::Begin);
     world.files_arrive(&[OLD]);
-    // Asked for again before a client was given the new key, and once it was.
+    // A user asks again before a client has the new key, and after that.
     world.asked = Some("2028");
     world.takes(&Step::Exchange(NEW.to_vec()));
     world.files_arrive(&[OLD, NEW]);

@@ -117,10 +117,10 @@ fn an_entry_that_stays_does_nothing_to_another_life() {
     };
     for force in [false, true] {
         assert_eq!(with(node(2, Some(&next)), force), RebuildPlan::Finished);
-        // What it says counts, not what was noted of it before.
+        // The node's report counts, not the earlier record.
         let noted = remembered(node(2, Some(&next)));
         assert_eq!(with(noted, force), RebuildPlan::Finished);
-        // The next life has not said anything yet.
+        // The next life has not reported yet.
         let joining = RebuildPlan::Joining { ordinal: 2 };
         assert_eq!(with(node(2, None), force), joining);
         let gone = NodeSeen {
@@ -217,7 +217,7 @@ fn the_last_one_that_serves_is_never_given_up() {
     let nodes = [node(0, None), remembered(node(1, None)), down()];
     assert_eq!(planned(&[entry(true)], &nodes), give_up());
     assert_eq!(reason(&planned(&[entry(false)], &nodes)), "NoOtherNode");
-    // It starts again, and no other volume was ever lived on: the others have left, or never came.
+    // It starts again, and no other volume ever had a life: the others have left, or never came.
     let nodes = [node(0, None), node(1, None), down()];
     assert_eq!(reason(&planned(&[entry(true)], &nodes)), "NoOtherNode");
 }
