@@ -39,7 +39,7 @@ async fn show_what_waits(world: &World, node: &Node) {
             let changed = node.get("/configs/changed").await;
             let deleted = node.get("/configs/deleted").await;
             let shown = (created.status.as_u16(), deleted.status.as_u16());
-            if shown == (200, 404) && changed.json()["value"] == 2 {
+            if shown == (200, 404) && changed.json().get("value").is_some_and(|value| value == 2) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

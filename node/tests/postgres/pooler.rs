@@ -25,7 +25,7 @@ use crate::{
     writes::{create, created, named, token},
 };
 
-/// PgBouncer 1.21 or newer: earlier releases lose prepared statements between two transactions.
+/// `PgBouncer` 1.21 or newer: earlier releases lose prepared statements between two transactions.
 const BROUGHT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/pgbouncer");
 const PORT: u16 = 6432;
 
