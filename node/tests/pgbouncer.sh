@@ -6,7 +6,14 @@ folder=${1:?pgbouncer.sh FOLDER}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/deb" "$work/root" "$work/out/lib"
-echo "deb http://deb.debian.org/debian trixie main" >"$work/sources.list"
+# From where this machine has its own packages.
+# shellcheck disable=SC2016 # apt fills these in
+debian() { apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' | sed -n 's/ Debian$//p' | sort -u | head -1; }
+archive=$(debian)
+# Without lists it knows no names.
+[ -n "$archive" ] || { apt-get update -qq && archive=$(debian); }
+[ -n "$archive" ] || { echo "[pgbouncer] this machine's apt knows no archive of Debian" >&2; exit 1; }
+echo "deb $archive trixie main" >"$work/sources.list"
 # Lists of its own: this machine's package manager stays as it is.
 apt() {
   apt-get -o APT::Sandbox::User=root -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
