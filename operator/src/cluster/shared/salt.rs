@@ -1,4 +1,5 @@
-//! The one salt of a shared database. It is made with the cluster; once nodes have run with it, a lost one is only ever put back.
+//! The one salt of a shared database. It is made with the cluster; once nodes have run with it, a lost one can only be
+//! restored.
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
@@ -48,7 +49,7 @@ pub(super) async fn reports(
     }
 }
 
-/// Puts a lost salt back in the plan, instead of making another one.
+/// Restores a lost salt in the plan, instead of making another one.
 ///
 /// # Errors
 /// Where no node has it.
