@@ -18,7 +18,7 @@ use crate::{
     world::{SOON, World},
 };
 
-/// PgBouncer 1.21 or newer: earlier releases lose prepared statements between two transactions.
+/// `PgBouncer` 1.21 or newer: earlier releases lose prepared statements between two transactions.
 const BROUGHT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/pgbouncer");
 const PORT: u16 = 6432;
 
