@@ -1,4 +1,4 @@
-//! Lists: many entries of one state of the database, fetched a few at a time, so that no list is held in memory whole.
+//! Lists: many entries of one state of the database, fetched a few at a time, so that no list is in memory as a whole.
 
 use std::{future::Future, ops::ControlFlow, time::Duration};
 
@@ -17,8 +17,8 @@ use crate::{
     store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection, VISITOR_STACK},
 };
 
-/// Rows of the first fetch. The next ones are as many as a megabyte has of what was seen so far, and no more than so many times
-/// what was seen: a page ends soon.
+/// Rows of the first fetch. The next one gets as many as fit into about a megabyte, by the size of the earlier ones, and at most
+/// a multiple of their number: a page ends soon.
 const FIRST_FETCH: i32 = 16;
 const GROWTH: usize = 8;
 const MOST_OF_A_FETCH: usize = 1024;
@@ -76,7 +76,7 @@ impl PostgresStore {
     }
 }
 
-/// What a reader made of one state of the database, and whether the connection is free for others again.
+/// The reader's result on one state of the database, and whether the connection is free for others again.
 fn read_with<T, F>(
     client: &mut Client,
     runtime: &Handle,
@@ -105,7 +105,7 @@ async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>
         .read_only(true)
         .start()
         .await?;
-    // A page is read in the order of its names from its place on, whatever the planner thinks of the whole table.
+    // A page is read in the order of its names from its place on, whatever the planner expects of the whole table.
     let terms = format!(
         "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = {}",
         timeout.as_millis()
@@ -113,7 +113,7 @@ async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>
     let asked = transaction
         .prepare_cached("SELECT pg_is_in_recovery()")
         .await?;
-    // Sent together: one way to the server and back.
+    // Sent together: one round trip to the server.
     let (limited, standby) = join!(
         transaction.batch_execute(&terms),
         transaction.query_one(&asked, &[]),
@@ -158,7 +158,7 @@ impl Snapshot<'_> {
         let (after_environment, after_key) = after.map_or((&b""[..], &b""[..]), |(place, key)| {
             (place.as_bytes(), key.as_bytes())
         });
-        // No key is empty: without one to go on after, every row is.
+        // No key is empty, so without a last key every row comes.
         let place = match environment {
             Some(_) => "environment = $1 AND (environment, key) > ($2, $3)",
             None => "$1::bytea IS NULL AND (environment, key) > ($2, $3)",
@@ -209,7 +209,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// How many rows about a megabyte has, from what was seen so far.
+/// The number of rows in about a megabyte, by the rows so far.
 fn next_fetch(bytes: usize, rows: usize) -> i32 {
     let each = (bytes / rows.max(1)).max(1);
     let most = rows.saturating_mul(GROWTH).clamp(GROWTH, MOST_OF_A_FETCH);

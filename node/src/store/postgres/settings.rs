@@ -8,9 +8,9 @@ use tokio_postgres::{Config, config::SslMode};
 /// How long a silent server holds a connection: it is asked after one second without news, and given up after three.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// What connections of nodes are called at the server.
+/// The name of nodes' connections at the server.
 pub(super) const NODE: &str = "osc-node";
-/// What those of commands are called.
+/// The name of commands' connections at the server.
 const COMMAND: &str = "osc-node-command";
 
 /// Parameters of the URL that the driver is given.
@@ -29,7 +29,7 @@ const KEPT: &[&str] = &[
 pub struct PostgresSettings {
     /// Where it is (`OSC_DATABASE_URL`).
     pub url: DatabaseUrl,
-    /// Who may have signed the server's certificate (`OSC_DATABASE_CA_FILE`).
+    /// The authorities for the server's certificate (`OSC_DATABASE_CA_FILE`).
     pub authorities: Vec<CertificateDer<'static>>,
     /// The limit for queue, connection, retries and commit of one request together (`OSC_DATABASE_TIMEOUT`, 5 s).
     pub timeout: Duration,
@@ -53,7 +53,7 @@ pub struct DatabaseUrl {
     transport: Transport,
 }
 
-/// How what is sent to the server is kept from others.
+/// How the traffic with the server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
     /// TLS, with the server's name and authority verified.
@@ -76,7 +76,7 @@ pub enum NoDatabaseUrl {
     Parameter {
         /// Its name.
         name: String,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
 }
@@ -131,7 +131,7 @@ impl FromStr for DatabaseUrl {
             match &*name {
                 "sslmode" => {
                     transport = match &*value {
-                        // What the weaker modes leave out is checked as well.
+                        // The checks that the weaker modes leave out are made as well.
                         "verify-full" | "verify-ca" | "require" => Transport::Verified,
                         "disable" => Transport::Clear,
                         _ => {

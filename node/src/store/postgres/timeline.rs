@@ -1,5 +1,5 @@
-//! Which primary is the latest: each promotion begins another timeline, and a server of an earlier one is no primary any more,
-//! whatever it believes.
+//! The latest primary: each promotion begins another timeline, and a server of an earlier one is no primary any more, even if
+//! it still acts as one.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,7 @@ use std::sync::{
 
 use super::PostgresError;
 
-/// SQL: the timeline that the server writes on; NULL for a standby. Asked of the log's file, since the control file knows of
+/// SQL: the timeline that the server writes on; NULL for a standby. Read from the log's file name, since the control file shows
 /// a promotion only after its first checkpoint.
 pub(super) const TIMELINE: &str = "CASE WHEN NOT pg_is_in_recovery() THEN \
     ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END";
@@ -23,7 +23,7 @@ impl LatestTimeline {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Takes note of what a server said; refuses a standby and a primary that was replaced.
+    /// Notes a server's timeline; refuses a standby and a primary that was replaced.
     pub(super) fn accept(&self, told: Option<i32>) -> Result<(), PostgresError> {
         let Some(found) = told else {
             return Err(PostgresError::Standby);
