@@ -170,7 +170,7 @@ async fn a_wait_that_ends_by(function: &str) {
             "SELECT {function}(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
         ))
         .await;
-    // The row is to be seen now, and no other server has it.
+    // The row is visible now, and no other server has it.
     while found(&store, "k").await.is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -209,7 +209,7 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
         .get("status")
         .and_then(|status| serde_json::from_value(status.clone()).ok())
         .unwrap_or_default();
-    // Only its identity and its status are looked at from here on.
+    // The later steps need only its identity and its status.
     let mut cluster = OpenSecureConfCluster::new(&name, ClusterSpec::default());
     cluster.metadata = invalid.metadata.clone();
     cluster.status = Some(before.clone());

@@ -344,7 +344,7 @@ pub async fn write(
         return Ok(false);
     }
     let namespace = cluster.namespace().unwrap_or_default();
-    // The answer is not looked at: that of a resource that does not parse would not parse either.
+    // The answer is ignored: that of a resource that does not parse would not parse either.
     let kind = ApiResource::erase::<OpenSecureConfCluster>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind);
     let patch = serde_json::json!({

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Lack, Need, review::review};
 use crate::metrics::Metrics;
 
-/// How soon a namespace that lacks a right is looked at again.
+/// How soon the rights in a namespace that lacks one are asked for again.
 pub const RETRY: Duration = Duration::from_mins(1);
 /// An answer of this age is asked for anew where a required right was missing: before [`RETRY`], so that the clusters of a
 /// namespace, which come at different times, share one answer.

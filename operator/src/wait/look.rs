@@ -92,7 +92,7 @@ fn refusal(error: &kube::Error) -> String {
     }
 }
 
-/// Ready as `kubectl wait --for=condition=Ready` says it, about the spec as it is now.
+/// Ready in the sense of `kubectl wait --for=condition=Ready`, for the present spec.
 fn cluster_look(cluster: &DynamicObject) -> Look {
     if cluster.meta().deletion_timestamp.is_some() {
         return Look::Missing("it is being deleted".to_owned());

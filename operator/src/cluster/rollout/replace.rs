@@ -1,4 +1,4 @@
-//! Deletes the pod that is to be replaced. Its StatefulSet makes it anew, with the volume that it had.
+//! Deletes the pod that is to be replaced. Its StatefulSet makes a new one on the same volume.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{

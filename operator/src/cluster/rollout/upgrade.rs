@@ -39,7 +39,7 @@ pub(in crate::cluster) enum Upcoming {
     Unknown,
     /// None does.
     Nothing,
-    /// These do.
+    /// These changes wait.
     Waits(Pending),
 }
 

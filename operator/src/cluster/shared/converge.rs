@@ -56,7 +56,7 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Nothing was looked at.
+    /// Nothing was read or written.
     pub(super) fn untouched(stalled: Stalled) -> Self {
         Self {
             outcome: Err(stalled),

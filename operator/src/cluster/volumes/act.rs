@@ -65,7 +65,7 @@ async fn carry_out(
     }
 }
 
-/// A claim that changed meanwhile is looked at anew.
+/// A claim that changed meanwhile is judged anew.
 async fn resize(
     client: &Client,
     cluster: &ValidatedCluster,
