@@ -231,7 +231,7 @@ impl ClusterName {
         format!("{}-{ordinal}", self.0)
     }
 
-    /// The prefix of all claims of this cluster.
+    /// The prefix of the names of all claims of this cluster.
     pub fn claim_prefix(&self) -> String {
         format!("{DATA_CLAIM}-{}-", self.0)
     }

@@ -1,4 +1,4 @@
-//! Rows that were read lately, as long as no write has changed them.
+//! Rows that were read lately, as long as there was no write since.
 
 use std::sync::Arc;
 

@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// How often the operator checks whether a certificate is due.
+/// How often the command checks whether a certificate is due.
 const EVERY: Duration = Duration::from_hours(24);
 /// The same while nodes adopt renewed certificates.
 const SOON: Duration = Duration::from_secs(10);
