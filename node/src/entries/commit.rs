@@ -1,5 +1,7 @@
 //! Commits over an entry: here, or at the node that has its value.
 
+use std::time::Instant;
+
 use super::{Entries, Error, Session};
 use crate::{
     cluster::{AckLevel, Change, Expected, NewValue, ValueLocation, Write, Written},
@@ -19,16 +21,34 @@ pub(crate) struct WriteTerms {
     pub(crate) named: Option<Clock>,
 }
 
-/// Counts how often a change was tried over an entry that others change too.
-#[derive(Debug, Default)]
-pub(crate) struct RetryBudget(usize);
+/// Counts how often, and for how long, a change was tried over an entry that others change too.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    tries: usize,
+    began: Instant,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self {
+            tries: 0,
+            began: Instant::now(),
+        }
+    }
+}
 
 impl RetryBudget {
-    /// Counts one more try; refuses after too many. Where every try goes through another node, others may win for ever.
+    /// One more; refused when it is enough. Where every try goes through another node, or others write through other nodes, these may
+    /// win for ever.
     pub(crate) fn again(&mut self, entries: &Entries) -> Result<(), Error> {
-        self.0 += 1;
-        if entries.federation.is_some() && self.0 >= COMMITS {
+        self.tries += 1;
+        if entries.federation.is_some() && self.tries >= COMMITS {
             return Err(Error::ChangedMeanwhile);
+        }
+        let limit = entries.store.limit();
+        if limit.is_some_and(|limit| self.began.elapsed() >= limit) {
+            let busy = "others change the entry all the time".to_owned();
+            return Err(WriteError::Failed(busy).into());
         }
         Ok(())
     }

@@ -35,6 +35,14 @@ impl Store {
             NodeKind::Shared(store) => Self::Shared(store.clone()),
         }
     }
+
+    /// For how long one request may be tried again; `None` where one writer on this node serves all in turn.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        match self {
+            Self::Replica(_) => None,
+            Self::Shared(store) => Some(store.limit()),
+        }
+    }
 }
 
 impl EntryStore for Store {

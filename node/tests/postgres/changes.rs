@@ -118,6 +118,22 @@ async fn an_entry_comes_after_its_forgotten_delete_whatever_the_clocks_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_that_is_old_is_forgotten_however_much_there_is() {
+    let server = Server::primary().await;
+    let store = server.store(1).await;
+    created(&store, "k", "1").await;
+    let many = "INSERT INTO opensecureconf.changes (xid, environment, key, clock, incarnation, deleted, changed_at) \
+                SELECT c.xid, c.environment, c.key, c.clock, c.incarnation, c.deleted, c.changed_at \
+                FROM opensecureconf.changes AS c, generate_series(1, 2500)";
+    server.sql(many).await;
+    let later = Timestamp::from_micros(now().as_micros() + 1);
+    assert_eq!(store.forget(later).await.unwrap(), 2501);
+    let left = "SELECT count(*) FROM opensecureconf.changes";
+    assert_eq!(server.count(left).await, 0);
+    assert!(found(&store, "k").await.is_some(), "it is no delete");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_follows_hears_of_the_writes_of_another_node() {
     let server = Server::primary().await;
     let (one, two) = (server.store(1).await, server.store(2).await);

@@ -1,11 +1,12 @@
 //! Acknowledged writes survive the loss of a server, and what nodes serve meanwhile.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use opensecureconf_node::store::{
     EntryStore,
     postgres::{PostgresError, PostgresSettings, PostgresStore},
 };
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::{
@@ -20,7 +21,8 @@ pub(crate) async fn pair() -> (Server, Server) {
     (primary, standby)
 }
 
-fn impatient(server: &Server) -> PostgresSettings {
+/// How a node reaches it whose requests wait for a second only.
+pub(crate) fn impatient(server: &Server) -> PostgresSettings {
     PostgresSettings {
         timeout: Duration::from_secs(1),
         ..server.settings()
@@ -39,6 +41,22 @@ async fn a_standby_is_neither_read_nor_written() {
     );
     let refused = refused.await.unwrap_err().to_string();
     assert!(refused.contains("standby"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_servers_in_an_address_the_primary_is_taken() {
+    let (primary, standby) = pair().await;
+    primary.store(1).await;
+    let host = |server: &Server| server.folder().display().to_string().replace('/', "%2F");
+    let hosts = [&standby, &primary].map(host).join(",");
+    let url = format!("postgres://postgres@{hosts}/postgres?sslmode=disable");
+    let settings = PostgresSettings {
+        url: url.parse().unwrap(),
+        ..primary.settings()
+    };
+    let store = primary.node(2, settings).await;
+    created(&store, "k", "one").await;
+    assert_eq!(token(&store, "k").await.as_deref(), Some("one"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,21 +210,35 @@ async fn a_wait_that_ends_by(function: &str) {
     assert_eq!(made.version, version);
 }
 
+/// A name that leads to one server after the other.
+struct Name(TempDir);
+
+impl Name {
+    fn of(server: &Server) -> Self {
+        let name = Self(TempDir::new().unwrap());
+        name.lead_to(server);
+        name
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("database")
+    }
+
+    fn lead_to(&self, server: &Server) {
+        let _ = std::fs::remove_file(self.path());
+        std::os::unix::fs::symlink(server.folder(), self.path()).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
     let (old, new) = pair().await;
     old.store(1).await;
-    let name = tempfile::TempDir::new().unwrap();
-    let name = name.path().join("database");
-    let lead_to = |server: &Server| {
-        let _ = std::fs::remove_file(&name);
-        std::os::unix::fs::symlink(server.folder(), &name).unwrap();
-    };
-    lead_to(&old);
-    let store = old.node(2, Server::settings_at(&name)).await;
+    let name = Name::of(&old);
+    let store = old.node(2, Server::settings_at(&name.path())).await;
     created(&store, "k", "one").await;
     new.promote();
-    lead_to(&new);
+    name.lead_to(&new);
     old.disconnect_everybody().await;
     let back = async {
         while create(&store, "l", "one").await.is_err() {
@@ -214,8 +246,8 @@ async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
         }
     };
     tokio::time::timeout(TIMEOUT, back).await.unwrap();
-    // The name leads to the old server again, as a stale DNS cache may have it.
-    lead_to(&old);
+    // The name leads to the old one again, as a cache may have it.
+    name.lead_to(&old);
     new.disconnect_everybody().await;
     let refused = until_told(&store, "timeline 1").await;
     assert!(refused.contains("primary on 2"), "{refused}");
@@ -227,7 +259,32 @@ async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
     );
 }
 
-/// Writes until the refusal contains these words.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_met_the_new_primary_reads_nothing_from_the_one_before() {
+    let (old, new) = pair().await;
+    old.store(1).await;
+    let name = Name::of(&old);
+    let store = old.node(2, Server::settings_at(&name.path())).await;
+    let made = created(&store, "k", "one").await;
+    assert_eq!(token(&store, "k").await.as_deref(), Some("one"));
+    new.promote();
+    name.lead_to(&new);
+    let other = new.node(3, new.settings()).await;
+    put(&other, "k", &made, "two").await.unwrap().unwrap();
+    // The connections to the old one are there, and what is written over one of them waits for its standby.
+    tokio::spawn({
+        let store = store.clone();
+        async move { create(&store, "waits", "one").await }
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    while old.count(waits).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    created(&store, "l", "one").await;
+    assert_eq!(token(&store, "k").await.as_deref(), Some("two"));
+}
+
+/// Writes until the refusal says this.
 async fn until_told(store: &PostgresStore, words: &str) -> String {
     let telling = async {
         loop {

@@ -200,6 +200,32 @@ async fn while_the_database_is_away_entries_wait_and_the_process_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_others_change_all_the_time_costs_a_request_its_time_and_no_more() {
+    // A change meets no row, as where another one was made a moment before.
+    const LOSE: &str = "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
+                        CREATE TRIGGER lose BEFORE UPDATE ON opensecureconf.entries FOR EACH ROW EXECUTE FUNCTION lose()";
+    let world = World::new().await;
+    let node = world.node_with(&[("OSC_DATABASE_TIMEOUT", "1")]);
+    assert_eq!(node.create("k", 1, &[]).await.status, 201);
+    let other = world.server.connect("postgres").await.unwrap();
+    other.batch_execute(LOSE).await.unwrap();
+    for (method, body) in [
+        (Method::PUT, Some(json!({ "value": 2 }))),
+        (Method::DELETE, None),
+    ] {
+        let change = node.call(method, "/configs/k", &[], body);
+        let refused = tokio::time::timeout(SOON, change).await.unwrap();
+        assert_eq!(refused.status, 503, "{}", refused.text);
+        assert_eq!(refused.header("x-osc-outcome"), None);
+    }
+    let stop = "DROP TRIGGER lose ON opensecureconf.entries";
+    other.batch_execute(stop).await.unwrap();
+    let body = Some(json!({ "value": 2 }));
+    let changed = node.call(Method::PUT, "/configs/k", &[], body).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_store_is_gone_says_so_and_writes_nothing_into_what_is_there_instead() {
     let world = World::new().await;
     let node = world.node();

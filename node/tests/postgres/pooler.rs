@@ -5,17 +5,24 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use futures::future::join_all;
+use opensecureconf_node::store::{
+    EntryStore,
+    postgres::{PostgresSettings, PostgresStore},
+};
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    programs::{NOBODY, as_another_user, for_every_user, is_root, runs},
+    failover::pair,
+    programs::{NOBODY, as_another_user, for_every_user, is_root, run, runs},
     server::Server,
     world::{SOON, World},
+    writes::{create, created, named, token},
 };
 
 /// `PgBouncer` 1.21 or newer: earlier releases lose prepared statements between two transactions.
@@ -43,27 +50,33 @@ fn program() -> Option<PathBuf> {
     Some(usable.join("pgbouncer"))
 }
 
+/// Writes its settings, which lead to a server.
+fn settings_in(folder: &TempDir, server: &Server) -> PathBuf {
+    let place = folder.path().display();
+    let settings = format!(
+        "[databases]\n\
+         postgres = host={} port=5432 dbname=postgres user=postgres\n\
+         [pgbouncer]\n\
+         listen_port = {PORT}\n\
+         unix_socket_dir = {place}\n\
+         auth_type = any\n\
+         pool_mode = transaction\n\
+         default_pool_size = 3\n\
+         max_client_conn = 100\n\
+         max_prepared_statements = 200\n\
+         server_login_retry = 1\n\
+         logfile = {place}/log\n",
+        server.folder().display()
+    );
+    let file = folder.path().join("pgbouncer.ini");
+    fs::write(&file, settings).unwrap();
+    file
+}
+
 impl Pooler {
     fn before(server: &Server, program: &Path) -> Self {
         let folder = TempDir::new().unwrap();
-        let place = folder.path().display();
-        let settings = format!(
-            "[databases]\n\
-             postgres = host={} port=5432 dbname=postgres user=postgres\n\
-             [pgbouncer]\n\
-             listen_port = {PORT}\n\
-             unix_socket_dir = {place}\n\
-             auth_type = any\n\
-             pool_mode = transaction\n\
-             default_pool_size = 3\n\
-             max_client_conn = 100\n\
-             max_prepared_statements = 200\n\
-             server_login_retry = 1\n\
-             logfile = {place}/log\n",
-            server.folder().display()
-        );
-        let file = folder.path().join("pgbouncer.ini");
-        fs::write(&file, settings).unwrap();
+        let file = settings_in(&folder, server);
         if is_root() {
             let given = Command::new("chown")
                 .args(["-R", NOBODY])
@@ -78,6 +91,13 @@ impl Pooler {
             .spawn()
             .unwrap();
         Self { folder, running }
+    }
+
+    /// Leads to another server from now on, with the connections that it has from nodes.
+    fn lead_to(&self, server: &Server) {
+        settings_in(&self.folder, server);
+        let process = self.running.id().to_string();
+        run(Command::new("kill").args(["-HUP", &process]));
     }
 
     /// Its address, as a node's settings name it.
@@ -148,10 +168,63 @@ async fn nodes_behind_a_pooler_are_one_store_and_come_back_with_the_server() {
     assert_eq!(list.json().as_array().map(Vec::len), Some(keys.len() - 1));
 
     world.server.kill();
+    // The pooler goes on, and says in the server's stead that it is away.
+    for node in [&one, &other] {
+        let read = node.get("/configs/k0").await;
+        assert_eq!(read.status, 503, "{}", read.text);
+        let made = node.create("meanwhile", 1, &[]).await;
+        assert_eq!(made.status, 503, "{}", made.text);
+    }
     world.server.start().await;
     for node in [&one, &other] {
         node.until("/configs/k0", 200).await;
         node.until("/ready", 200).await;
     }
     assert_eq!(one.create("after", 1, &[]).await.status, 201);
+}
+
+/// Reads and writes until both are refused because of a standby.
+async fn until_a_standby_is_refused(store: &PostgresStore) {
+    loop {
+        let read = store.find(&named("k")).await.err();
+        let read =
+            read.and_then(|error| std::error::Error::source(&error).map(ToString::to_string));
+        let written = create(store, "l", "one").await.err();
+        let written = written.map(|error| error.to_string());
+        let is_refused = |words: Option<String>| words.is_some_and(|it| it.contains("standby"));
+        if is_refused(read) && is_refused(written) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_behind_the_same_pooler_is_neither_read_nor_written() {
+    let Some(program) = program() else {
+        return;
+    };
+    let (primary, standby) = pair().await;
+    primary.store(1).await;
+    let pooler = Pooler::before(&primary, &program);
+    pooler.listens().await;
+    let settings = PostgresSettings {
+        url: pooler.url().parse().unwrap(),
+        ..primary.settings()
+    };
+    let store = primary.node(2, settings).await;
+    created(&store, "k", "one").await;
+    assert_eq!(token(&store, "k").await.as_deref(), Some("one"));
+    // The connections of the node stay: only what it asks the server itself shows that it is another one.
+    pooler.lead_to(&standby);
+    let refused = until_a_standby_is_refused(&store);
+    tokio::time::timeout(SOON, refused).await.unwrap();
+
+    pooler.lead_to(&primary);
+    let back = async {
+        while create(&store, "m", "one").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, back).await.unwrap();
 }

@@ -108,12 +108,14 @@ fn why_unreadable(error: &ReadError) -> String {
     }
 }
 
-/// What is wrong with a database elsewhere. It names no address and no user.
+/// What is wrong with a database elsewhere. It names no address and no user: these stand in quotes.
 pub(super) fn why_away(error: &ReadError) -> String {
-    match error {
+    let told = match error {
         ReadError::Away(cause) => cause.to_string(),
         error => error.to_string(),
-    }
+    };
+    let words: Vec<_> = told.split('"').step_by(2).collect();
+    words.join("...")
 }
 
 /// Whether the store could be read when that was tried last.
@@ -199,5 +201,19 @@ pub fn vital_signs(node: &NodeState, path: &str) -> Option<(StatusCode, Value)> 
         "/health" => Some((StatusCode::OK, lives(node, writes))),
         "/ready" => Some(readiness(node, unreadable, writes)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_database_names_no_address() {
+        let cause = r#"certificate not valid for name "db.example"; certificate is only valid for DnsName("other")"#;
+        assert_eq!(
+            why_away(&ReadError::Away(cause.into())),
+            "certificate not valid for name ...; certificate is only valid for DnsName(...)"
+        );
     }
 }

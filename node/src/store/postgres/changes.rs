@@ -1,6 +1,8 @@
 //! Changes in an order that no late commit disturbs: a reader sees only changes of transactions that no running one can precede
 //! any more.
 
+use tokio::time::Instant;
+
 use super::{
     PostgresError, PostgresStore,
     columns::{self, COLUMNS_OF_E, OwnedParameter},
@@ -160,11 +162,25 @@ impl PostgresStore {
     }
 
     /// Forgets changes that were written before a time, and tombstones together with their changes; returns how many of each.
-    /// A reader of changes that is further behind begins again.
+    /// A reader of changes that is further behind begins again. Ends with the time of a request at the latest: the next call goes on.
     ///
     /// # Errors
     /// As [`Self::commit_write`].
     pub async fn forget(&self, before: Timestamp) -> Result<i64, PostgresError> {
+        let until = self.deadline();
+        let mut forgotten = 0;
+        loop {
+            let some = self.forget_some(before).await?;
+            forgotten += some;
+            // Other nodes forget as well: what they took meanwhile is not found here.
+            if some < FORGOTTEN_AT_ONCE || Instant::now() >= until {
+                return Ok(forgotten);
+            }
+        }
+    }
+
+    /// Forgets the earliest of them, in one transaction.
+    async fn forget_some(&self, before: Timestamp) -> Result<i64, PostgresError> {
         let mut parameters: Vec<OwnedParameter> =
             vec![Box::new(before.as_micros()), Box::new(FORGOTTEN_AT_ONCE)];
         parameters.extend(self.guards().into_iter().take(2));

@@ -48,11 +48,11 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(settings: &PostgresSettings) -> Result<Self, PostgresError> {
-        let timeline = LatestTimeline::default();
+        let retirement = Retirement::default();
+        let timeline = LatestTimeline::ending(&retirement);
         let cancelled_waits = Arc::new(AtomicU64::new(0));
         let routes = Routes::new(settings)?;
         let store = Arc::new(OnceLock::new());
-        let retirement = Retirement::default();
         let connector = || Connector {
             routes: routes.clone(),
             retirement: retirement.clone(),
@@ -78,8 +78,8 @@ impl Connections {
         }
     }
 
-    /// Finds out whether the server still accepts new connections: a server with the order to end goes on with existing ones,
-    /// and does not announce it there.
+    /// Finds out whether the server still takes new connections: one that is to end goes on with those it has, and says
+    /// nothing to them.
     pub(super) async fn knock(&self) {
         // An answer in time is not needed: a request finds out as well.
         let made = self.knocking.connect(&Config::new());

@@ -59,7 +59,10 @@ impl CopyTarget {
 
     /// Gives the copy to its cluster: nodes can serve it. Entries that they create come after this clock.
     pub(in crate::store) async fn finish(self, clock: Clock) -> Result<(), CopyError> {
+        let cancelled = || self.connections.cancelled_waits.load(Ordering::Acquire);
         let finishing = async {
+            // A commit that waits for a standby waits for all before it: those of this run that were cancelled count no more.
+            let cancelled_before = cancelled();
             let mut connection = self.connections.writes.get().await?;
             let transaction = connection.client_mut()?.transaction().await?;
             self.must_stand(&transaction).await?;
@@ -70,8 +73,8 @@ impl CopyTarget {
                 return Err(PostgresError::OtherStore);
             }
             transaction.commit().await?;
-            if self.connections.cancelled_waits.load(Ordering::Acquire) > 0 {
-                // A standby may lack a part of it.
+            if cancelled() != cancelled_before {
+                // A standby may not have all of it.
                 return Err(PostgresError::Unknown);
             }
             Ok(())

@@ -196,17 +196,38 @@ impl PostgresError {
         Self::Away(causes)
     }
 
-    /// Why there is no connection: a fault of a role or a database may be mended there, while the node waits. Names, which
-    /// stand in quotes, are left out: every client gets this text.
+    /// Why there is no connection: what is wrong with a role or a database may be mended there, while the node waits.
     fn not_connected(error: tokio_postgres::Error) -> Self {
         match Self::from(error) {
             Self::Refused(ServerWords { code, message }) => {
-                let words: Vec<_> = message.split('"').step_by(2).collect();
-                Self::Away(format!("{} (SQLSTATE {code})", words.join("...")))
+                let words = without_names(&message);
+                Self::Away(format!("{words} (SQLSTATE {code})"))
             }
             error => error,
         }
     }
+
+    /// The same of a statement that was sent together with its commit: a pooler that lost the server, or a server that ends, does
+    /// not know how far that had come.
+    pub(super) fn of_sent(error: tokio_postgres::Error) -> Self {
+        match Self::from(error) {
+            Self::Away(_) => Self::Unknown,
+            error => error,
+        }
+    }
+}
+
+/// What a server or a pooler says, without names, which stand in quotes: every client gets it.
+fn without_names(message: &str) -> String {
+    let words: Vec<_> = message.split('"').step_by(2).collect();
+    words.join("...")
+}
+
+/// SQLSTATEs of a database that is away: going down, crashed, dropped or not up yet (57P01 to 57P05), without a place for another
+/// connection (53300), or lost to the pooler in between (08), which says so in the server's stead.
+fn is_away(code: &str) -> bool {
+    let ends = code.starts_with("57P") || code == "53300";
+    ends || code.starts_with("08")
 }
 
 impl ServerWords {
@@ -228,8 +249,8 @@ impl From<tokio_postgres::Error> for PostgresError {
             "22012" => Self::NotAll,
             // A serialization failure, and a deadlock.
             "40001" | "40P01" => Self::TakenBack,
-            // Going down, crashed, or not up yet: another server may answer soon.
-            "57P01" | "57P02" | "57P03" | "53300" => Self::Away(said.message().to_owned()),
+            // Another one may answer soon.
+            code if is_away(code) => Self::Away(without_names(said.message())),
             code => Self::Refused(ServerWords {
                 code: code.to_owned(),
                 message: said.message().to_owned(),
@@ -249,5 +270,28 @@ impl From<deadpool_postgres::PoolError> for PostgresError {
             PoolError::PostCreateHook(HookError::Message(words)) => Self::Away(words.into_owned()),
             other => Self::Away(other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pooler_says_of_a_lost_server_means_that_the_database_is_away() {
+        for code in ["08006", "08P01", "57P01", "57P03", "57P05", "53300"] {
+            assert!(is_away(code), "{code}");
+        }
+        for code in ["42P01", "42501", "53100", "57014", "23505"] {
+            assert!(!is_away(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn names_of_roles_and_databases_are_told_to_no_client() {
+        let told = r#"login has been failing, cached error: password authentication failed for user "app""#;
+        let words = without_names(told);
+        assert!(!words.contains("app"), "{words}");
+        assert!(words.contains("password authentication failed"), "{words}");
     }
 }

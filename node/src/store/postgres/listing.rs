@@ -4,7 +4,10 @@ use std::{future::Future, ops::ControlFlow, time::Duration};
 
 use deadpool_postgres::{Client, Transaction};
 use futures::join;
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
 use tokio_postgres::{IsolationLevel, types::ToSql};
 
 use super::{
@@ -13,6 +16,7 @@ use super::{
 };
 use crate::{
     domain::{Category, Row},
+    log::logged_name,
     os::worker_threads::{Lost, WorkerKind, WorkerThreads},
     store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection, VISITOR_STACK},
 };
@@ -47,28 +51,34 @@ impl PostgresStore {
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
+        let timeout = self.0.settings.timeout;
+        let latest = Instant::now() + limit.max(timeout);
         let turn = tokio::time::timeout(limit, self.0.lists.0.turn());
         let turn = turn
             .await
             .map_err(|_| ReadError::Busy)?
             .map_err(|Lost| ReadError::Ended)?;
+        // The wait for its turn counts.
+        let deadline = latest.min(Instant::now() + timeout);
         let (store, runtime) = (self.clone(), Handle::current());
         let work = turn.work(move |()| {
             let _context = runtime.enter();
-            store.read_state(&runtime, read)
+            store.read_state(&runtime, deadline, read)
         });
         work.await.map_err(|Lost| ReadError::Ended)?
     }
 
-    /// Reads one state of the database, in a thread that may block.
-    fn read_state<T, F>(&self, runtime: &Handle, read: F) -> Result<T, ReadError>
+    /// Reads one state of the database, in a thread that may block. It has begun by the deadline, or fails.
+    fn read_state<T, F>(&self, runtime: &Handle, deadline: Instant, read: F) -> Result<T, ReadError>
     where
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError>,
     {
         let timeout = self.0.settings.timeout;
-        let mut connection = within(runtime, timeout, self.0.connections.reads.get())?;
+        let mut connection = until(runtime, deadline, self.0.connections.reads.get())?;
         connection.begin();
-        let (result, is_over) = read_with(connection.client_mut()?, runtime, timeout, read)?;
+        let client = connection.client_mut()?;
+        let transaction = until(runtime, deadline, begin(client, timeout))?;
+        let (result, is_over) = read_with(transaction, runtime, timeout, read);
         if is_over {
             connection.end();
         }
@@ -78,23 +88,26 @@ impl PostgresStore {
 
 /// The reader's result on one state of the database, and whether the connection is free for others again.
 fn read_with<T, F>(
-    client: &mut Client,
+    transaction: Transaction<'_>,
     runtime: &Handle,
     timeout: Duration,
     read: F,
-) -> Result<(Result<T, ReadError>, bool), PostgresError>
+) -> (Result<T, ReadError>, bool)
 where
     F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError>,
 {
     let snapshot = Snapshot {
-        transaction: within(runtime, timeout, begin(client, timeout))?,
+        transaction,
         runtime,
         timeout,
     };
     let result = read(&snapshot);
     let Snapshot { transaction, .. } = snapshot;
-    let is_over = within(runtime, timeout, async { Ok(transaction.commit().await?) });
-    Ok((result, is_over.is_ok()))
+    // One that does not answer is not asked again.
+    let is_there = !matches!(result, Err(ReadError::Away(_)));
+    let is_over =
+        is_there && within(runtime, timeout, async { Ok(transaction.commit().await?) }).is_ok();
+    (result, is_over)
 }
 
 /// A transaction that sees one state of the database.
@@ -131,8 +144,17 @@ fn within<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, PostgresError>>,
 ) -> Result<T, PostgresError> {
+    until(runtime, Instant::now() + timeout, work)
+}
+
+/// The same until a moment.
+fn until<T>(
+    runtime: &Handle,
+    deadline: Instant,
+    work: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
     runtime.block_on(async {
-        tokio::time::timeout(timeout, work)
+        timeout_at(deadline, work)
             .await
             .map_err(|_| PostgresError::Slow)?
     })
@@ -183,18 +205,38 @@ impl Snapshot<'_> {
                 if scanned.stopped_at.is_some() {
                     return Ok(scanned);
                 }
-                let Some(row) = columns::read(found, 0)? else {
-                    continue;
+                let (row, name) = match columns::read(found, 0) {
+                    Ok(None) => continue,
+                    Ok(Some(row)) => {
+                        let name = (
+                            row.identity.environment.as_str().to_owned(),
+                            row.identity.key.as_str().to_owned(),
+                        );
+                        (Some(row), name)
+                    }
+                    // Others are listed all the same; a read of it by its name reports what is wrong.
+                    Err(PostgresError::Damaged {
+                        key,
+                        environment,
+                        what,
+                    }) => {
+                        tracing::error!(
+                            key = %logged_name(&key),
+                            environment = %logged_name(&environment),
+                            what,
+                            "damaged_entry_not_listed"
+                        );
+                        (None, (environment, key))
+                    }
+                    Err(error) => return Err(error.into()),
                 };
-                bytes =
-                    bytes.saturating_add(row.content.as_ref().map_or(0, |it| it.as_str().len()));
                 scanned.looked_at += 1;
-                let name = (
-                    row.identity.environment.as_str().to_owned(),
-                    row.identity.key.as_str().to_owned(),
-                );
-                if is_wanted(&row, selection) && visit(row).is_break() {
-                    return Ok(scanned);
+                if let Some(row) = row {
+                    let length = row.content.as_ref().map_or(0, |it| it.as_str().len());
+                    bytes = bytes.saturating_add(length);
+                    if is_wanted(&row, selection) && visit(row).is_break() {
+                        return Ok(scanned);
+                    }
                 }
                 if scanned.looked_at >= reach.rows || std::time::Instant::now() >= reach.until {
                     scanned.stopped_at = Some(name);

@@ -138,6 +138,11 @@ impl PostgresStore {
         self.0.connections.routes.replace(settings)
     }
 
+    /// How long one request may wait for the database, with everything.
+    pub fn limit(&self) -> Duration {
+        self.0.settings.timeout
+    }
+
     /// Which store this is.
     pub fn identity(&self) -> &StoreIdentity {
         &self.0.identity

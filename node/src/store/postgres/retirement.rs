@@ -19,8 +19,9 @@ impl Retirement {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Retires every existing connection: the server accepts no new ones. A server that shuts down gracefully (`pg_ctl stop -m
-    /// smart`, which is Kubernetes' SIGTERM) waits for its existing connections, and until they end no other server takes over.
+    /// Retires every existing connection: the server accepts no new ones, or another server has taken over. A server that shuts
+    /// down gracefully (`pg_ctl stop -m smart`, which is Kubernetes' SIGTERM) waits for its existing connections, and until they
+    /// end no other server takes over.
     pub(super) fn retire_all(&self) {
         *self.locked() = Some(Instant::now());
     }

@@ -21,6 +21,8 @@ use super::{PostgresError, PostgresSettings, retirement::Retirement, settings::T
 
 /// SQLSTATE of a wait for a standby that was cancelled, sent as a warning beside a commit that succeeds.
 const WARNING: &str = "01000";
+/// The server's function that warns so. Its words are in the language of `lc_messages`.
+const WAITS_FOR_STANDBYS: &str = "SyncRepWaitForLSN";
 /// SQLSTATEs of a role that the server does not let in begin so.
 const NOT_LET_IN: &str = "28";
 
@@ -188,14 +190,20 @@ where
         // Counted before the commit is answered, so that the caller that receives the answer sees the count.
         while let Some(Ok(message)) = messages.next().await {
             if let AsyncMessage::Notice(notice) = message
-                && notice.code().code() == WARNING
-                && notice.message().contains("synchronous replication")
+                && is_cancelled_wait(notice.code().code(), notice.routine(), notice.message())
             {
                 cancelled_waits.fetch_add(1, Ordering::AcqRel);
             }
         }
     });
     Ok((client, task))
+}
+
+/// Whether a notice says that a commit does not wait for its standby any more. Where something in between leaves the function out,
+/// the words in English count.
+fn is_cancelled_wait(code: &str, routine: Option<&str>, words: &str) -> bool {
+    let is_of_wait = routine == Some(WAITS_FOR_STANDBYS);
+    code == WARNING && (is_of_wait || words.contains("synchronous replication"))
 }
 
 #[cfg(test)]
@@ -229,5 +237,18 @@ mod tests {
         assert!(routes.known().previous.is_some());
         routes.proved(routes.known().number);
         assert!(routes.known().previous.is_none());
+    }
+
+    #[test]
+    fn a_wait_that_was_cancelled_is_known_in_every_language() {
+        let english = "canceling wait for synchronous replication due to user request";
+        let german = "storniere Warten auf synchrone Replikation wegen Benutzeraufforderung";
+        let waits = Some("SyncRepWaitForLSN");
+        assert!(is_cancelled_wait("01000", waits, english));
+        assert!(is_cancelled_wait("01000", waits, german));
+        assert!(is_cancelled_wait("01000", None, english));
+        let other = "database \"app\" has a collation version mismatch";
+        assert!(!is_cancelled_wait("01000", Some("CheckMyDatabase"), other));
+        assert!(!is_cancelled_wait("00000", waits, english));
     }
 }

@@ -3,7 +3,10 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use rustls_pki_types::CertificateDer;
-use tokio_postgres::{Config, config::SslMode};
+use tokio_postgres::{
+    Config,
+    config::{SslMode, TargetSessionAttrs},
+};
 
 /// How long a silent server holds a connection: it is asked after one second without news, and given up after three.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -166,6 +169,10 @@ impl FromStr for DatabaseUrl {
         if config.get_dbname().is_none() {
             return Err(NoDatabaseUrl::Form("it names no database".into()));
         }
+        if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1 {
+            // The driver takes the first that lets it in, and a standby does as well.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         config
             .application_name(NODE)
             .ssl_mode(match transport {
@@ -222,6 +229,18 @@ mod tests {
             assert_eq!(text.parse::<DatabaseUrl>(), Err(NoDatabaseUrl::Scheme));
         }
         assert!("postgres://db".parse::<DatabaseUrl>().is_err());
+    }
+
+    #[test]
+    fn a_server_that_is_silent_is_given_up_after_three_seconds() {
+        let url = url("postgres://app@db/app");
+        let config = url.config();
+        let three = Duration::from_secs(3);
+        assert_eq!(config.get_tcp_user_timeout(), Some(&three));
+        let again = config.get_keepalives_interval().unwrap();
+        let asked = config.get_keepalives_retries().unwrap();
+        assert!(config.get_keepalives());
+        assert_eq!(config.get_keepalives_idle() + again * asked, three);
     }
 
     #[test]

@@ -6,31 +6,48 @@ use std::sync::{
     atomic::{AtomicI32, Ordering},
 };
 
-use super::PostgresError;
+use super::{PostgresError, retirement::Retirement};
 
 /// SQL: the timeline that the server writes on; NULL for a standby. Read from the log's file name, since the control file shows
 /// a promotion only after its first checkpoint.
 pub(super) const TIMELINE: &str = "CASE WHEN NOT pg_is_in_recovery() THEN \
     ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END";
 
-/// The latest timeline that this process has seen.
+/// The latest timeline that this process has seen. All clones are one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LatestTimeline(Arc<AtomicI32>);
+pub(super) struct LatestTimeline {
+    latest: Arc<AtomicI32>,
+    /// Of the connections that a later timeline ends.
+    retirement: Retirement,
+}
 
 impl LatestTimeline {
-    /// The latest so far; 0 where none was seen.
-    pub(super) fn get(&self) -> i32 {
-        self.0.load(Ordering::Acquire)
+    /// None was seen yet.
+    pub(super) fn ending(retirement: &Retirement) -> Self {
+        Self {
+            latest: Arc::default(),
+            retirement: retirement.clone(),
+        }
     }
 
-    /// Notes a server's timeline; refuses a standby and a primary that was replaced.
+    /// The latest so far; 0 where none was seen.
+    pub(super) fn get(&self) -> i32 {
+        self.latest.load(Ordering::Acquire)
+    }
+
+    /// Notes a server's timeline; refuses a standby and a primary that was replaced. Connections from before a promotion may lead
+    /// to a replaced primary, which still answers reads: the node no longer uses them.
     pub(super) fn accept(&self, told: Option<i32>) -> Result<(), PostgresError> {
         let Some(found) = told else {
             return Err(PostgresError::Standby);
         };
-        let latest = self.0.fetch_max(found, Ordering::AcqRel).max(found);
-        if found < latest {
+        let before = self.latest.fetch_max(found, Ordering::AcqRel);
+        if found < before {
+            let latest = before;
             return Err(PostgresError::Replaced { found, latest });
+        }
+        if found > before && before != 0 {
+            self.retirement.retire_all();
         }
         Ok(())
     }
@@ -38,6 +55,8 @@ impl LatestTimeline {
 
 #[cfg(test)]
 mod tests {
+    use deadpool_postgres::Metrics;
+
     use super::*;
 
     #[test]
@@ -56,5 +75,17 @@ mod tests {
         ));
         assert!(matches!(latest.accept(None), Err(PostgresError::Standby)));
         assert_eq!(latest.get(), 3);
+    }
+    #[test]
+    fn a_promotion_ends_the_connections_that_there_were() {
+        let retirement = Retirement::default();
+        let latest = LatestTimeline::ending(&retirement);
+        let there = Metrics::default();
+        for told in [7, 7] {
+            latest.accept(Some(told)).unwrap();
+            assert!(!retirement.is_due(&there), "nothing was promoted");
+        }
+        latest.accept(Some(8)).unwrap();
+        assert!(retirement.is_due(&there));
     }
 }

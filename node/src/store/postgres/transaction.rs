@@ -152,9 +152,11 @@ async fn run(
         connection.end();
         return Err(PostgresError::Slow);
     }
-    // Neither counts while a commit waits for a standby.
-    let begin =
-        format!("BEGIN; SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}");
+    // A row that was changed meanwhile is looked at again, whatever level the database has by default. Neither limit counts while a
+    // commit waits for a standby.
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}"
+    );
     let parameters = columns::lent(&statement.parameters);
     // Sent together: one round trip to the server. Where the statement fails, the COMMIT ends nothing.
     let (begun, met, committed) = join!(
@@ -164,12 +166,12 @@ async fn run(
     );
     let row = match met {
         Ok(row) => row,
-        // The server itself reports the failure: nothing of it is committed.
+        // The server itself reports the failure, or a pooler in its place. If it was the server, nothing is committed.
         Err(error) if error.as_db_error().is_some() => {
             if committed.is_ok() {
                 connection.end();
             }
-            return Err(error.into());
+            return Err(PostgresError::of_sent(error));
         }
         Err(_) => return Err(PostgresError::Unknown),
     };

@@ -64,14 +64,19 @@ pub(super) async fn watch(store: Weak<Shared>) {
         }
         if now >= next_count {
             next_count = now + COUNT;
-            if let Err(error) = keep_house(&store).await {
-                tracing::debug!(%error, "database_not_tidied");
-            }
+            // It takes a few seconds where much is to be forgotten, and ends long before the next one: callers do not wait for it.
+            tokio::spawn(keep_house(store));
         }
     }
 }
 
-async fn keep_house(store: &PostgresStore) -> Result<(), PostgresError> {
+async fn keep_house(store: PostgresStore) {
+    if let Err(error) = recount_and_forget(&store).await {
+        tracing::debug!(%error, "database_not_tidied");
+    }
+}
+
+async fn recount_and_forget(store: &PostgresStore) -> Result<(), PostgresError> {
     store.recount().await?;
     let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
     let before = super::now().as_micros().saturating_sub(kept);

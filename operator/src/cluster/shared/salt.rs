@@ -88,3 +88,57 @@ fn missing(cluster: &ValidatedCluster, why: &RestoreBlocked) -> Stalled {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use opensecureconf_contract::Salt;
+
+    use super::*;
+    use crate::cluster::{resource::prod, validate::validate};
+
+    /// What nodes with these salts report.
+    fn reports(salts: &[u8], asleep: bool) -> SaltReports {
+        let members = salts.iter().map(|byte| MemberSalt {
+            node: "prod-7f9c-24567".to_owned(),
+            incarnation: "i".to_owned(),
+            salt: Salt::new([*byte; 64]),
+        });
+        SaltReports {
+            members: members.collect(),
+            silent: Vec::new(),
+            asleep,
+        }
+    }
+
+    #[test]
+    fn a_lost_salt_is_put_back_from_a_node_and_no_other_one_is_made() {
+        let resource = prod("{mode: Shared, database: {secretRef: {name: pg-app}}}");
+        let cluster = validate(&resource, "node:1").unwrap();
+        let restored = |reports: &SaltReports| {
+            let plan = SecretPlan {
+                salt: SaltPlan::Create,
+                create: vec![NewSecret::Salt, NewSecret::Key(ManagedSecret::ApiKey)],
+            };
+            restore(&cluster, plan, reports, None)
+        };
+        let plan = restored(&reports(&[1, 1], false)).unwrap();
+        let SaltPlan::Restore(member) = plan.salt else {
+            panic!("it is not put back");
+        };
+        assert_eq!(member.salt, Salt::new([1; 64]));
+        let create = [
+            NewSecret::RestoredSalt(member),
+            NewSecret::Key(ManagedSecret::ApiKey),
+        ];
+        assert_eq!(plan.create, create);
+        for (reports, cause) in [
+            (reports(&[], false), "no node answers that has it"),
+            (reports(&[], true), "hibernate is true"),
+            (reports(&[1, 2], false), "nodes have different ones"),
+        ] {
+            let stalled = restored(&reports).unwrap_err();
+            assert_eq!(stalled.reason, "SaltMissing");
+            assert!(stalled.message.contains(cause), "{stalled:?}");
+        }
+    }
+}
