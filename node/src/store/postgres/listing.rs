@@ -58,7 +58,7 @@ impl PostgresStore {
             .await
             .map_err(|_| ReadError::Busy)?
             .map_err(|Lost| ReadError::Ended)?;
-        // The wait for its turn counts.
+        // The deadline includes the wait for the turn.
         let deadline = latest.min(Instant::now() + timeout);
         let (store, runtime) = (self.clone(), Handle::current());
         let work = turn.work(move |()| {
@@ -68,7 +68,7 @@ impl PostgresStore {
         work.await.map_err(|Lost| ReadError::Ended)?
     }
 
-    /// Reads one state of the database, in a thread that may block. It has begun by the deadline, or fails.
+    /// Reads one state of the database, in a thread that may block. It begins before the deadline, or the read fails.
     fn read_state<T, F>(&self, runtime: &Handle, deadline: Instant, read: F) -> Result<T, ReadError>
     where
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError>,
@@ -103,7 +103,7 @@ where
     };
     let result = read(&snapshot);
     let Snapshot { transaction, .. } = snapshot;
-    // One that does not answer is not asked again.
+    // The node sends nothing more to a server that does not answer.
     let is_there = !matches!(result, Err(ReadError::Away(_)));
     let is_over =
         is_there && within(runtime, timeout, async { Ok(transaction.commit().await?) }).is_ok();
@@ -147,7 +147,7 @@ fn within<T>(
     until(runtime, Instant::now() + timeout, work)
 }
 
-/// The same until a moment.
+/// The same until a deadline.
 fn until<T>(
     runtime: &Handle,
     deadline: Instant,
@@ -214,7 +214,7 @@ impl Snapshot<'_> {
                         );
                         (Some(row), name)
                     }
-                    // Others are listed all the same; a read of it by its name reports what is wrong.
+                    // The list shows the other entries all the same; a read of this entry by name reports the damage.
                     Err(PostgresError::Damaged {
                         key,
                         environment,

@@ -138,7 +138,7 @@ impl PostgresStore {
         self.0.connections.routes.replace(settings)
     }
 
-    /// How long one request may wait for the database, with everything.
+    /// How long one request may wait for the database in total.
     pub fn limit(&self) -> Duration {
         self.0.settings.timeout
     }

@@ -21,7 +21,7 @@ use super::{PostgresError, PostgresSettings, retirement::Retirement, settings::T
 
 /// SQLSTATE of a wait for a standby that was cancelled, sent as a warning beside a commit that succeeds.
 const WARNING: &str = "01000";
-/// The server's function that warns so. Its words are in the language of `lc_messages`.
+/// The server's function that sends this warning. The message is in the language of `lc_messages`.
 const WAITS_FOR_STANDBYS: &str = "SyncRepWaitForLSN";
 /// SQLSTATEs of a role that the server does not let in begin so.
 const NOT_LET_IN: &str = "28";
@@ -199,8 +199,7 @@ where
     Ok((client, task))
 }
 
-/// Whether a notice says that a commit does not wait for its standby any more. Where something in between leaves the function out,
-/// the words in English count.
+/// Whether a notice says that a commit no longer waits for its standby. If a pooler omits the function, the message counts.
 fn is_cancelled_wait(code: &str, routine: Option<&str>, words: &str) -> bool {
     let is_of_wait = routine == Some(WAITS_FOR_STANDBYS);
     code == WARNING && (is_of_wait || words.contains("synchronous replication"))

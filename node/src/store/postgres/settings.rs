@@ -170,7 +170,7 @@ impl FromStr for DatabaseUrl {
             return Err(NoDatabaseUrl::Form("it names no database".into()));
         }
         if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1 {
-            // The driver takes the first that lets it in, and a standby does as well.
+            // The driver uses the first host that accepts the connection, and a standby accepts it as well.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         config

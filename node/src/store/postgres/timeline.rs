@@ -13,16 +13,16 @@ use super::{PostgresError, retirement::Retirement};
 pub(super) const TIMELINE: &str = "CASE WHEN NOT pg_is_in_recovery() THEN \
     ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END";
 
-/// The latest timeline that this process has seen. All clones are one.
+/// The latest timeline that this process has seen. All clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LatestTimeline {
     latest: Arc<AtomicI32>,
-    /// Of the connections that a later timeline ends.
+    /// Ends the existing connections at a later timeline.
     retirement: Retirement,
 }
 
 impl LatestTimeline {
-    /// None was seen yet.
+    /// The process has seen no timeline yet.
     pub(super) fn ending(retirement: &Retirement) -> Self {
         Self {
             latest: Arc::default(),

@@ -152,8 +152,8 @@ async fn run(
         connection.end();
         return Err(PostgresError::Slow);
     }
-    // A row that was changed meanwhile is looked at again, whatever level the database has by default. Neither limit counts while a
-    // commit waits for a standby.
+    // The server checks a row again that another transaction changed meanwhile, whatever the default isolation level. Neither
+    // limit counts while a commit waits for a standby.
     let begin = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}"
     );

@@ -64,7 +64,7 @@ pub(super) async fn watch(store: Weak<Shared>) {
         }
         if now >= next_count {
             next_count = now + COUNT;
-            // It takes a few seconds where much is to be forgotten, and ends long before the next one: callers do not wait for it.
+            // The task may take a few seconds, and ends long before the next one: callers do not wait for it.
             tokio::spawn(keep_house(store));
         }
     }

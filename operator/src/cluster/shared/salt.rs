@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::cluster::{resource::prod, validate::validate};
 
-    /// What nodes with these salts report.
+    /// The reports of nodes with these salts.
     fn reports(salts: &[u8], asleep: bool) -> SaltReports {
         let members = salts.iter().map(|byte| MemberSalt {
             node: "prod-7f9c-24567".to_owned(),
