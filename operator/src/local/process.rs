@@ -158,8 +158,8 @@ impl NodeProcess {
             .stdin(Stdio::piped())
             .stdout(complaints.try_clone()?)
             .stderr(complaints)
-            // Ctrl-C on a terminal goes to the whole group: a node must get the signal from here only, or it would count as one
-            // that died.
+            // Ctrl-C on a terminal goes to the whole process group. A node must get the signal from this command only:
+            // otherwise it would count as a node that crashed.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()

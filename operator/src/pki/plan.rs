@@ -53,7 +53,7 @@ pub struct PreviousAuthority {
 }
 
 impl PreviousAuthority {
-    /// The authority as a signer. One that has ended is none: no node would accept its signature.
+    /// The authority as a signer. An expired authority is none: no node would accept its signature.
     pub fn signer(&self, now: Timestamp) -> Option<Authority> {
         let key = self.key.as_ref()?;
         let mut certificates = self.certificates.iter();
@@ -81,11 +81,11 @@ pub struct Situation<'a> {
     pub stored: &'a StoredPki,
     /// The present time.
     pub now: Timestamp,
-    /// The names that the leaf is to be for.
+    /// The names that the leaf must have.
     pub names: &'a AltNames,
     /// Whether a user asks for another authority.
     pub rotation_asked: bool,
-    /// When nodes first got the newest authority, where that was recorded. One that a user provides was made long before.
+    /// When nodes first got the newest authority, where the operator recorded it. A user's authority is usually much older.
     pub given: Option<Timestamp>,
     /// Every running node. A node that does not run reads the newest files when it starts.
     pub running: &'a [Trust],
@@ -186,7 +186,7 @@ fn is_unknown_to_nodes(stored: &StoredPki, authority: &Authority) -> bool {
 fn settled(situation: &Situation<'_>, authority: &Authority) -> PkiPlan {
     let leaf = match &situation.stored.leaf {
         Some(leaf) if leaf.certificate.is_signed_by(&authority.certificate) => leaf,
-        // No leaf, or one that this authority did not sign: nodes would not accept it from each other.
+        // There is no leaf, or another authority signed it: nodes would not accept it from each other.
         _ => return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest)),
     };
     let due = ends_within(&authority.certificate, situation.now, AUTHORITY_RENEWAL);

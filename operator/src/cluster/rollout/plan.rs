@@ -26,7 +26,7 @@ pub(super) struct Situation<'a> {
     pub wanted: usize,
     /// How many there are.
     pub there: usize,
-    /// Its pods, also those that are to be removed.
+    /// The pods of the set, also those that the operator will remove.
     pub pods: &'a [PodSeen<'a>],
     /// The ordinals of pods that Kubernetes may not make, and since when.
     pub refused: &'a [(usize, Timestamp)],

@@ -1,4 +1,4 @@
-//! Deletes the pod that is to be replaced. Its StatefulSet makes a new one on the same volume.
+//! Deletes the pod that the plan replaces. Its StatefulSet makes a new pod on the same volume.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{

@@ -15,8 +15,8 @@ use crate::{
 /// be the remedy.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Since when no answer has judged the connection between some two serving nodes. The operator remembers it: one that starts
-/// anew waits anew.
+/// Since when no answer has judged the connection between some two serving nodes. Only this process remembers it: after a
+/// restart the operator waits again.
 #[derive(Debug, Default)]
 pub(in crate::cluster) struct Silence(Option<Instant>);
 

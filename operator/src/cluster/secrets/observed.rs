@@ -53,7 +53,7 @@ pub struct ObservedSecret {
 pub struct BootstrapRecord {
     /// The mark.
     pub mark: BootstrapMark,
-    /// Whether the Secret has no managed-by label, as one that was restored by hand.
+    /// Whether the Secret has no managed-by label, such as a Secret that a person restored.
     pub unmanaged: bool,
     /// The Secret's version: every change of the mark must start from the version that was read.
     pub resource_version: Option<String>,

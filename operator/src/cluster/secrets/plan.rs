@@ -21,7 +21,7 @@ pub struct SecretPlan {
     pub create: Vec<NewSecret>,
 }
 
-/// A Secret that is to be made.
+/// A Secret that the operator will make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewSecret {
     /// A salt that never was.

@@ -43,7 +43,7 @@ pub(super) async fn reports(
     .await;
     SaltReports {
         members: answers.into_iter().flatten().collect(),
-        // A node without the one salt of the database does not start: one that answers is enough.
+        // A node without the one salt of the database does not start: one node that answers is enough.
         silent: Vec::new(),
         asleep: cluster.spec.hibernate,
     }
