@@ -1,4 +1,4 @@
-//! What the names of Services end in, as the cluster's DNS answers each pod.
+//! The domain of Services' names, as the cluster's DNS answers each pod.
 
 use std::fs;
 

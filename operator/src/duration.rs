@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// Reads one.
+/// Reads a duration.
 ///
 /// # Errors
-/// Text that is no duration, or one below zero; in words for who wrote it.
+/// Text that is no duration, or a negative one; in words for its author.
 pub fn read(text: &str) -> Result<Duration, String> {
     let help = || format!("'{text}' is no duration; write 90s, 5m or 1h30m");
     let parsed: SignedDuration = text.parse().map_err(|_| help())?;
     Duration::try_from(parsed).map_err(|_| help())
 }
 
-/// Writes one as it is read.
+/// Writes a duration in the form in which it is read.
 pub fn write(duration: Duration) -> String {
     let signed = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     format!("{signed:#}")

@@ -19,14 +19,14 @@ use crate::metrics::Metrics;
 
 /// How long a Lease lives without renewal.
 const DURATION: Duration = Duration::from_secs(15);
-/// How long the holder goes on without a successful renewal: it must stop before another one may begin.
+/// How long the holder goes on without a successful renewal: it must stop before another process may begin.
 const DEADLINE: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// What to do about the Lease.
+/// The decision about the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
-    /// Take it.
+    /// Acquire it.
     Acquire,
     /// It is ours: renew it.
     Renew,
@@ -34,7 +34,7 @@ enum Decision {
     Wait,
 }
 
-/// What one round found.
+/// The result of one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
     /// The Lease is ours now.
@@ -55,7 +55,7 @@ pub struct LeaseGone;
 pub enum Ended {
     /// The Lease was lost; another process may lead now.
     LeaseLost,
-    /// There was nothing more to do.
+    /// There was no more work to do.
     WorkDone,
 }
 
@@ -66,13 +66,13 @@ pub struct Term {
     renewed: Arc<Mutex<Option<Instant>>>,
 }
 
-/// The error of a process that sends something when it leads no longer.
+/// The error of a process that sends a request after its term.
 #[derive(Debug, thiserror::Error)]
 #[error("this process leads no longer")]
 struct TermEnded;
 
 impl Term {
-    /// What is left of it.
+    /// The rest of the term.
     fn left(&self) -> Duration {
         let renewed = *self.lock();
         let passed = renewed.map_or(DEADLINE, |renewed| renewed.elapsed());
@@ -84,7 +84,7 @@ impl Term {
         !self.left().is_zero()
     }
 
-    /// The same client, whose requests are sent only in this term.
+    /// The same client, which sends requests only in this term.
     #[must_use]
     pub fn client(&self, client: &Client) -> Client {
         let (term, inner) = (self.clone(), client.clone());
@@ -171,7 +171,7 @@ impl Leadership {
         self.term.clone()
     }
 
-    /// Does this work while this process leads, and nothing of it before or after.
+    /// Runs this work while this process leads, and no part of it before or after.
     ///
     /// # Errors
     /// Where a Lease that this process has seen does not exist any more.
@@ -206,12 +206,12 @@ impl Leadership {
         }
     }
 
-    /// Renews for as long as that works, and returns when this process must not act any more. Others count from when they saw the renewal,
-    /// so it counts here from when it was sent: its answer may come late.
+    /// Renews for as long as that works, and returns when this process must not act any more. Others count from their sight of
+    /// the renewal, so this process counts from its sending: the answer may come late.
     pub async fn keep(&mut self) {
         while self.term.lasts() {
             tokio::time::sleep(PERIOD).await;
-            // Who was frozen meanwhile has no time left to ask.
+            // A process that was frozen meanwhile has no time left to ask.
             let left = self.term.left();
             match tokio::time::timeout(left, self.try_once()).await {
                 Ok(Ok(Round::Ours)) | Err(_) => {}
@@ -224,7 +224,7 @@ impl Leadership {
         tracing::error!(identity = self.me.as_str(), "leadership_lost");
     }
 
-    /// Gives the Lease back, so that the next one need not wait for it to expire.
+    /// Gives the Lease back, so that the next process need not wait for it to expire.
     pub async fn release(&mut self) -> Result<(), kube::Error> {
         self.term.end();
         let mut lease = self.api.get(&self.lease).await?;
@@ -241,10 +241,11 @@ impl Leadership {
         Ok(())
     }
 
-    /// Takes or renews the Lease where it may.
+    /// Acquires or renews the Lease where it may.
     async fn try_once(&mut self) -> Result<Round, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.lease).await? else {
-            // Made anew while the operator is uninstalled, it would stay, and no other operator would take the clusters over.
+            // A Lease that is made anew during an uninstallation would stay, and no other operator would take the clusters
+            // over.
             if self.observed.resource_version.is_some() {
                 return Ok(Round::Gone);
             }
@@ -276,7 +277,7 @@ impl Leadership {
         }
     }
 
-    /// A conflict says that another process was faster.
+    /// A conflict means that another process was faster.
     fn won(
         &mut self,
         sent: Instant,

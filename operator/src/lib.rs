@@ -4,13 +4,13 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`names`] | every name, label, port and path |
-//! | [`object_names`] | which texts Kubernetes takes as names |
+//! | [`object_names`] | the texts that Kubernetes accepts as names |
 //! | [`cluster`] | the kind `OpenSecureConfCluster`: resource, reconcile steps, driver |
-//! | [`node`] | how nodes are spoken to, and what they are configured with |
+//! | [`node`] | the client for nodes, and their configuration |
 //! | [`local`] | a cluster as processes on this machine |
-//! | [`manifests`] | what is installed into Kubernetes |
-//! | [`pki`] | certificates of nodes: what is issued, and when it is renewed |
-//! | [`rights`] | what the operator may do, and what it lacks |
+//! | [`manifests`] | the objects that are installed into Kubernetes |
+//! | [`pki`] | certificates of nodes: their issue and their renewal |
+//! | [`rights`] | the operator's rights, and those that it lacks |
 //! | [`duration`] | durations of a command line |
 //! | [`random`] | bytes for salts and keys |
 //! | [`leader`], [`admin`], [`metrics`], [`api_requests`], [`run`], [`health`] | the running operator |

@@ -7,18 +7,18 @@ use prometheus::{
     TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
-/// What is shown of a cluster.
+/// The figures of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterFigures<'a> {
-    /// Each condition that there may be, and whether it holds; `None` where nothing is known of it, or nothing is wanted.
+    /// Each possible condition, and whether it holds; `None` where it is unknown or switched off.
     pub conditions: Vec<(&'a str, Option<bool>)>,
     /// Each reason for which a change of its pods may wait, and whether one does.
     pub pending: Vec<(&'a str, bool)>,
     /// Nodes that exist.
     pub present: usize,
-    /// Those that are ready.
+    /// The ready nodes.
     pub ready: usize,
-    /// Those that answer the operator.
+    /// The nodes that answer the operator.
     pub reachable: usize,
 }
 
@@ -40,7 +40,7 @@ pub struct Metrics {
     api_requests: IntCounterVec,
 }
 
-/// What is counted of a cluster's nodes.
+/// The counted states of a cluster's nodes.
 const MEMBER_STATES: [&str; 3] = ["present", "ready", "reachable"];
 
 impl Metrics {
@@ -163,7 +163,7 @@ impl Metrics {
         }
     }
 
-    /// Counts no failure yet of each of these phases: no query sees an increase from nothing.
+    /// Starts a counter at zero for each of these phases: no query sees an increase in a counter that did not exist.
     pub fn begin_at_zero(&self, phases: &[&str]) {
         for phase in phases {
             self.errors.with_label_values(&[phase]).inc_by(0);
@@ -175,7 +175,7 @@ impl Metrics {
         self.api_requests.with_label_values(&[verb, resource]).inc();
     }
 
-    /// Shows what is known of a cluster.
+    /// Shows the figures of a cluster.
     pub fn observed(&self, namespace: &str, name: &str, figures: &ClusterFigures<'_>) {
         let ClusterFigures {
             conditions,
@@ -216,7 +216,7 @@ impl Metrics {
         let _ = self.foreign.remove_label_values(&[namespace, name]);
     }
 
-    /// Shows how many rights are missing in a namespace, `required` or `optional` ones; nothing where none is.
+    /// Shows how many rights are missing in a namespace, `required` or `optional` ones; removes the figure where none is.
     pub fn set_missing_rights(&self, namespace: &str, need: &str, count: usize) {
         let labels = [namespace, need];
         if count == 0 {
@@ -264,7 +264,7 @@ fn set<'a>(
     }
 }
 
-/// Shows none of a cluster's values any more, whatever their last label.
+/// Removes a cluster's values, whatever their last label.
 fn clear(gauges: &IntGaugeVec, namespace: &str, name: &str) {
     for family in gauges.collect() {
         for metric in family.get_metric() {
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn rules_and_dashboards_use_only_metrics_that_exist() {
         let metrics = Metrics::new().unwrap();
-        // What has labels is on the page once there is something to show.
+        // A metric with labels is on the page once it has a value.
         metrics.reconciled(Duration::ZERO, Some("apply"));
         let figures = ClusterFigures {
             conditions: vec![("Ready", Some(true))],

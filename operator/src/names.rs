@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt};
 
 /// The API group of our resources.
 pub const GROUP: &str = "opensecureconf.io";
-/// Who applies children.
+/// The manager that applies children.
 pub const FIELD_MANAGER: &str = "opensecureconf.io/operator";
-/// Who applies status.
+/// The manager that applies status.
 pub const STATUS_FIELD_MANAGER: &str = "opensecureconf.io/operator-status";
 
 /// Label: the product.
@@ -16,7 +16,7 @@ pub const LABEL_NAME: &str = "app.kubernetes.io/name";
 pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label: which part.
 pub const LABEL_COMPONENT: &str = "app.kubernetes.io/component";
-/// Label: who manages it.
+/// Label: the manager of an object.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Label: the operator's release.
 pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
@@ -26,8 +26,8 @@ pub const LABEL_SCRAPE: &str = "opensecureconf.io/scrape";
 pub const LABEL_AUTHORITIES: &str = "opensecureconf.io/authorities";
 /// Annotation of the salt Secret: the incarnation that was instructed to bootstrap the cluster; empty while none is.
 pub const ANNOTATION_BOOTSTRAP: &str = "opensecureconf.io/bootstrap-incarnation";
-/// Annotations of what outlives its resource: Argo CD deletes it neither in a sync (`Prune=false`) nor together with an application
-/// (`Delete=false`), and does not take its presence for a difference.
+/// Annotations of objects that outlive their resource: Argo CD deletes them neither in a sync (`Prune=false`) nor together with
+/// an application (`Delete=false`), and does not count their presence as a difference.
 pub const RETAINED: [(&str, &str); 2] = [
     (
         "argocd.argoproj.io/sync-options",
@@ -39,13 +39,13 @@ pub const RETAINED: [(&str, &str); 2] = [
 pub const ANNOTATION_LAYOUT: &str = "opensecureconf.io/layout";
 /// Annotation of the same objects: which operator runs the cluster, as `NAMESPACE/LEASE`.
 pub const ANNOTATION_OPERATOR: &str = "opensecureconf.io/operator";
-/// Annotation of the StatefulSet while its nodes sleep, and until all of them are back: how many there are.
+/// Annotation of the StatefulSet while its nodes sleep, and until all of them are back: their number.
 pub const ANNOTATION_HIBERNATED: &str = "opensecureconf.io/hibernated-replicas";
 /// Annotation of the StatefulSet: which nodes that have left are let in again just now, as `NAME/INCARNATION`.
 pub const ANNOTATION_LET_IN: &str = "opensecureconf.io/let-in";
 /// Annotation of volume claims: which incarnation of its node lives on the volume.
 pub const ANNOTATION_INCARNATION: &str = "opensecureconf.io/incarnation";
-/// The annotation of a claim with the size that the operator asked for it last: only that is ever taken back.
+/// The annotation of a claim with the size that the operator last requested for it: only that size is ever taken back.
 pub const ANNOTATION_ASKED_SIZE: &str = "opensecureconf.io/asked-size";
 /// Annotation of the pod template: `spec.restartedAt`.
 pub const ANNOTATION_RESTARTED_AT: &str = "opensecureconf.io/restarted-at";
@@ -53,7 +53,7 @@ pub const ANNOTATION_RESTARTED_AT: &str = "opensecureconf.io/restarted-at";
 pub const RESTARTED_BY_KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
 /// Annotation of the resource: which changes that wait are let in, as `status.pendingRollout.accept` names them.
 pub const ANNOTATION_ACCEPT: &str = "opensecureconf.io/accept-template";
-/// Annotation of the StatefulSet while its pods are replaced for a change that no field of the resource asks for: which one.
+/// Annotation of the StatefulSet while its pods are replaced for a change that no field of the resource asks for: the change.
 pub const ANNOTATION_ROLLING_OUT: &str = "opensecureconf.io/rolling-out";
 /// Label of pods: which pod template they were made from, as Kubernetes numbers them.
 pub const LABEL_REVISION: &str = "controller-revision-hash";
@@ -88,7 +88,7 @@ pub const METRICS_PORT_NAME: &str = "metrics";
 pub const HEALTH_PORT: u16 = 9003;
 /// Its name. No Service and no NetworkPolicy has it: the kubelet of the pod's own machine is the only caller.
 pub const HEALTH_PORT_NAME: &str = "health";
-/// Name and number of every port of a node: no other container of its pod takes one of them.
+/// Name and number of every port of a node: no other container of its pod may use one of them.
 pub const OWN_PORTS: [(&str, u16); 5] = [
     (HTTP_PORT_NAME, HTTP_PORT),
     (HTTPS_PORT_NAME, HTTPS_PORT),
@@ -136,7 +136,7 @@ pub const CONFIG_PATH: &str = "/etc/opensecureconf";
 
 /// Key of the API-key Secret.
 pub const API_KEY_ENTRY: &str = "api-key";
-/// The file with the key before that one; in the Secret its entry is called like that of the key.
+/// The file with the previous key; in the Secret its entry is named after that of the key.
 pub const API_KEY_PREVIOUS_FILE: &str = "api-key-previous";
 /// Key of the cluster-key Secret.
 pub const CLUSTER_KEY_ENTRY: &str = "cluster-key";
@@ -146,11 +146,11 @@ pub const SALT_ENTRY: &str = "salt";
 pub const CERTIFICATE_ENTRY: &str = "tls.crt";
 /// Its private key.
 pub const PRIVATE_KEY_ENTRY: &str = "tls.key";
-/// The authorities: of the nodes' Secret what nodes accept, of the ConfigMap what verifies port 9443.
+/// The authorities: in the nodes' Secret those that nodes accept, in the ConfigMap those that verify port 9443.
 pub const AUTHORITIES_ENTRY: &str = "ca.crt";
-/// Of the ConfigMap: what verifies ports 9001 and 9002.
+/// In the ConfigMap: the authorities that verify ports 9001 and 9002.
 pub const NODE_AUTHORITIES_ENTRY: &str = "node-ca.crt";
-/// Of the authority's Secret: the one before, while a renewal is under way.
+/// In the authority's Secret: the previous certificate, while a renewal is under way.
 pub const PREVIOUS_CERTIFICATE_ENTRY: &str = "previous.crt";
 /// Its private key.
 pub const PREVIOUS_PRIVATE_KEY_ENTRY: &str = "previous.key";
@@ -168,9 +168,9 @@ pub const ANNOTATION_AUTHORITY_GIVEN: &str = "opensecureconf.io/authority-given"
 pub const TEMPLATE_ENTRY: &str = "template";
 /// The fields of the resource that it stands for.
 pub const TEMPLATE_FIELDS_ENTRY: &str = "fields";
-/// What of it was let in last, while pods are replaced for it.
+/// The last accepted changes, while pods are replaced for them.
 pub const TEMPLATE_ROLLOUT_ENTRY: &str = "rollout";
-/// What proves that the operator wrote all of this.
+/// The proof that the operator wrote the whole template.
 pub const TEMPLATE_SEAL_ENTRY: &str = "seal";
 /// Key of the ConfigMap with the peer list.
 pub const PEERS_ENTRY: &str = "nodes";
@@ -196,7 +196,7 @@ impl ClusterName {
             .then(|| Self(text.to_owned()))
     }
 
-    /// The name as text: also the name of the StatefulSet, the client Service and others.
+    /// The name as text, which is also the name of the StatefulSet, the client Service and others.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -231,7 +231,7 @@ impl ClusterName {
         format!("{}-{ordinal}", self.0)
     }
 
-    /// What the names of all claims of this cluster begin with.
+    /// The prefix of the names of all claims of this cluster.
     pub fn claim_prefix(&self) -> String {
         format!("{DATA_CLAIM}-{}-", self.0)
     }

@@ -1,8 +1,9 @@
-//! Which texts Kubernetes takes as names of objects, namespaces and entries. Whatever ends in the path of a request is one of these first.
+//! The texts that Kubernetes accepts as names of objects, namespaces and entries. Every text in the path of a request is
+//! checked first.
 
 /// Names of most objects, as a pattern of OpenAPI (DNS-1123 subdomain).
 pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-/// The same, or nothing.
+/// The same, or an empty text.
 pub const SUBDOMAIN_OR_NOTHING: &str =
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$";
 /// Entries of Secrets and `ConfigMaps`: no path, and not hidden among those that Kubernetes makes itself.
@@ -45,7 +46,7 @@ pub fn is_entry(text: &str) -> bool {
 /// A namespace of the command line.
 ///
 /// # Errors
-/// What a namespace is, where this is none.
+/// The rules of a namespace's name, where the text breaks them.
 pub fn namespace(text: &str) -> Result<String, String> {
     if is_label(text) {
         Ok(text.to_owned())
@@ -57,7 +58,7 @@ pub fn namespace(text: &str) -> Result<String, String> {
 /// The name of an object on the command line.
 ///
 /// # Errors
-/// What a name is, where this is none.
+/// The rules of a name, where the text breaks them.
 pub fn object_name(text: &str) -> Result<String, String> {
     if is_subdomain(text) {
         Ok(text.to_owned())
@@ -70,7 +71,7 @@ pub fn object_name(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    /// What a request path would take for something else.
+    /// Texts that would change the meaning of a request path.
     const TRICKS: [&str; 8] = [
         "",
         "x/../y",

@@ -5,7 +5,7 @@ use rand::{
     rngs::{SysError, SysRng},
 };
 
-/// As many random bytes as asked for.
+/// `N` random bytes.
 pub fn bytes<const N: usize>() -> Result<[u8; N], SysError> {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes)?;

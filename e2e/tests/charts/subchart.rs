@@ -1,4 +1,4 @@
-//! Both charts inside somebody else's, under an alias and a condition.
+//! Both charts inside another chart, under an alias and a condition.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! What `osc-node` does besides serving: show settings, check, back up, restore, bootstrap a cluster, import.
+//! The commands of `osc-node` besides serving: show settings, check, back up, restore, bootstrap a cluster, import.
 
 use std::{
     io::{self, IsTerminal, Write},

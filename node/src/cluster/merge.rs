@@ -1,4 +1,4 @@
-//! What happens when two versions of one entry meet: the last writer wins, and a concurrent loser is reported.
+//! The merge of two versions of one entry: the last writer wins, and a concurrent loser is reported.
 
 use crate::domain::Row;
 

@@ -1,4 +1,4 @@
-//! Why two nodes do not talk, and what a person can do about it.
+//! Why two nodes do not talk, and how a person can mend it.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub enum Refusal {
     },
     /// A live node has the same name.
     NameTaken,
-    /// You are removed; here is the roster that says so.
+    /// You are removed; the roster shows it.
     Removed(Roster),
     /// Your database went back to an earlier state than this one that I know of, unless your message is only late.
     RolledBack(Cursor),

@@ -1,4 +1,4 @@
-//! The rules that carry the promises, each by name, so that the simulator can leave one out and see what breaks.
+//! The rules that carry the promises, each by name, so that the simulator can leave one out and show the fault.
 
 /// A rule without which some promise fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

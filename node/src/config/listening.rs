@@ -75,7 +75,7 @@ pub(super) struct Ports {
 pub enum CorsOrigins {
     /// `*`
     Any,
-    /// These only, such as `https://console.example.org`.
+    /// Only these origins, such as `https://console.example.org`.
     These(Vec<http::HeaderValue>),
 }
 

@@ -11,9 +11,9 @@ pub struct Setting {
     pub name: &'static str,
     /// The value where none is given; `None` means "not set".
     pub default: Option<&'static str>,
-    /// What kind of value it takes, as `--help` shows it.
+    /// The kind of value that it takes, as `--help` shows it.
     pub value: &'static str,
-    /// What it does, with units.
+    /// Its effect, with units.
     pub help: &'static str,
 }
 

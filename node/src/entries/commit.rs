@@ -21,7 +21,7 @@ pub(crate) struct WriteTerms {
     pub(crate) named: Option<Clock>,
 }
 
-/// Counts how often, and for how long, a change was tried over an entry that others change too.
+/// Counts how often, and for how long, a request tried to change an entry that other requests change too.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
     tries: usize,
@@ -38,8 +38,7 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// One more; refused when it is enough. Where every try goes through another node, or others write through other nodes, these may
-    /// win for ever.
+    /// Counts one more try; refuses it at the limit. Requests on other nodes may otherwise win forever.
     pub(crate) fn again(&mut self, entries: &Entries) -> Result<(), Error> {
         self.tries += 1;
         if entries.federation.is_some() && self.tries >= COMMITS {

@@ -26,7 +26,7 @@ pub(crate) enum Error {
     /// The name is taken.
     #[error("the entry exists already")]
     AlreadyExists(Identity),
-    /// These nodes would have to answer.
+    /// The request needs answers of these nodes, and they do not answer.
     #[error("nodes do not answer: {}", nodes.join(", "))]
     MissingNodes {
         /// Their names.

@@ -12,7 +12,7 @@ use crate::{
 
 /// How long a node waits until its directory has caught up with the others' state at the time of the request.
 const CATCH_UP: Duration = Duration::from_millis(500);
-/// How often an entry is looked at again that changes its version or its owner meanwhile.
+/// How often an entry is read again whose version or owner changes meanwhile.
 const ATTEMPTS: usize = 3;
 
 /// How much a request accepts where nodes do not answer.

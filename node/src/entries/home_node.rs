@@ -80,7 +80,7 @@ impl Session<'_> {
             .ok()
     }
 
-    /// Asks one owner for many entries; gives those that it had. Where it stops answering, the others are missing.
+    /// Asks one owner for many entries; gives the entries that it had. If it stops answering, the others are missing.
     pub(super) async fn fetch(
         &self,
         federation: &Federation,

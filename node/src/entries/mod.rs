@@ -1,15 +1,15 @@
-//! What a request does with entries, without HTTP: finds them wherever their values are, commits over them, and gives other
-//! nodes what they ask for.
+//! The work of a request on entries, without HTTP: finds them wherever their values are, commits over them, and answers other
+//! nodes.
 //!
 //! | file | idea |
 //! |---|---|
 //! | `kind` | which of the two kinds of node this is |
 //! | `store` | the store that it was started with |
-//! | `session` | for whom it is done |
+//! | `session` | the principal for whom it is done |
 //! | `find` | where an entry is, and whether its name is free |
-//! | `commit` | what is committed over it, here or at the node that has its value |
-//! | `home_node` | what is asked of that node |
-//! | `for_peers` | what other nodes ask of the values that are here |
+//! | `commit` | commits over it, here or at the node that has its value |
+//! | `home_node` | questions to that node |
+//! | `for_peers` | answers to other nodes about local values |
 //! | `scatter_gather` | the values of a list, from all nodes that have some |
 //! | `import` | entries of another database |
 

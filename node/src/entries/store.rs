@@ -36,7 +36,7 @@ impl Store {
         }
     }
 
-    /// For how long one request may be tried again; `None` where one writer on this node serves all in turn.
+    /// For how long a node may retry one request; `None` where one writer on this node serves all requests in turn.
     pub(super) fn limit(&self) -> Option<Duration> {
         match self {
             Self::Replica(_) => None,

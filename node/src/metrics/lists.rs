@@ -7,7 +7,7 @@ use super::register;
 /// Why a list was refused.
 #[derive(Debug, Clone, Copy)]
 pub enum ListRefusal {
-    /// Its address looked at too many rows.
+    /// The lists of its address have used up their rows.
     Rows,
     /// Its address has other lists made.
     AtOnce,

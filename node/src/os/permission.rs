@@ -28,7 +28,7 @@ pub fn explained(path: &Path, error: io::Error) -> io::Error {
 #[error("{0}")]
 struct Denied(String);
 
-/// The path itself, or the last folder on the way to it that can be looked at.
+/// The path itself, or the last folder on the way to it whose metadata is readable.
 fn reached(path: &Path) -> Option<(PathBuf, Metadata)> {
     let path = std::path::absolute(path).ok()?;
     let found = |place: &Path| Some((place.to_owned(), fs::metadata(place).ok()?));

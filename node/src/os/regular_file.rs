@@ -1,4 +1,5 @@
-//! Files of people that are read as a whole: looked at first, because an open of a named pipe waits for its writer for ever.
+//! Files of users that are read as a whole: their kind is checked first, because opening a named pipe waits for its writer for
+//! ever.
 
 use std::{
     fs::{File, FileType, OpenOptions},

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::error::PeerError;
 
-/// The largest greeting, error, or answer of a caller without a proof.
+/// The largest greeting, error, or answer of a node without a proof.
 pub(crate) const GREETING_BYTES: usize = 64 << 10;
 /// How nodes refuse.
 #[derive(Debug, Deserialize)]

@@ -10,7 +10,7 @@ use crate::{
     tls::KnownHosts,
 };
 
-/// How often the addresses of members are looked at.
+/// How often the addresses of members are read.
 const HOSTS_EVERY: Duration = Duration::from_secs(1);
 
 /// Informs the engine where nodes may be, as long as the store lives.

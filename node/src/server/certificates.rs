@@ -36,7 +36,7 @@ impl Certificates {
         }
     }
 
-    /// For a certificate that a node shows to other nodes: one that they would refuse does not replace one that they accept.
+    /// For a certificate that a node shows to other nodes: a certificate that they refuse replaces none that they accept.
     pub(crate) fn judged(self) -> Self {
         Self {
             judged: true,

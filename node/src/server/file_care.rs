@@ -15,7 +15,7 @@ use crate::{
     tls,
 };
 
-/// How often the files are looked at.
+/// How often the files are checked.
 pub(crate) const EVERY: Duration = Duration::from_hours(1);
 /// How long before its end a certificate is logged.
 const SOON: Duration = Duration::from_hours(14 * 24);

@@ -77,7 +77,8 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Commits several writes, of which no two are of one entry, each under the terms of [`Self::commit`]. With
     /// [`Atomicity::Each`] the caller gives [`BATCH_ROWS`] at most; with [`Atomicity::All`] one transaction makes all of them,
-    /// and where it makes none, one of them says why and the others are [`WriteError::OthersRefused`]. Gives an outcome for each write, in their order.
+    /// and where it makes none, one of them has the reason and the others are [`WriteError::OthersRefused`]. Gives an outcome for
+    /// each write, in their order.
     fn commit_batch(
         &self,
         writes: Vec<Write>,

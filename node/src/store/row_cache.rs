@@ -1,4 +1,4 @@
-//! Rows that were read lately, as long as nothing was written since.
+//! Rows that were read lately, as long as there was no write since.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use moka::sync::Cache;
 use super::commits::CommitCount;
 use crate::domain::{Content, Identity, Row};
 
-/// What is put into the cache before it looks at sizes: it keeps the last writes beside itself, and what they replaced.
+/// Rows that enter the cache before it checks sizes: it keeps the last writes apart, with the rows that they replaced.
 const UNSEEN: usize = 64;
 
-/// What the structures of an entry take is about this, in bytes.
+/// The approximate size of an entry's structures, in bytes.
 const STRUCTURES: usize = 512;
 
 /// Configuration is read far more often than written: most reads need no SQLite.

@@ -20,7 +20,7 @@ pub enum SaltFileError {
     /// The rules forbid to go on.
     #[error(transparent)]
     Refused(#[from] SaltError),
-    /// A file that should hold a salt holds something else.
+    /// A file that should hold a salt holds other bytes.
     #[error("{path} holds {found} bytes, a salt has 64; put back the right file")]
     WrongSize {
         /// The file.
@@ -33,10 +33,10 @@ pub enum SaltFileError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// What would be overwritten stays as it is.
+    /// An existing file would be overwritten; it stays as it is.
     #[error("{path} exists already; name another file")]
     Taken {
         /// The file, folder or link.
@@ -65,8 +65,8 @@ pub struct SaltPlaces<'a> {
     pub file: &'a Path,
 }
 
-/// Finds this node's salt, makes one where that is allowed, and writes it wherever it is missing. `None` where there is
-/// none yet and the policy waits for it.
+/// Finds this node's salt, makes one where that is allowed, and writes it wherever it is missing. `None` where there is none
+/// yet and the policy waits for it.
 /// `generate` gives 64 random bytes; it is called at most once.
 pub fn settle_salt(
     database: &OpenedDatabase,
@@ -114,7 +114,7 @@ pub fn keep_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
 /// Writes a copy of the salt into a new file, which its owner alone may read.
 ///
 /// # Errors
-/// Where something has that name already, which stays as it is, or the file cannot be written.
+/// Where a file of that name exists, which stays as it is, or the file cannot be written.
 pub fn export_salt(path: &Path, salt: &Salt) -> Result<(), SaltFileError> {
     write_and(|file| Ok(file.persist_noclobber(path)?), path, salt).map_err(|source| {
         if source.kind() == io::ErrorKind::AlreadyExists {
@@ -151,7 +151,7 @@ fn tell(sources: &SaltSources, salt: &Salt, generated: bool) {
 /// The salt in a file; `None` where there is no such file.
 ///
 /// # Errors
-/// Where the file holds something else, or cannot be read.
+/// Where the file holds other bytes, or cannot be read.
 pub fn read_file(path: &Path) -> Result<Option<Salt>, SaltFileError> {
     match regular_file::read_bounded(path) {
         Ok(bytes) => match Salt::from_bytes(&bytes) {

@@ -1,4 +1,4 @@
-//! Which certificates open the port for nodes: that of a node of this cluster, and that of its operator. All others are
+//! The certificates that open the port for nodes: that of a node of this cluster, and that of its operator. All others are
 //! refused in the handshake, before a byte of a request is read.
 
 use std::{
@@ -29,21 +29,21 @@ use x509_parser::{
 /// The name in the certificate of the operator, and of nothing else.
 pub const OPERATOR_NAME: &str = "operator.opensecureconf.io";
 
-/// Stands for whatever a wildcard allows.
+/// Stands for any label that a wildcard allows.
 const ANY_LABEL: &str = "node";
 
-/// What a certificate shows its holder to be.
+/// The role of a certificate's holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateRole {
-    /// A node of this cluster. Which one, its name, incarnation and process inside show.
+    /// A node of this cluster. Its name, incarnation and process in the message show which one.
     Node,
     /// The operator of this cluster.
     Operator,
 }
 
 impl CertificateRole {
-    /// Of a certificate that a [`PeerVerifier`] has accepted. The operator's name stands there as it is: a wildcard that would
-    /// cover it is made for other names, and gives no orders.
+    /// The role in a certificate that a [`PeerVerifier`] has accepted. The operator's name must stand there literally: a
+    /// wildcard that would cover it is made for other names, and gives no orders.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
         let is_operator = X509Certificate::from_der(certificate).is_ok_and(|(_, certificate)| {
             alternatives(&certificate).any(|name| {
@@ -58,7 +58,7 @@ impl CertificateRole {
     }
 }
 
-/// Hosts where nodes of this cluster are: those that are listed, and those of members. Clones share them.
+/// Hosts of this cluster's nodes: the listed ones, and those of members. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct KnownHosts(Arc<RwLock<Hosts>>);
 
@@ -94,7 +94,7 @@ impl KnownHosts {
     }
 }
 
-/// What is no name that a certificate can have is at no host.
+/// A text that cannot be a certificate's name is at no host.
 fn names<'h>(hosts: impl Iterator<Item = &'h str>) -> Vec<ServerName<'static>> {
     hosts
         .filter_map(|host| ServerName::try_from(host.to_owned()).ok())
@@ -157,7 +157,7 @@ impl ClientCertVerifier for PeerVerifier {
         {
             return Ok(verified);
         }
-        // A node serves too: what others could not verify as a node's is none.
+        // A node serves too: a certificate that others could not verify as a node's is none.
         let name = self.node_name(end_entity);
         let name = name.ok_or(CertificateError::NotValidForName)?;
         self.servers
@@ -190,13 +190,13 @@ impl ClientCertVerifier for PeerVerifier {
     }
 }
 
-/// Whether a certificate is one of this name.
+/// Whether a certificate has this name.
 fn bears(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
     let parsed = ParsedCertificate::try_from(certificate);
     parsed.is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok())
 }
 
-/// What a certificate is for.
+/// The alternative names of a certificate.
 fn alternatives<'c>(
     certificate: &'c X509Certificate<'c>,
 ) -> impl Iterator<Item = &'c GeneralName<'c>> {
@@ -206,7 +206,7 @@ fn alternatives<'c>(
         .flat_map(|extension| &extension.value.general_names)
 }
 
-/// The names of a certificate, but those that every machine gives to itself. A wildcard becomes one of its names.
+/// The names of a certificate, except those that every machine gives to itself. A wildcard becomes one of its names.
 fn own_names(leaf: &CertificateDer<'_>) -> Vec<ServerName<'static>> {
     let Ok((_, certificate)) = X509Certificate::from_der(leaf) else {
         return Vec::new();

@@ -1,17 +1,17 @@
-//! What a person must know of certificates before they fail.
+//! Facts about certificates that a person must know before they fail.
 
 use std::path::Path;
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
-/// What is logged of the certificates in a file.
+/// The logged facts about the certificates in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateFacts {
     /// When the first of them ends, in seconds since 1970.
     pub ends: i64,
-    /// Whether the first certificate of the file says that it is an authority: as `openssl req -x509` makes it without
-    /// further options. Other nodes refuse such a one as a node's own.
+    /// Whether the first certificate of the file is marked as an authority, as `openssl req -x509` makes it without further
+    /// options. Other nodes refuse such a certificate as a node's own.
     pub begins_with_authority: bool,
 }
 
@@ -30,7 +30,7 @@ pub fn facts(path: &Path) -> Option<CertificateFacts> {
     })
 }
 
-/// Whether a certificate is of X.509 version 1, as `openssl x509 -req` makes it without extensions. No library takes it.
+/// Whether a certificate is of X.509 version 1, as `openssl x509 -req` makes it without extensions. No library accepts it.
 pub(super) fn is_version_1(der: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(der)
         .is_ok_and(|(_, certificate)| certificate.version() == X509Version::V1)

@@ -25,7 +25,7 @@ use crate::config::TlsFiles;
 #[derive(Debug)]
 pub struct PortTls {
     pub(crate) config: ServerConfig,
-    /// Judges what nodes and the operator show; `None` at a port for clients, which need no certificate.
+    /// Judges the certificates of nodes and the operator; `None` at a port for clients, which need no certificate.
     pub(crate) nodes: Option<Arc<dyn ClientCertVerifier>>,
     /// When the certificate ends that this port shows to nodes, in seconds since 1970; `None` at a port for clients.
     pub(crate) leaf_ends: Option<i64>,
@@ -41,12 +41,12 @@ impl From<ServerConfig> for PortTls {
     }
 }
 
-/// What was read from the files of one certificate.
+/// The content of the files of one certificate.
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     authorities: Option<Vec<CertificateDer<'static>>>,
-    /// Where the chain and the key came from, for what is said of them.
+    /// The files of the chain and the key, for messages about them.
     files: [PathBuf; 2],
 }
 
@@ -87,7 +87,7 @@ impl Identity {
         let Some(roots) = self.roots()? else {
             return self.finished(builder.with_no_client_auth());
         };
-        // Asked of everyone, demanded where a route says so: probes and scrapers have none.
+        // Every client is asked for a certificate, and a route may demand it: probes and scrapers have none.
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
             .allow_unauthenticated()
             .build()?;
@@ -113,7 +113,7 @@ impl Identity {
         let verifier: Arc<dyn ClientCertVerifier> = Arc::new(verifier);
         let builder = server()?.with_client_cert_verifier(Arc::clone(&verifier));
         let mut config = self.finished(builder)?;
-        // A session that is taken up again would not be asked for its certificate.
+        // A resumed session would not be asked for its certificate.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(PortTls {
@@ -123,10 +123,10 @@ impl Identity {
         })
     }
 
-    /// How a node trusts others and proves itself to them: the same authorities and the same certificate as towards clients.
+    /// How a node verifies others and proves itself to them: the same authorities and the same certificate as towards clients.
     ///
     /// # Errors
-    /// Where certificate and key do not fit together, or an authority is none.
+    /// Where certificate and key do not belong together, or an authority is invalid.
     pub fn client_config(&self) -> anyhow::Result<ClientConfig> {
         let roots = match self.roots()? {
             Some(roots) => roots,
@@ -141,10 +141,10 @@ impl Identity {
             .with_context(|| self.misfit())
     }
 
-    /// Whether others of this cluster accept it now, as one that asks and as one that serves.
+    /// Whether others of this cluster accept it now, both as a client and as a server.
     ///
     /// # Errors
-    /// Where they do not: its own authorities have not signed it, it has ended or not begun, or it is for something else.
+    /// Where they do not: its own authorities have not signed it, it has ended or not begun, or it is for another purpose.
     pub fn verify(&self) -> anyhow::Result<()> {
         let roots = self.roots()?.context("there are no authorities of nodes")?;
         let (leaf, others) = self
@@ -166,7 +166,7 @@ impl Identity {
         Ok(())
     }
 
-    /// What status shows of it.
+    /// The facts that the status shows of it.
     pub fn in_force(&self) -> InForce {
         InForce::of(&self.chain, self.authorities.as_deref())
     }

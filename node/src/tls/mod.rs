@@ -1,11 +1,11 @@
-//! Certificates: what a process shows of itself, and whom it accepts.
+//! Certificates: the one that a process shows, and those that it accepts.
 //!
 //! | file | idea |
 //! |---|---|
 //! | `identity` | certificate chain, private key and authorities, as they were read together |
 //! | `admission` | which certificates open the port for nodes |
 //! | `status` | which certificates are in force |
-//! | `certificate` | what a person must know of a certificate before it fails |
+//! | `certificate` | facts that a person must know of a certificate before it fails |
 //! | `private_key` | private keys in the forms that OpenSSL writes |
 
 mod admission;

@@ -13,7 +13,7 @@ use crate::os::regular_file;
 
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
-/// Why a private key cannot be used, and what helps.
+/// Why a private key cannot be used, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrivateKeyError {
     /// The file cannot be read.

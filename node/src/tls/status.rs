@@ -50,10 +50,10 @@ fn fingerprint(der: &CertificateDer<'_>) -> String {
     })
 }
 
-/// What became of the files of one certificate.
+/// The state of the files of one certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Presented {
-    /// What is in force; `None` where nothing ever was.
+    /// The certificate in force; `None` where none ever was.
     pub in_force: Option<InForce>,
     /// Why the files, as they are now, are not.
     pub error: Option<String>,
@@ -71,7 +71,7 @@ pub enum Door {
     Taken(String),
 }
 
-/// What a running node shows of its certificates.
+/// The certificates in a running node's status.
 #[derive(Debug, Default)]
 pub struct TlsStatus {
     node: RwLock<Option<Presented>>,
@@ -82,19 +82,19 @@ pub struct TlsStatus {
 /// Which certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
-    /// That which shows the process to be a node.
+    /// The certificate that proves the process to be a node.
     ToNodes,
     /// That of HTTPS for clients.
     ToClients,
 }
 
 impl TlsStatus {
-    /// What shows the process to be a node; `None` where it has no such certificate.
+    /// The certificate that proves the process to be a node; `None` where it has none.
     pub fn node(&self) -> Option<Presented> {
         self.now(Shown::ToNodes)
     }
 
-    /// What clients are shown; `None` where there is no HTTPS for them.
+    /// The certificate that clients see; `None` where there is no HTTPS for them.
     pub fn clients(&self) -> Option<Presented> {
         self.now(Shown::ToClients)
     }
@@ -122,16 +122,16 @@ impl TlsStatus {
     /// The port for HTTPS opens when there is a certificate.
     pub(crate) fn opens_late(&self) {
         self.port_of_clients(Door::Waiting);
-        // Known from the start, whatever becomes of it.
+        // Known from the start, whatever happens later.
         self.change(Shown::ToClients, |_| {});
     }
 
-    /// This became of the port for HTTPS.
+    /// The state of the port for HTTPS.
     pub(crate) fn port_of_clients(&self, door: Door) {
         *self.door.write().unwrap_or_else(PoisonError::into_inner) = door;
     }
 
-    /// These are in force now.
+    /// Puts these certificates in force.
     pub(crate) fn takes(&self, shown: Shown, in_force: InForce) {
         self.change(shown, |presented| {
             *presented = Presented {
@@ -141,7 +141,7 @@ impl TlsStatus {
         });
     }
 
-    /// The files are of no use; what was in force stays.
+    /// The files are useless; the certificate in force stays.
     pub(crate) fn refuses(&self, shown: Shown, error: String) {
         self.change(shown, |presented| presented.error = Some(error));
     }

@@ -1,4 +1,4 @@
-//! Requests that are refused before their body is looked at, with large bodies.
+//! Requests with large bodies, refused before the node reads the body.
 
 use futures::FutureExt as _;
 use tokio::time::Instant;

@@ -13,7 +13,7 @@ pub(crate) enum Action {
     LateArrives(usize),
     /// A second passes; nodes whose requests got no answer notice.
     TimePasses,
-    /// Nobody hears of anybody for so long that all count as gone.
+    /// No node hears another for so long that all count as gone.
     Silence,
     Crashes(usize),
     FailsToCommit(usize),
@@ -36,7 +36,7 @@ const FAULTS: [Delivery; 6] = [
     Delivery::RequestArrivesAgainLater,
 ];
 
-/// Long enough that nobody counts as alive.
+/// Long enough that no node counts as alive.
 const SILENCE: u32 = 3;
 
 impl Action {

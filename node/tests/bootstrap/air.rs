@@ -21,7 +21,7 @@ pub(crate) struct Message {
     pub(crate) content: Rc<Content>,
     /// Whether it stays on its way when time passes.
     pub(crate) late: bool,
-    /// Until when somebody waits for the answer.
+    /// Until when a node waits for the answer.
     pub(crate) until: Option<Second>,
 }
 
@@ -120,7 +120,7 @@ impl World {
         })
     }
 
-    /// Ends an exchange, if somebody still waits.
+    /// Ends an exchange, if a node still waits.
     fn answer(&mut self, message: &Message, answer: Option<Envelope<Answer>>) {
         if self.nodes[message.asker].process_epoch() == Some(message.process_epoch)
             && message.until.is_some()

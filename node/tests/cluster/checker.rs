@@ -16,7 +16,7 @@ pub(crate) struct Verdict {
     pub(crate) lost: Vec<String>,
     /// Acknowledged deletes whose entry is there again.
     pub(crate) resurrected: Vec<String>,
-    /// Values that nobody wrote.
+    /// Values that no client wrote.
     pub(crate) invented: Vec<String>,
     /// Reads that were older than the version that they named.
     pub(crate) stale: Vec<String>,

@@ -1,5 +1,5 @@
-//! All faults at random under load. `CLUSTER_SECONDS=3600` makes it long, `CLUSTER_SEED=random` puts
-//! the faults in an order that nobody has seen, and prints its seed; with that number they come in it again.
+//! All faults at random under load. `CLUSTER_SECONDS=3600` makes it long, `CLUSTER_SEED=random` puts the faults in a new order,
+//! and prints its seed; with that number they come in it again.
 
 use std::{
     collections::BTreeMap,

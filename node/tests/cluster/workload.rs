@@ -72,7 +72,7 @@ struct Client {
     record: Arc<Record>,
     random: StdRng,
     values: Arc<AtomicU64>,
-    /// Entries that nobody else writes, with their versions.
+    /// Entries that no other client writes, with their versions.
     own: VecDeque<(String, String)>,
 }
 

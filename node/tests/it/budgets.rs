@@ -17,7 +17,7 @@ fn node(folder: TempDir, more: &[(&str, &str)]) -> TestNode {
     TestNode::start_in(folder, more)
 }
 
-/// A gauge or counter of one client share.
+/// A gauge or counter of one memory share.
 async fn of_share(node: &TestNode, metric: &str, share: &str) -> u64 {
     let page = node.call(Method::GET, "/metrics", None).await.text;
     let start = format!("{metric}{{share=\"{share}\"}} ");

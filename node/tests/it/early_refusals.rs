@@ -50,7 +50,7 @@ const fn kind(
 const API: (&str, &str) = ("x-api-key", API_KEY);
 const USER: (&str, &str) = ("x-user-key", USER_KEY);
 
-/// A version that nobody has written.
+/// A version that no node has written.
 const LATER: &str = "0600000000000000-0000000000000001";
 
 /// Every way in which a route answers without reading a body to its end.

@@ -161,7 +161,7 @@ async fn read(node: &TestNode, from: &str, user_key: &str, name: &str) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
-/// Counters and gauges that anybody may read, and how many keys were derived, which only the owner sees.
+/// Counters and gauges that any client may read, and the number of derived keys, which only the admin sees.
 async fn figures(node: &TestNode) -> BTreeMap<String, f64> {
     let page = |key: Option<&'static str>| {
         let mut request = node.client.get(format!("{}/metrics", node.url));

@@ -267,7 +267,7 @@ async fn a_long_list_keeps_no_state_of_the_store_while_its_client_is_slow() {
     }
     let slow = ask_and_wait(&node, "/configs").await;
     create(&node, USER_KEY, "while-it-is-read", &json!(1)).await;
-    // The log can only be emptied where nobody reads an earlier state than the last.
+    // The log can only be emptied where no reader needs an earlier state than the last.
     let path = node.folder.path().join("configurations.db");
     let database = Connection::open(path).unwrap();
     let mut busy = 1;

@@ -1,4 +1,4 @@
-//! Routes for whoever runs the node: they exist only with a cluster key.
+//! Routes for the cluster admin: they exist only with a cluster key.
 
 use reqwest::Method;
 use serde_json::json;

@@ -115,7 +115,7 @@ async fn a_signed_request_is_taken_once_and_its_answer_is_signed() {
     let code = MessageCode(BASE64.decode(fields[4]).unwrap().try_into().unwrap());
     let key = PeerProofKey::derive(CLUSTER_KEY.as_bytes());
     assert!(key.signed_answer(&said, &code));
-    // The same message once more, whoever sends it.
+    // The same message once more, from any sender.
     let again = post(&node, IMPORT, &signed.header, &order).await;
     assert_eq!(again.status(), 401);
     assert!(Challenge::of(&again).is_some());

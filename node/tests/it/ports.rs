@@ -747,7 +747,7 @@ async fn a_certificate_that_other_nodes_would_refuse_replaces_none_that_they_acc
     let mut node = Node::start_with(authority, &good, &[]);
     let tls = node.folder.path().join("tls");
     let authorities = node.authority.pem();
-    // It has looked at its files for the first time.
+    // The node has read its files for the first time.
     node.process.event("certificates_not_reloaded");
     assert_eq!(node.tls_status().await["node"]["error"], Value::Null);
     let foreign = Authority::new("nodes");

@@ -109,7 +109,7 @@ impl RawHttp {
         Some(answer)
     }
 
-    /// Whether these bytes came, and nobody has looked at them.
+    /// Whether these bytes came, and no method has consumed them.
     pub(crate) fn came(&self, bytes: &[u8]) -> bool {
         self.read.windows(bytes.len()).any(|part| part == bytes)
     }

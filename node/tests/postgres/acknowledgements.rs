@@ -1,4 +1,4 @@
-//! What a caller is told of an entry is as durable as a commit is, also where it refuses the write.
+//! A node's answer about an entry is as durable as a commit, also where the node refuses the write.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::{
     writes::named,
 };
 
-/// Ends the waits for a standby: what was written is to be seen then, and on one server alone.
+/// Cancels the waits for a standby: readers then see the writes, which are on one server alone.
 const CANCEL: &str =
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
 
-/// A create, a change and a delete, each of which is refused over what stands there already.
+/// A create, a change and a delete; the node refuses each because of an entry's present state.
 async fn refusals(node: &Node, seen: &str) -> [Answer; 3] {
     let condition = [("If-Match", seen)];
     let body = Some(json!({ "value": 3 }));
@@ -30,7 +30,7 @@ async fn refusals(node: &Node, seen: &str) -> [Answer; 3] {
     ]
 }
 
-/// Cancels all waits for a standby until the three writes are to be seen.
+/// Cancels all waits for a standby until readers see the three writes.
 async fn show_what_waits(world: &World, node: &Node) {
     let showing = async {
         loop {
@@ -71,7 +71,7 @@ async fn no_refusal_tells_of_a_write_that_no_standby_has() {
         assert_eq!(waits.header("x-osc-outcome"), Some("unknown"));
     }
     show_what_waits(&world, &node).await;
-    // A failover would undo all three.
+    // A failover would undo all three writes.
     for refused in refusals(&node, &seen).await {
         assert_eq!(refused.status, 503, "{}", refused.text);
     }

@@ -197,7 +197,7 @@ async fn a_create_that_is_repeated_by_the_same_request_is_the_same_one() {
 async fn a_damaged_row_is_missing_in_a_list_and_nothing_else_is() {
     let server = Server::primary().await;
     let store = server.store(1).await;
-    // It is the last one of a page.
+    // The damaged entry is the last one of a page.
     for key in ["a", "b", "damaged", "e", "f"] {
         created(&store, key, "gAAAA").await;
     }

@@ -1,4 +1,4 @@
-//! Writes that the server takes back, or keeps waiting, for the sake of other sessions.
+//! Writes that the server rolls back, or keeps waiting, because of other sessions.
 
 use opensecureconf_node::{
     cluster::Written,
@@ -22,7 +22,7 @@ fn fails_once(code: &str) -> String {
     )
 }
 
-/// A store with an entry whose first change fails so.
+/// A store with an entry whose first change fails with this SQLSTATE.
 async fn failing_once(code: &str) -> (Server, PostgresStore, Written) {
     let server = Server::primary().await;
     let store = server.store(1).await;
@@ -50,7 +50,7 @@ async fn a_write_that_the_server_took_back_is_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_of_a_lost_server_says_nothing_of_the_write() {
-    // A pooler that lost the server says so, and the commit was sent together with the statement.
+    // Codes of a pooler that lost the server and of a server that shuts down, after the node sent the commit as well.
     for code in ["08006", "08P01", "57P01"] {
         let (_server, store, first) = failing_once(code).await;
         let outcome = put(&store, "k", &first, "two").await;
@@ -75,12 +75,12 @@ async fn a_lock_that_another_session_holds_costs_a_write_its_time_and_no_more() 
     let hold = "SELECT FROM opensecureconf.entries FOR UPDATE";
     holding.batch_execute(hold).await.unwrap();
     let refused = put(&store, "k", &first, "two").await.unwrap_err();
-    // A busy machine may be late with the server's word.
+    // On a busy machine the server's answer may be late.
     assert!(
         matches!(refused, PostgresError::Locked | PostgresError::Unknown),
         "{refused:?}"
     );
-    // What needs no lock of it goes on.
+    // Requests that need no lock of the other session go on.
     assert_eq!(token(&store, "k").await.as_deref(), Some("one"));
     created(&store, "l", "one").await;
     holding.rollback().await.unwrap();

@@ -21,7 +21,7 @@ pub(crate) async fn pair() -> (Server, Server) {
     (primary, standby)
 }
 
-/// How a node reaches it whose requests wait for a second only.
+/// Settings of a node whose requests wait for the server for one second only.
 pub(crate) fn impatient(server: &Server) -> PostgresSettings {
     PostgresSettings {
         timeout: Duration::from_secs(1),
@@ -188,7 +188,7 @@ async fn a_wait_that_ends_by(function: &str) {
             "SELECT {function}(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
         ))
         .await;
-    // The row is to be seen now, and no other server has it.
+    // The row is visible now, and no other server has it.
     while found(&store, "k").await.is_none() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -210,7 +210,7 @@ async fn a_wait_that_ends_by(function: &str) {
     assert_eq!(made.version, version);
 }
 
-/// A name that leads to one server after the other.
+/// A host name that leads to one server after the other.
 struct Name(TempDir);
 
 impl Name {
@@ -246,7 +246,7 @@ async fn a_primary_that_was_replaced_is_refused_although_it_runs() {
         }
     };
     tokio::time::timeout(TIMEOUT, back).await.unwrap();
-    // The name leads to the old one again, as a cache may have it.
+    // The name leads to the old server again, as a stale cache may have it.
     name.lead_to(&old);
     new.disconnect_everybody().await;
     let refused = until_told(&store, "timeline 1").await;
@@ -271,7 +271,7 @@ async fn a_node_that_met_the_new_primary_reads_nothing_from_the_one_before() {
     name.lead_to(&new);
     let other = new.node(3, new.settings()).await;
     put(&other, "k", &made, "two").await.unwrap().unwrap();
-    // The connections to the old one are there, and what is written over one of them waits for its standby.
+    // The node has connections to the old server, and a write over one of them waits for its standby.
     tokio::spawn({
         let store = store.clone();
         async move { create(&store, "waits", "one").await }
@@ -284,7 +284,7 @@ async fn a_node_that_met_the_new_primary_reads_nothing_from_the_one_before() {
     assert_eq!(token(&store, "k").await.as_deref(), Some("two"));
 }
 
-/// Writes until the refusal says this.
+/// Writes until the refusal contains these words.
 async fn until_told(store: &PostgresStore, words: &str) -> String {
     let telling = async {
         loop {

@@ -201,7 +201,7 @@ async fn while_the_database_is_away_entries_wait_and_the_process_lives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_others_change_all_the_time_costs_a_request_its_time_and_no_more() {
-    // A change meets no row, as where another one was made a moment before.
+    // The change finds no row to update, as after another change a moment before.
     const LOSE: &str = "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
                         CREATE TRIGGER lose BEFORE UPDATE ON opensecureconf.entries FOR EACH ROW EXECUTE FUNCTION lose()";
     let world = World::new().await;

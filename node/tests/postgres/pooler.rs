@@ -50,7 +50,7 @@ fn program() -> Option<PathBuf> {
     Some(usable.join("pgbouncer"))
 }
 
-/// Writes its settings, which lead to a server.
+/// Writes the pooler's settings, which lead to a server.
 fn settings_in(folder: &TempDir, server: &Server) -> PathBuf {
     let place = folder.path().display();
     let settings = format!(
@@ -93,7 +93,7 @@ impl Pooler {
         Self { folder, running }
     }
 
-    /// Leads to another server from now on, with the connections that it has from nodes.
+    /// Leads to another server from now on; the pooler keeps its connections from nodes.
     fn lead_to(&self, server: &Server) {
         settings_in(&self.folder, server);
         let process = self.running.id().to_string();
@@ -168,7 +168,7 @@ async fn nodes_behind_a_pooler_are_one_store_and_come_back_with_the_server() {
     assert_eq!(list.json().as_array().map(Vec::len), Some(keys.len() - 1));
 
     world.server.kill();
-    // The pooler goes on, and says in the server's stead that it is away.
+    // The pooler keeps running, and reports in the server's place that the server is away.
     for node in [&one, &other] {
         let read = node.get("/configs/k0").await;
         assert_eq!(read.status, 503, "{}", read.text);
@@ -215,7 +215,7 @@ async fn a_standby_behind_the_same_pooler_is_neither_read_nor_written() {
     let store = primary.node(2, settings).await;
     created(&store, "k", "one").await;
     assert_eq!(token(&store, "k").await.as_deref(), Some("one"));
-    // The connections of the node stay: only what it asks the server itself shows that it is another one.
+    // The node keeps its connections to the pooler: only the server's own answers show that it is another server.
     pooler.lead_to(&standby);
     let refused = until_a_standby_is_refused(&store);
     tokio::time::timeout(SOON, refused).await.unwrap();

@@ -249,7 +249,7 @@ impl History {
         Ok(())
     }
 
-    /// Writes that somebody still stands by.
+    /// Writes by which some incarnation still stands.
     pub(crate) fn promised(&self) -> impl Iterator<Item = (&ClientWrite, Version)> {
         self.writes.iter().filter_map(|write| {
             let version = write.written()?.version;

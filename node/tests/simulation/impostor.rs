@@ -82,7 +82,7 @@ impl World {
     }
 }
 
-/// A purge mark that would be above all that anybody holds.
+/// A purge mark above every sequence of every node.
 pub(crate) fn far_mark() -> Seq {
     Seq::from_raw(1 << 40)
 }

@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    /// Waits until everybody serves the same.
+    /// Waits until all nodes serve the same rows.
     pub(crate) fn all_serve(&mut self) -> Outcome {
         let settled = self.until(LONG, |world| world.unsettled().is_none());
         self.whole()?;
@@ -298,7 +298,7 @@ impl World {
         }
     }
 
-    /// Adds a node that lists everybody, and starts it.
+    /// Adds a node that lists all nodes, and starts it.
     pub(crate) fn join(&mut self, name: &str) -> NodeId {
         let node = self.add_node(name);
         let list = self.addresses(&self.present());

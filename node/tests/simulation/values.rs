@@ -151,7 +151,7 @@ impl World {
                 return;
             }
             let lost = (identity.clone(), row.version.incarnation);
-            // Its owner's next life wrote over it, and went before anybody heard of that.
+            // The next life of its owner wrote over it, and was lost before any node heard of that.
             let mut conflicts = databases.iter().flat_map(|contents| &contents.conflicts);
             let is_later_kept =
                 conflicts.any(|kept| kept.identity == *identity && kept.version > row.version);

@@ -77,7 +77,7 @@ impl SimulationEvent {
 /// Work for an engine.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// An input that nobody waits for.
+    /// An input without a waiting asker.
     Plain(Input),
     /// A client's write.
     Write(WriteId),
@@ -126,7 +126,7 @@ pub(crate) struct World {
     pub(crate) orders: Vec<OrderResult>,
     pub(crate) cluster_uids: BTreeSet<ClusterUid>,
     pub(crate) salts: BTreeSet<String>,
-    /// The last greeting of each database that anybody heard.
+    /// The last greeting of each database that a node heard.
     pub(crate) said: BTreeMap<Incarnation, PeerInfo>,
     /// The salt that is mounted into every node.
     pub(crate) mounted: Option<Salt>,
@@ -176,7 +176,7 @@ impl World {
         Incarnation::from_random(self.random.next_u64())
     }
 
-    /// Wall-clock time without anybody's skew.
+    /// Wall-clock time without any node's skew.
     pub(crate) fn wall(&self) -> Timestamp {
         Timestamp::from_micros(EPOCH + micros(self.time))
     }

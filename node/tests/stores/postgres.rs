@@ -12,7 +12,7 @@ use opensecureconf_node::{
 
 use crate::{server::Server, subject::Subject};
 
-/// Processes that used a database: each writes as somebody of its own.
+/// Processes that used a database: each writes under an incarnation of its own.
 static PROCESSES: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) struct Postgres {

@@ -13,7 +13,7 @@ const NOT_OURS: &[&str] = &["target", "node_modules", ".git"];
 pub(crate) struct TextFile {
     /// Its path below the repository.
     pub(crate) path: String,
-    /// What it holds.
+    /// The text of the file.
     pub(crate) text: String,
 }
 

@@ -365,7 +365,7 @@ async fn take_template(
     Ok((upcoming, let_in))
 }
 
-/// Wants the volumes' changes in sleep too: only simulations ask for this.
+/// Keeps the claim retention policy of running nodes in sleep too: only simulations ask for this.
 fn forget_volumes(set: &mut StatefulSet, awake: &StatefulSet) {
     if let (Some(spec), Some(awake)) = (set.spec.as_mut(), awake.spec.as_ref()) {
         let policy = &awake.persistent_volume_claim_retention_policy;

@@ -39,7 +39,7 @@ pub(super) async fn tell(
     }
 }
 
-/// What failed, for the resource's reader.
+/// The error, in words for the resource's reader.
 fn words(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

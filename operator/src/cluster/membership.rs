@@ -60,7 +60,7 @@ impl MembershipPlan {
         self.scaling.marks != self.marked
     }
 
-    /// Whether any node is to be given an order, or a mark is to be written.
+    /// Whether the operator must give a node an order, or write a mark.
     pub(super) fn has_orders(&self) -> bool {
         let bootstraps = match self.bootstrap {
             BootstrapStep::Record(_)

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::resource::ClusterStatus;
 
-/// How often a cluster is looked at that is as it should be: nodes come and go without a word, and figures move.
+/// How often an unchanged cluster is read: nodes come and go without an event, and figures move.
 const STEADY: Duration = Duration::from_secs(30);
 /// While the same thing is waited for: for how long, and how often it is looked for meanwhile.
 const STEPS: [(Duration, Duration); 3] = [
@@ -26,7 +26,7 @@ pub(super) struct Wait {
     /// The conditions that were reported then.
     told: Vec<(String, String, String)>,
     since: Instant,
-    /// When it is looked at again.
+    /// The time of the next look.
     next: Instant,
 }
 

@@ -37,7 +37,7 @@ pub(super) struct Planned {
 /// Decides.
 ///
 /// # Errors
-/// Where storage classes have to be looked at and cannot be.
+/// Where storage classes are needed and cannot be read.
 pub(super) async fn plan(
     client: &Client,
     valid: &ValidatedCluster,

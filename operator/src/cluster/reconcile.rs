@@ -1,4 +1,4 @@
-//! One reconcile: what becomes of its steps, what stops them, and where that is reported.
+//! One reconcile: its steps, the errors that stop them, and where they are reported.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{
@@ -53,7 +53,7 @@ impl Error {
         }
     }
 
-    /// What the API server says, where the operator lacks a right.
+    /// The API server's message, where the operator lacks a right.
     fn refusal(&self) -> Option<&str> {
         match self {
             Self::Dereference(error) | Self::Status(error) => rights::refusal(error),
@@ -62,7 +62,7 @@ impl Error {
         }
     }
 
-    /// Whether all of it ends anyway: the namespace is being deleted.
+    /// Whether the failure is only that the namespace is being deleted.
     fn is_ending(&self) -> bool {
         match self {
             Self::Dereference(error) | Self::Status(error) => is_ending(error),
@@ -76,17 +76,17 @@ impl Error {
     }
 }
 
-/// Brings one cluster nearer to what is wanted, and says when to look again.
+/// Brings one cluster nearer to the wanted state, and gives the time of the next look.
 ///
 /// # Errors
-/// What may go better at another try. What waits for a user's change is in the status, not here.
+/// Errors that another try may resolve. A wait for a user's change is reported in the status, not here.
 pub async fn reconcile_cluster(
     cluster: &OpenSecureConfCluster,
     context: &Context,
 ) -> Result<Action, Error> {
     let result = reconcile_living(cluster, context).await;
     let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
-    // It went meanwhile, and nothing may be remembered of it.
+    // The cluster was deleted meanwhile, and nothing of it may be remembered.
     if context.is_gone(&namespace, &name) {
         context.forget(&namespace, &name);
     }
@@ -161,7 +161,7 @@ async fn reconcile_living(
     Ok(Action::requeue(next))
 }
 
-/// Says why nothing is done, and does nothing. No other cluster waits for such a one.
+/// Reports why nothing is done, and does nothing. No other cluster waits for this one.
 async fn stand_still(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
@@ -185,11 +185,11 @@ async fn stand_still(
 /// Whether a state could be reported.
 pub(super) enum Told {
     Yes,
-    /// The operator may not write it; an event says so.
+    /// The operator may not write it; an event reports that.
     Forbidden,
 }
 
-/// Says in the status of a resource that cannot be read what is wrong with it. No other cluster waits for such a one.
+/// Reports in the status of an unreadable resource what is wrong with it. No other cluster waits for this one.
 ///
 /// # Errors
 /// Where the status can be neither read nor written.
@@ -209,7 +209,7 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
         .get("status")
         .and_then(|status| serde_json::from_value(status.clone()).ok())
         .unwrap_or_default();
-    // Only its identity and its status are looked at from here on.
+    // The later steps need only its identity and its status.
     let mut cluster = OpenSecureConfCluster::new(&name, ClusterSpec::default());
     cluster.metadata = invalid.metadata.clone();
     cluster.status = Some(before.clone());

@@ -1,4 +1,4 @@
-//! Clusters that none of their nodes can bring back: what each node has to be ordered, or what is to be kept of it. Pure.
+//! Clusters that none of their nodes can bring back: the order for each node, or the data to keep of it. Pure.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -6,10 +6,10 @@ use kube::ResourceExt;
 use super::{observe, stalled::Stalled, validate::ValidatedCluster, volumes};
 use crate::node::{FenceReason, MemberState, NodeDetails};
 
-/// The reason where no node can take a snapshot of another.
+/// The reason where no node can load a snapshot of another.
 pub(super) const ALL_NODES_FENCED: &str = "AllNodesFenced";
 
-/// That all nodes answer, and each must take a snapshot that none can give; nothing where that is not so.
+/// A report that all nodes answer, and each must load a snapshot that none can give; `None` where that is not the case.
 pub(super) fn all_fenced(
     cluster: &ValidatedCluster,
     pods: &[(Pod, Option<NodeDetails>)],
@@ -69,13 +69,13 @@ pub(super) fn all_fenced(
     })
 }
 
-/// The command that copies what a node holds.
+/// The command that copies the rows of a node.
 pub(super) fn backup(cluster: &ValidatedCluster, pod: &str) -> String {
     let namespace = &cluster.namespace;
     format!("kubectl exec {pod} -n {namespace} -c node -- osc-node backup --output - > {pod}.db")
 }
 
-/// How a cluster begins anew, and takes the entries of backups in.
+/// How a cluster begins anew, and imports the entries of backups.
 pub(super) fn begin_anew(cluster: &ValidatedCluster, secret: &str, annotation: &str) -> String {
     let ValidatedCluster {
         name, namespace, ..

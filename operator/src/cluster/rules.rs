@@ -1,15 +1,15 @@
-//! The rules that keep data and availability, each by name, so that the simulator can leave one out and see what breaks.
+//! The rules that keep data and availability, each by name, so that the simulator can leave one out and show the fault.
 
 /// A rule without which some promise fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// A pod is replaced only while all others are there and serve.
+    /// A pod is replaced only while all others exist and serve.
     PodsGoOneAtATime,
-    /// A pod is replaced only while no node lacks what others hold.
+    /// A pod is replaced only while no node lacks rows of others.
     ReplacedNodesAreInSync,
-    /// What is deleted is the very pod or claim that was judged.
+    /// Only the very pod or claim that was judged is deleted.
     NothingElseIsDeleted,
-    /// A node is instructed to bootstrap the cluster only once a mark says that it is the one.
+    /// A node is instructed to bootstrap the cluster only once a mark names it.
     MarksComeBeforeOrders,
     /// A salt that another writer made meanwhile stands.
     SaltsAreMadeOnce,
@@ -19,7 +19,7 @@ pub enum Rule {
     NodesLeaveBeforeTheyGo,
     /// A volume is given up only while the life that was named is on it.
     VolumesGoWithTheirLives,
-    /// A volume is given up only once others hold what it holds, unless a user says otherwise.
+    /// A volume is given up only once others hold its rows, unless a user forces it.
     VolumesAreHandedOver,
     /// Nodes sleep only once nothing deletes their volumes.
     VolumesAreKeptInSleep,
@@ -29,17 +29,17 @@ pub enum Rule {
     NodesProveKeys,
     /// The key that callers had stays accepted until a user ends it.
     OldKeysStay,
-    /// Another authority signs only once every node that runs has proved that it accepts it, and the one before goes only once no node shows
-    /// what that signed.
+    /// A new authority signs only once every running node has proved that it accepts it, and the previous one goes only once no
+    /// node shows a certificate that it signed.
     NodesProveAuthorities,
-    /// The key of an authority stays as long as a node shows what it signed.
+    /// The key of an authority stays as long as a node shows a certificate that it signed.
     AuthoritiesKeepTheirKeys,
     /// A leaf is renewed whether nodes answer or not.
     LeavesAreRenewedUnasked,
 }
 
 impl Rule {
-    /// All of them.
+    /// All rules.
     pub const ALL: &[Self] = &[
         Self::PodsGoOneAtATime,
         Self::ReplacedNodesAreInSync,
@@ -60,8 +60,8 @@ impl Rule {
     ];
 }
 
-/// The rules in force: all of them. Only tests can leave one out, to show what it is for (feature `rule-switches`): in a program that
-/// is released no switch exists.
+/// The rules in force: all of them. Only tests can leave one out, to show why it is needed (feature `rule-switches`): a
+/// released program has no switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rules {
     #[cfg(feature = "rule-switches")]
@@ -75,7 +75,7 @@ impl Rules {
         broken: None,
     };
 
-    /// All rules but one.
+    /// All rules except one.
     #[cfg(feature = "rule-switches")]
     #[must_use]
     pub const fn without(rule: Rule) -> Self {

@@ -1,4 +1,4 @@
-//! The cluster's salt in the operator's hands, and from whom a lost one is taken. Pure.
+//! The operator's copy of the cluster's salt, and the source of a lost one. Pure.
 
 use opensecureconf_contract::Salt;
 
@@ -15,10 +15,10 @@ pub struct MemberSalt {
     pub salt: Salt,
 }
 
-/// What the nodes say of a lost salt.
+/// The salts that nodes report where the Secret is lost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SaltReports {
-    /// Those who belong to the cluster: only they surely have its salt. A blank node has what was mounted when it started.
+    /// The members of the cluster: only they surely have its salt. A blank node has the one that was mounted when it started.
     pub members: Vec<MemberSalt>,
     /// Names of nodes that should run and do not answer.
     pub silent: Vec<String>,
@@ -32,7 +32,7 @@ pub enum RestoreBlocked {
     /// No member is left that has it.
     #[error("no node belongs to the cluster, so none surely has it")]
     Nowhere,
-    /// No node runs that could be asked.
+    /// No running node could be asked.
     #[error("no node runs that could bring it, because hibernate is true")]
     Asleep,
     /// A node that may know better does not answer.
@@ -51,11 +51,11 @@ fn told(members: &[MemberSalt]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Chooses whose salt is put back. `had` is the fingerprint of the lost one, where the status remembers it: a member that
-/// has that one is enough, otherwise all nodes are heard first.
+/// Chooses the salt to restore. `had` is the fingerprint of the lost one, where the status remembers it: one member that has it
+/// is enough, otherwise all nodes must answer first.
 ///
 /// # Errors
-/// Where none is surely the lost one.
+/// Where no salt is surely the lost one.
 pub fn restorable(
     salt_reports: &SaltReports,
     had: Option<&str>,
@@ -94,12 +94,12 @@ pub struct SaltMissing {
     secret: String,
     claims: Vec<String>,
     why: RestoreBlocked,
-    /// What can be done about it.
+    /// The remedies.
     steps: String,
 }
 
 impl SaltMissing {
-    /// Of this cluster, whose claims are named one by one: a pattern would name another cluster's too.
+    /// For this cluster, whose claims are named one by one: a pattern would match another cluster's too.
     pub fn new(cluster: &ValidatedCluster, claims: &[String], why: RestoreBlocked) -> Self {
         Self {
             secret: ManagedSecret::Salt.name(&cluster.name),
@@ -110,7 +110,7 @@ impl SaltMissing {
     }
 }
 
-/// What a person can do, what loses nothing first.
+/// The remedies for a person, the ones that lose nothing first.
 fn steps(cluster: &ValidatedCluster, claims: &[String], why: &RestoreBlocked) -> String {
     let (name, namespace) = (&cluster.name, &cluster.namespace);
     let secret = ManagedSecret::Salt.name(name);
@@ -191,7 +191,7 @@ mod tests {
             let some = heard(&[of("a", 1)], &["b"]);
             let waits = Err(RestoreBlocked::Silent(vec!["b".to_owned()]));
             assert_eq!(restorable(&some, had), waits);
-            // Whatever the status says: a Secret that was wrong is remembered too.
+            // Whatever the status remembers: it also remembers a Secret that was wrong.
             let all = heard(&[of("a", 1), of("b", 1)], &[]);
             assert_eq!(restorable(&all, had), Ok(of("a", 1)));
         }

@@ -1,12 +1,11 @@
-//! How many nodes there are to be just now. A node is never taken away before it has left: what only it holds would be
-//! gone. Pure.
+//! The present number of nodes. A node is removed only after it has left: rows that only it holds would be gone. Pure.
 
 use std::collections::BTreeSet;
 
 use super::{observe, readmission::Marks};
 use crate::node::{MemberState, NodeDetails, NodeMember};
 
-/// What scaling looks at.
+/// The input of the decision.
 #[derive(Debug)]
 pub struct Situation<'a> {
     /// The cluster's name, which pods' names begin with.
@@ -15,49 +14,50 @@ pub struct Situation<'a> {
     pub namespace: &'a str,
     /// The ordinal of a node whose volume is given up once it has left.
     pub given_up: Option<usize>,
-    /// How many nodes the resource asks for.
+    /// The number of nodes in the resource.
     pub wanted: i32,
     /// How many the StatefulSet has; `None` before it exists.
     pub current: Option<i32>,
-    /// What the nodes answered, by ordinal.
+    /// The answers of the nodes, by ordinal.
     pub nodes: &'a [Option<NodeDetails>],
-    /// The ordinals whose pod is there, also one that is ending.
+    /// The ordinals whose pod exists, even an ending one.
     pub pods: &'a BTreeSet<usize>,
-    /// The ordinals whose volume is there and stays.
+    /// The ordinals whose volume exists and stays.
     pub volumes: &'a BTreeSet<usize>,
     /// The ordinals whose pod or volume is ending.
     pub ending: &'a BTreeSet<usize>,
-    /// The ordinals whose node may be starting and join before the API server hears that it is not wanted, while its volume would go with it.
+    /// The ordinals whose node may be starting and join before the API server learns that it is not wanted, and whose volume
+    /// would go with it.
     pub starting: &'a BTreeSet<usize>,
-    /// Who is marked as being let in again; nothing where no mark is needed.
+    /// The nodes that are marked as joining again; `None` where no mark is needed.
     pub marks: Option<&'a Marks>,
 }
 
-/// What to do.
+/// The decision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScalePlan {
     /// How many nodes the StatefulSet is to have now.
     pub replicas: i32,
-    /// What is to be asked of nodes.
+    /// The requests to nodes.
     pub steps: Vec<ScaleStep>,
-    /// Who is let in again, until that is done.
+    /// The nodes that join again, until that is done.
     pub marks: Marks,
-    /// What a user has to do before it can go on.
+    /// The step that a user has to take before it can go on.
     pub blocked: Option<String>,
 }
 
-/// Something to ask of a node.
+/// A request to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScaleStep {
     /// Ask the node with this ordinal to leave.
     Leave(usize),
-    /// Ask a member to remove one that has left.
+    /// Ask a member to remove a node that has left.
     Remove {
         /// The ordinal of the member that is asked.
         by: usize,
-        /// Who is removed.
+        /// The name of the removed node.
         name: String,
-        /// Which life of it.
+        /// Its incarnation.
         incarnation: String,
     },
 }
@@ -75,7 +75,7 @@ pub fn plan(situation: &Situation<'_>) -> ScalePlan {
     match current {
         Some(current) if wanted <= current && comes_back(situation, current) => keep(current + 1),
         Some(current) if wanted < current => lower(situation, current, removals),
-        // A node that still takes its snapshot must not lose its source to the load of another one.
+        // A node that still loads its snapshot must not lose its source to the load of another one.
         Some(current) if wanted > current && anybody_joins(situation) => keep(current),
         Some(current) => ScalePlan {
             blocked: orphan(situation, current.max(wanted)).map(|member| {
@@ -92,7 +92,7 @@ pub fn plan(situation: &Situation<'_>) -> ScalePlan {
     }
 }
 
-/// Takes one node away, the last one, once it has left.
+/// Removes the last node, once it has left.
 fn lower(situation: &Situation<'_>, current: i32, removals: ScalePlan) -> ScalePlan {
     let ScalePlan {
         mut steps, marks, ..
@@ -121,7 +121,7 @@ fn lower(situation: &Situation<'_>, current: i32, removals: ScalePlan) -> ScaleP
             );
             (current, Some(message))
         }
-        // What only it holds once it has joined would go with its volume.
+        // Rows that only it held after joining would go with its volume.
         (None, None) if situation.starting.contains(&ordinal) => {
             let message = format!(
                 "{name} has a volume that goes with it and does not answer yet, so it leaves once it has joined; if it cannot start, mend \
@@ -129,16 +129,16 @@ fn lower(situation: &Situation<'_>, current: i32, removals: ScalePlan) -> ScaleP
             );
             (current, Some(message))
         }
-        // It may join at any moment, also while its pod ends, and others would wait for it for ever.
+        // It may join at any moment, even while its pod ends, and others would wait for it for ever.
         (Some(MemberState::Blank), Some(_)) if serving(situation).is_some() => {
             let message = format!(
                 "{name} belongs to no cluster yet, and leaves once it has joined; if it cannot join, delete its pod"
             );
             (current, Some(message))
         }
-        // Others would wait for it for ever, had it left unheard.
+        // If it left unheard, others would wait for it for ever.
         (Some(MemberState::Left), Some(_)) if !is_heard => (current, None),
-        // No node knows it, or it holds nothing that others lack.
+        // No node knows it, or it holds no rows that others lack.
         (
             None
             | Some(
@@ -171,14 +171,14 @@ fn lower(situation: &Situation<'_>, current: i32, removals: ScalePlan) -> ScaleP
     }
 }
 
-/// What a person has to do about a member that the operator cannot ask to leave.
+/// The advice for a member that the operator cannot ask to leave.
 fn lost(situation: &Situation<'_>, member: &NodeMember, what: &str, how: &str) -> String {
     let Situation {
         name: cluster,
         namespace,
         ..
     } = situation;
-    // Who is known of was heard of from a node that serves.
+    // A serving node has reported this member.
     let by = serving(situation).unwrap_or_default();
     let NodeMember {
         name,
@@ -192,7 +192,7 @@ fn lost(situation: &Situation<'_>, member: &NodeMember, what: &str, how: &str) -
     )
 }
 
-/// A member without a pod that is not to have one either: it went away without leaving.
+/// A member without a pod, and without the right to one: it went away without leaving.
 fn orphan<'a>(situation: &'a Situation<'_>, count: i32) -> Option<&'a NodeMember> {
     let count = usize::try_from(count).unwrap_or_default();
     roster(situation).find(|member| {
@@ -202,8 +202,8 @@ fn orphan<'a>(situation: &'a Situation<'_>, count: i32) -> Option<&'a NodeMember
     })
 }
 
-/// Whether the node after the last one joined while it was taken away: a look from just before saw nothing of it. On its volume it comes
-/// back, and leaves as any other one does. All nodes have to know it as a member: one that has left is so to the node that heard it.
+/// Whether the node after the last one joined while it was being removed, unseen by an earlier look. It comes back on its
+/// volume, and leaves like any other. All nodes have to know it as a member: a leave is known first to the node that heard it.
 fn comes_back(situation: &Situation<'_>, current: i32) -> bool {
     let next = usize::try_from(current).unwrap_or_default();
     let is_known = |node: &NodeDetails| {
@@ -226,7 +226,8 @@ fn ordinal(member: &NodeMember) -> Option<usize> {
     member.name.rsplit('-').next()?.parse().ok()
 }
 
-/// Members that have left: gone ones are forgotten, wanted ones may join again, once that is marked. It changes no number of nodes.
+/// Members that have left: removed nodes are forgotten, wanted ones may join again, once that is marked. It changes no number
+/// of nodes.
 pub(super) fn removals(situation: &Situation<'_>) -> ScalePlan {
     let mut plan = ScalePlan {
         replicas: situation.current.unwrap_or(situation.wanted),
@@ -253,7 +254,7 @@ pub(super) fn removals(situation: &Situation<'_>) -> ScalePlan {
             None => ordinal < wanted,
             Some(_) => is_marked || ordinal < wanted.min(running),
         };
-        // One whose pod has not ended yet would see its removal and join again.
+        // A node whose pod has not ended yet would see its removal and join again.
         let may_run = if comes_back {
             situation.ending
         } else {
@@ -275,7 +276,7 @@ pub(super) fn removals(situation: &Situation<'_>) -> ScalePlan {
     plan
 }
 
-/// Those of the marks whose node is not in again yet, as far as other nodes know, and has not gone otherwise.
+/// The marks whose node has not joined again yet, by the reports of other nodes, and has not gone otherwise.
 fn still_marked(situation: &Situation<'_>) -> Marks {
     let mut marks = Marks::default();
     let running = usize::try_from(situation.current.unwrap_or_default()).unwrap_or_default();
@@ -304,7 +305,7 @@ fn serving(situation: &Situation<'_>) -> Option<usize> {
     })
 }
 
-/// The other members, as a node that serves knows them.
+/// The other members, as a serving node knows them.
 fn roster<'a>(situation: &'a Situation<'_>) -> impl Iterator<Item = &'a NodeMember> {
     serving(situation)
         .and_then(|ordinal| situation.nodes.get(ordinal)?.as_ref())

@@ -1,5 +1,5 @@
-//! Most reconciles find everything as it was. Such a one only looks: at what the watches have shown, and at the nodes. It writes and orders
-//! nothing; where there is something to do, that is decided anew from what the API server itself holds at that moment.
+//! Most reconciles find no change. Such a reconcile only looks: at the watches, and at the nodes. It writes and orders nothing;
+//! where there is work, the operator decides anew from the API server's own state at that moment.
 
 use std::{
     fmt::{self, Write},
@@ -14,18 +14,18 @@ use super::{
 /// A kind that the operator can do without and may not write, with the API server's words.
 pub(super) type RefusedKind = (String, String);
 
-/// What was found when a cluster was last read as a whole and nothing was to be done.
+/// The result of the last whole read of a cluster with nothing to do.
 #[derive(Debug)]
 pub(super) struct Settled<F = DereferencedObjects> {
-    /// What the watches had shown before it was read.
+    /// A number for the watched objects before the read.
     pub(super) fingerprint: u64,
     /// The generation of the resource.
     pub(super) generation: Option<i64>,
-    /// What was read, without what the watches keep, and without the accepted template.
+    /// The objects that were read, without those in the watches, and without the accepted template.
     pub(super) found: F,
     /// That.
     pub(super) accepted: Option<Packed<Accepted>>,
-    /// What came of it.
+    /// The result of that reconcile.
     pub(super) conclusion: Conclusion,
 }
 
@@ -41,19 +41,19 @@ impl<F> Settled<F> {
     }
 }
 
-/// What came of a reconcile that found nothing to do.
+/// The result of a reconcile with nothing to do.
 #[derive(Debug, Default)]
 pub(super) struct Conclusion {
-    /// What was wanted, as a number; `None` where the cluster stood still.
+    /// A number for the wanted state; `None` where the cluster stood still.
     pub(super) wanted: Option<u64>,
-    /// What could not be written.
+    /// The objects that could not be written.
     pub(super) refused: Vec<RefusedKind>,
-    /// What waits while the resource is paused.
+    /// The changes that wait while the resource is paused.
     pub(super) waits: Vec<String>,
 }
 
 impl Conclusion {
-    /// With what waits where the resource is paused.
+    /// The result, with the waiting changes of a paused resource.
     pub(super) fn of(wanted: Option<u64>, refused: Vec<RefusedKind>, pause: Option<Pause>) -> Self {
         Self {
             wanted,
@@ -63,12 +63,12 @@ impl Conclusion {
     }
 }
 
-/// What a reconcile may do.
+/// The permission of a reconcile.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mandate<'a> {
     /// To write and to order: everything was read from the API server itself.
     Act,
-    /// To look, for as long as what was read last still stands.
+    /// To look, for as long as the last whole read still stands.
     Look(&'a Conclusion),
 }
 
@@ -85,7 +85,7 @@ impl Mandate<'_> {
     }
 }
 
-/// A number that changes with what is wanted.
+/// A number that changes with the wanted state.
 pub(super) fn number_of<W: fmt::Debug>(resources: &ClusterResources<W>) -> u64 {
     struct Hashing(DefaultHasher);
     impl Write for Hashing {
@@ -95,7 +95,7 @@ pub(super) fn number_of<W: fmt::Debug>(resources: &ClusterResources<W>) -> u64 {
         }
     }
     let mut hashing = Hashing(DefaultHasher::new());
-    // It cannot fail: the hasher takes everything.
+    // It cannot fail: the hasher accepts everything.
     let _ = write!(hashing, "{resources:?}");
     hashing.0.finish()
 }

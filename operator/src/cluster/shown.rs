@@ -1,9 +1,9 @@
-//! What metrics show of a cluster: what its status says.
+//! The metrics of a cluster, from its status.
 
 use super::resource::{CONDITIONS, ClusterStatus, PENDING_REASONS};
 use crate::metrics::ClusterFigures;
 
-/// The reason of a condition about something that the resource does not want.
+/// The reason of a condition about a feature that the resource switches off.
 const SWITCHED_OFF: &str = "Disabled";
 
 /// The figures of a status.
@@ -13,7 +13,7 @@ pub(super) fn figures(status: &ClusterStatus) -> ClusterFigures<'static> {
         let holds = found.and_then(|found| match found.status.as_str() {
             "True" => Some(true),
             "False" if found.reason != SWITCHED_OFF => Some(false),
-            // Some are there only while they are true; of others nothing is known, or nothing is wanted, which is no alarm.
+            // Some conditions exist only while they are true; others are unknown or switched off, which is no alarm.
             _ => None,
         });
         (type_, holds)

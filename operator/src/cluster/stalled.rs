@@ -22,7 +22,7 @@ pub(super) const RIGHTS_MISSING: &str = "RightsMissing";
 pub struct Stalled {
     /// One word in `CamelCase`.
     pub reason: &'static str,
-    /// What is wrong, and what to do.
+    /// The fault, and the remedy.
     pub message: String,
 }
 
@@ -77,7 +77,7 @@ impl Stalled {
         }
     }
 
-    /// Where the API server refuses a child for what is in it: trying again does not help.
+    /// A wait where the API server refuses the content of a child: another try does not help.
     pub(super) fn rejected(error: &apply::Error) -> Option<Self> {
         Some(Self {
             reason: "Rejected",
@@ -110,7 +110,7 @@ impl Stalled {
         })
     }
 
-    /// Where no node is left that could say what the cluster was.
+    /// A wait where no node is left that could report the state of the cluster.
     pub(super) fn bootstrap_node_lost(cluster: &ValidatedCluster, incarnation: &str) -> Self {
         let secret = ManagedSecret::Salt.name(&cluster.name);
         let anew = recovery::begin_anew(cluster, &secret, ANNOTATION_BOOTSTRAP);
@@ -122,7 +122,7 @@ impl Stalled {
         }
     }
 
-    /// Where the resource is not what the operator can read at all.
+    /// A wait where the operator cannot read the resource at all.
     pub(super) fn malformed(error: &str) -> Self {
         Self {
             reason: "Malformed",

@@ -1,4 +1,4 @@
-//! From what was seen to the status. Pure, except for the one function at the end that writes it.
+//! From observations to the status. Pure, except for the one function at the end that writes it.
 
 mod endpoint;
 mod failing;
@@ -44,39 +44,39 @@ pub(super) use verdicts::{PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING
 /// Everything that a status is made from.
 #[derive(Debug)]
 pub struct Observation<'a> {
-    /// What is wanted.
+    /// The wanted state.
     pub cluster: &'a ValidatedCluster,
-    /// What runs the nodes.
+    /// The workload of the nodes.
     pub running: Running<'a>,
-    /// The pods that exist, each with what its node answered.
+    /// The existing pods, each with its node's answer.
     pub pods: &'a [(Pod, Option<NodeDetails>)],
     /// Fingerprint of the salt Secret.
     pub salt_fingerprint: Option<&'a str>,
-    /// What is known of the ServiceMonitor.
+    /// The state of the ServiceMonitor.
     pub monitoring: Monitoring,
-    /// What is known of certificates.
+    /// The state of certificates.
     pub tls: Tls<'a>,
     /// Why the cluster stands still, where it does.
     pub stalled: Option<&'a Stalled>,
-    /// What a user has to do before nodes can be taken away.
+    /// The step that a user has to take before nodes can be removed.
     pub blocked: Option<&'a str>,
     /// The claims that have no volume yet.
     pub pending_claims: &'a [PendingClaim],
     /// The claims of its nodes.
     pub claims: &'a [VolumeClaim],
-    /// What is done about nodes that a user wants anew.
+    /// The plan for nodes that a user wants to rebuild.
     pub rebuild: &'a RebuildPlan,
     /// The pods that Kubernetes may not make.
     pub refused_pods: &'a [RefusedPod],
-    /// What is done about pods of another template.
+    /// The plan for pods of another template.
     pub rollout: &'a RolloutPlan,
-    /// What of the pod template waits.
+    /// The changes of the pod template that wait.
     pub upgrade: Upgrade,
-    /// What goes on besides.
+    /// The state of the cluster as a whole.
     pub course: Course<'a>,
 }
 
-/// What runs the nodes, as the API server holds it, where it is there.
+/// The workload of the nodes in the API server, where it exists.
 #[derive(Debug, Clone, Copy)]
 pub enum Running<'a> {
     /// Nodes that have volumes.
@@ -86,7 +86,7 @@ pub enum Running<'a> {
 }
 
 impl Running<'_> {
-    /// How many pods there are, and how many of them are of the template that is wanted.
+    /// How many pods there are, and how many of them have the wanted template.
     fn counts(self) -> (i32, i32) {
         let counts = match self {
             Self::StatefulSet(set) => set
@@ -101,23 +101,23 @@ impl Running<'_> {
     }
 }
 
-/// What goes on with a cluster as a whole.
+/// The state of a cluster as a whole.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Course<'a> {
     /// Whether its nodes run or sleep.
     pub rest: Rest,
     /// Whether its volumes become larger.
     pub growth: Option<&'a Growth>,
-    /// What it waits with, where it is paused.
+    /// The changes that wait, where it is paused.
     pub pause: Option<&'a Pause>,
     /// How far a change of the clients' key has come.
     pub api_key: Option<&'a KeyRotation>,
 }
 
-/// What is known of certificates, beside what the nodes say.
+/// The state of certificates, beside the nodes' reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tls<'a> {
-    /// What a renewal of the authority waits for.
+    /// The nodes for which a renewal of the authority waits.
     pub waiting: Option<&'a Waiting>,
     /// Whether the Secret with the certificate that clients see is there, where it is not the nodes' own.
     pub client_secret_found: bool,
@@ -129,7 +129,7 @@ pub struct Tls<'a> {
     pub not_valid: Option<&'a str>,
 }
 
-/// What is known of the ServiceMonitor.
+/// The state of the ServiceMonitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Monitoring {
     /// Not wanted.
@@ -146,7 +146,7 @@ pub enum Monitoring {
     Forbidden(String),
 }
 
-/// The status of a cluster whose nodes were looked at, also of one that stands still.
+/// The status of a cluster whose nodes were asked, even one that stands still.
 pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> ClusterStatus {
     let Observation {
         cluster,
@@ -216,7 +216,7 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
     }
 }
 
-/// The status of a resource that says too little to find its nodes: what was last seen, and why it stands still.
+/// The status of a resource that says too little to find its nodes: the last observations, and why it stands still.
 pub fn unseen(
     stalled: &Stalled,
     generation: Option<i64>,
@@ -227,7 +227,8 @@ pub fn unseen(
     beside_what_was_seen(told, generation, before, now)
 }
 
-/// The status before, where the operator did not look at the nodes: these verdicts, and the other conditions as they were last seen.
+/// The status before, where the operator did not ask the nodes: these verdicts, and the other conditions of the last
+/// observation.
 fn beside_what_was_seen(
     told: Vec<Verdict>,
     generation: Option<i64>,
@@ -246,7 +247,7 @@ fn beside_what_was_seen(
     }
 }
 
-/// Which life of a node there is on its volume: what it says, else what it said last.
+/// The incarnation of a node on its volume: from its own report, otherwise from its last one.
 pub(super) fn incarnation(
     pod: &str,
     details: Option<&NodeDetails>,
@@ -285,7 +286,7 @@ fn member(pod: &Pod, details: Option<&NodeDetails>, claims: &[VolumeClaim]) -> M
     }
 }
 
-/// A pod that is going away serves no more, whatever its condition still says.
+/// An ending pod serves no more, whatever its condition still says.
 pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod
         .status
@@ -333,7 +334,7 @@ fn conditions(
         .collect()
 }
 
-/// Writes the status when it differs from what is there, and returns whether it did.
+/// Writes the status where it differs from the stored one, and returns whether it did.
 pub async fn write(
     client: &Client,
     cluster: &OpenSecureConfCluster,
@@ -343,7 +344,7 @@ pub async fn write(
         return Ok(false);
     }
     let namespace = cluster.namespace().unwrap_or_default();
-    // The answer is not looked at: that of a resource that does not parse would not parse either.
+    // The answer is ignored: that of a resource that does not parse would not parse either.
     let kind = ApiResource::erase::<OpenSecureConfCluster>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind);
     let patch = serde_json::json!({

@@ -1,5 +1,5 @@
-//! The steps of a reconcile in their order, from what is read to the status. Here: what is judged, and whether anything is read; the rest is
-//! in [`pass`].
+//! The steps of a reconcile in their order, from the first read to the status. This file judges the resource and decides
+//! whether to read; [`pass`] has the rest.
 
 mod certificates;
 mod orders;
@@ -26,8 +26,8 @@ pub(super) use certificates::CertificatesSeen;
 use pass::pass;
 pub(super) use pass::{connect, monitoring, salt_fingerprint};
 
-/// The steps up to the status; nothing where the cluster is another operator's. Where nothing has changed since everything was read, they
-/// are taken with what was read then, as far as nothing is to be done.
+/// The steps up to the status; `None` where the cluster is another operator's. Where nothing has changed since the last whole
+/// read, they use its objects, as long as there is nothing to do.
 pub(super) async fn steps(
     cluster: &OpenSecureConfCluster,
     before: &ClusterStatus,
@@ -52,7 +52,7 @@ pub(super) async fn steps(
         return Box::pin(shared::steps(&judged, database, context)).await;
     }
     let watched = context.watched(namespace);
-    // Before anything is read: what changes meanwhile is another number then.
+    // Before the first read: a change meanwhile makes another number then.
     let fingerprint = watched
         .as_ref()
         .and_then(|watched| watched.fingerprint(&valid));
@@ -90,7 +90,7 @@ pub(super) async fn steps(
     let pods = observe::pods(&context.client, &valid)
         .await
         .map_err(Error::reading)?;
-    // A turn that came to nothing is another cluster's.
+    // An unused turn goes to another cluster.
     let has_turn = found
         .accepted
         .as_ref()
@@ -124,7 +124,7 @@ pub(super) async fn steps(
     Ok(passed.status)
 }
 
-/// A resource, and what can be said of it alone.
+/// A resource, and the verdict on it alone.
 pub(super) struct Judged<'a> {
     pub(super) cluster: &'a OpenSecureConfCluster,
     pub(super) valid: &'a ValidatedCluster,
@@ -132,23 +132,23 @@ pub(super) struct Judged<'a> {
     pub(super) before: &'a ClusterStatus,
 }
 
-/// What there is on Kubernetes.
+/// The objects on Kubernetes.
 struct Read<'a> {
     found: &'a DereferencedObjects,
     pods: Vec<Pod>,
 }
 
-/// What came of the steps.
+/// The result of the steps.
 #[derive(Default)]
 struct Passed {
-    /// Nothing where the cluster is another operator's.
+    /// `None` where the cluster is another operator's.
     status: Option<ClusterStatus>,
     /// Whether nothing was written or ordered, nor tried in vain.
     was_idle: bool,
     conclusion: Conclusion,
 }
 
-/// What can be built, or at least looked at, and what is wrong with it.
+/// The buildable form of the resource, or at least one that can be observed, and its fault.
 fn judge(
     cluster: &OpenSecureConfCluster,
     context: &Context,
@@ -156,7 +156,7 @@ fn judge(
     let image = &context.node_image;
     let (valid, refused) = match validate::validate(cluster, image) {
         Ok(valid) => (valid, None),
-        // Its nodes can still be found and looked at, unless even that takes what is broken.
+        // Its nodes can still be found and asked, unless the fault affects even that.
         Err(error) => match validate::without_additions(cluster, image) {
             Ok(valid) => (valid, Some(error)),
             Err(_) => return Err(error),

@@ -1,4 +1,4 @@
-//! From what the user wrote to what can be built. Pure. No code looks at the raw resource afterwards.
+//! From the user's resource to its buildable form. Pure. No code reads the raw resource afterwards.
 
 mod pod_template;
 mod references;
@@ -24,7 +24,7 @@ pub struct ValidatedCluster {
     pub uid: String,
     /// The generation that was validated.
     pub generation: Option<i64>,
-    /// What is wanted.
+    /// The wanted state.
     pub spec: ClusterSpec,
     /// Image of the nodes.
     pub image: String,
@@ -41,9 +41,9 @@ pub struct ValidatedCluster {
 pub struct Installation {
     /// The operator's own namespace.
     pub namespace: String,
-    /// What clusters of this operator are marked with: `NAMESPACE/LEASE`.
+    /// The mark of this operator on its clusters: `NAMESPACE/LEASE`.
     pub operator: String,
-    /// What the names of Services end in, such as `cluster.local`.
+    /// The domain of Services' names, such as `cluster.local`.
     pub cluster_domain: String,
     /// How long a rollout waits for answers of nodes that serve and do not answer.
     pub answer_timeout: Duration,
@@ -86,7 +86,7 @@ impl ValidatedCluster {
         })
     }
 
-    /// The same cluster with another number of nodes: what there is to be just now.
+    /// The same cluster with another number of nodes: the present one.
     pub(super) fn with_replicas(&self, replicas: i32) -> Self {
         let mut other = self.clone();
         other.spec.replicas = replicas;
@@ -94,18 +94,18 @@ impl ValidatedCluster {
     }
 }
 
-/// Why a resource cannot be built; it has to change before anything else happens.
+/// Why a resource cannot be built; it has to change before any other step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A rule of the resource is broken.
     #[error("{0}")]
     Spec(String),
-    /// The pod template clashes with what is ours, or is no pod template.
+    /// The pod template clashes with the operator's parts, or is no pod template.
     #[error("podTemplate.{field}: {problem}")]
     PodTemplate {
-        /// Which part, such as `sidecars[0].env`.
+        /// The part, such as `sidecars[0].env`.
         field: String,
-        /// What is wrong.
+        /// Its fault.
         problem: String,
     },
 }
@@ -120,7 +120,7 @@ impl Error {
     }
 }
 
-/// What the names of our own labels begin with.
+/// The prefix of our own labels.
 const OWN_LABELS: &str = "opensecureconf.io/";
 
 /// Checks a resource; `default_image` is used where it names none.
@@ -135,7 +135,7 @@ pub fn validate(
     })
 }
 
-/// The same without the pod template: not enough to build from, but enough to find the nodes and look at them.
+/// The same without the pod template: not enough to build from, but enough to find the nodes and ask them.
 pub fn without_additions(
     cluster: &OpenSecureConfCluster,
     default_image: &str,
@@ -187,7 +187,7 @@ pub fn without_additions(
     })
 }
 
-/// A Service for the outside without a port: what is not encrypted leaves the cluster only where that is asked for.
+/// A Service for the outside without a port: unencrypted traffic leaves the cluster only where the resource asks for that.
 fn unreachable_from_outside(spec: &ClusterSpec) -> Option<String> {
     let outside = spec.service.type_ != ServiceType::ClusterIP;
     (outside && !spec.tls.serves_https() && !spec.service.expose_plain_http).then(|| {

@@ -1,4 +1,5 @@
-//! Watches that fail from their beginning, as those of a kind that this Kubernetes does not know or this operator may not see.
+//! Watches that fail from their beginning, such as those of a kind that this Kubernetes does not know or this operator may not
+//! read.
 
 use std::{future::ready, time::Duration};
 
@@ -12,8 +13,8 @@ use kube::runtime::{
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How long is waited after each failure in a row. The watches of one operator are too few to be spread by chance, and without chance a
-/// simulation is the same each time.
+/// How long to wait after each failure in a row. The watches of one operator are too few to be spread at random, and without
+/// randomness a simulation is the same each time.
 #[derive(Debug)]
 pub(super) struct WatchBackoff {
     next: Duration,
@@ -39,7 +40,7 @@ impl Backoff for WatchBackoff {
     }
 }
 
-/// The same watch, which is tried again more and more rarely while it fails: at first after a second, then up to every half minute.
+/// The same watch, retried more and more rarely while it fails: at first after a second, then up to every half minute.
 ///
 /// A watch reports that it begins before its first request, and any success resets kube-runtime's backoff; so the beginning
 /// is reported here together with what follows it.

@@ -1,5 +1,5 @@
-//! What the watches have shown. Of most objects only a number is kept that changes with them: enough to know that a cluster is as it was
-//! when it was last read as a whole. What its status is made of, pods and what runs them, is kept itself.
+//! The objects in the watches. Of most objects only a number is kept that changes with them: enough to know that a cluster is
+//! unchanged since the last whole read. Pods and workloads, from which its status is made, are kept themselves.
 
 mod shelf;
 
@@ -31,7 +31,7 @@ use crate::names::{
 };
 use shelf::Shelf;
 
-/// A namespace, and a cluster in it; an empty name stands for what belongs to none.
+/// A namespace, and a cluster in it; an empty name stands for objects that belong to none.
 type Place = (String, String);
 
 /// Kinds that are watched for their numbers.
@@ -49,7 +49,7 @@ const KINDS: [&str; 11] = [
     "Certificate",
 ];
 
-/// What the watches of one scope have shown: of a namespace, or of all of them.
+/// The objects in the watches of one scope: of a namespace, or of all of them.
 #[derive(Debug, Default)]
 pub struct Watched {
     state: Mutex<State>,
@@ -68,7 +68,7 @@ struct State {
     named: HashMap<(String, String), BTreeSet<String>>,
 }
 
-/// What runs the nodes of a cluster.
+/// The workloads of a cluster.
 #[derive(Debug)]
 struct Kept<W> {
     packed: Packed<W>,
@@ -106,7 +106,7 @@ impl Standing {
 }
 
 impl Watched {
-    /// Nothing yet; notifies whenever other clusters may be rolled out.
+    /// Empty; notifies whenever other clusters may be rolled out.
     pub(super) fn telling(moves: &watch::Sender<()>) -> Self {
         Self {
             state: Mutex::default(),
@@ -114,7 +114,7 @@ impl Watched {
         }
     }
 
-    /// Notes what a watch of one kind reports.
+    /// Notes an event of a watch of one kind.
     pub fn note<K>(&self, event: &Result<watcher::Event<K>, watcher::Error>)
     where
         K: Resource<DynamicType = ()>,
@@ -171,7 +171,8 @@ impl Watched {
         }
     }
 
-    /// Notes which Secrets a cluster looks for by their names: the user's own, and its own, which a user may put back without labels.
+    /// Notes the Secrets that a cluster looks for by their names: the user's own, and its own, which a user may restore without
+    /// labels.
     pub(super) fn note_named(&self, cluster: &ValidatedCluster) {
         let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
         let mut state = self.lock();
@@ -208,7 +209,7 @@ impl Watched {
         named.into_iter().flatten().chain(owner).collect()
     }
 
-    /// A number that stays the same while nothing changes of what a cluster is made of; `None` while that is not known.
+    /// A number that stays the same while no object of a cluster changes; `None` while that is not known.
     pub(super) fn fingerprint(&self, cluster: &ValidatedCluster) -> Option<u64> {
         let state = self.lock();
         if !state.pods.is_listed() || !state.stateful_sets.is_listed() {
@@ -220,7 +221,7 @@ impl Watched {
         let mut hasher = DefaultHasher::new();
         for kind in KINDS {
             let shelf = state.versions.get(kind)?;
-            // Kubernetes need not know these, or the operator may not look at them.
+            // Kubernetes need not know these kinds, or the operator may not read them.
             let may_be_unknown = match kind {
                 "ServiceMonitor" | "Certificate" => true,
                 "Deployment" => !is_shared,
@@ -238,7 +239,7 @@ impl Watched {
         for name in named_secrets(cluster) {
             (&name, secrets.get(&nobodys, &name)).hash(&mut hasher);
         }
-        // Whose these are depends on what else is in the namespace.
+        // The owners of these depend on the other objects in the namespace.
         if !cluster.additions.references.is_empty() || names_secrets(&cluster.spec) {
             if !state.clusters.is_listed() {
                 return None;
@@ -268,8 +269,8 @@ impl Watched {
         deployment.and_then(|deployment| deployment.packed.open())
     }
 
-    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that is not known. What a cluster
-    /// left that is gone or goes is rolled out by no operator, nor is what the operator may not look at.
+    /// The clusters of an operator whose `StatefulSets` are marked as being rolled out; `None` while that is not known. Remains
+    /// of clusters that are gone or being deleted, and objects that the operator may not read, do not count.
     pub(super) fn rolling_out(&self, operator: &str) -> Option<Vec<Place>> {
         let state = self.lock();
         if state.stateful_sets.is_refused() || state.clusters.is_refused() {
@@ -284,7 +285,7 @@ impl Watched {
         };
         let sets = state.stateful_sets.all();
         let sets = sets.map(|(place, set)| (place, &set.rolled_out_by));
-        // The operator can do without these: what is not listed holds nothing up.
+        // The operator can do without these: an unlisted one holds nothing up.
         let deployments = state.deployments.all();
         let deployments = deployments.map(|(place, kept)| (place, &kept.rolled_out_by));
         let all = sets.chain(deployments);
@@ -293,7 +294,7 @@ impl Watched {
         Some(places.filter(|place| stays(place)).cloned().collect())
     }
 
-    /// Whether all clusters were reported, and this one is not among them.
+    /// Whether all clusters were listed, and this one is not among them.
     pub(super) fn has_no_cluster(&self, namespace: &str, name: &str) -> bool {
         let state = self.lock();
         state.clusters.is_listed() && state.clusters.get(&nobodys(namespace), name).is_none()
@@ -312,7 +313,7 @@ impl Watched {
     }
 }
 
-/// Where what belongs to no cluster stands.
+/// The place of objects that belong to no cluster.
 fn nobodys(namespace: &str) -> Place {
     (namespace.to_owned(), String::new())
 }
@@ -363,7 +364,7 @@ fn place<K: Resource<DynamicType = ()>>(object: &K) -> Place {
     )
 }
 
-/// A number that changes with an object. Where the API server counts the changes of what is wanted, its status does not count.
+/// A number that changes with an object. Where the API server counts changes of the spec, changes of the status do not count.
 fn version(metadata: &ObjectMeta) -> u64 {
     let mut hasher = DefaultHasher::new();
     metadata.uid.hash(&mut hasher);

@@ -1,21 +1,22 @@
-//! What runs the nodes of a cluster. It is decided here, once; each kind has builders and steps of its own, and what all clusters have is shared.
+//! The workload of a cluster's nodes. It is decided here, once; each kind has builders and steps of its own, and the common
+//! parts are shared.
 
 use super::{
     resource::{DatabaseSpec, Mode},
     validate::ValidatedCluster,
 };
 
-/// What runs the nodes.
+/// The workload of the nodes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Workload<'a> {
     /// A StatefulSet: each node has a volume, and the nodes know each other.
     StatefulSet,
-    /// A Deployment: the nodes keep nothing, and share this database.
+    /// A Deployment: the nodes store nothing, and share this database.
     Deployment(&'a DatabaseSpec),
 }
 
 impl ValidatedCluster {
-    /// What runs its nodes.
+    /// The workload of its nodes.
     pub fn workload(&self) -> Workload<'_> {
         match (self.spec.mode, &self.spec.database) {
             (Mode::Shared, Some(database)) => Workload::Deployment(database),

@@ -45,7 +45,7 @@ pub(super) async fn ensure_bootstrapped(
             let order = AdminCommand::Bootstrap {
                 incarnation: &incarnation,
             };
-            // One that is just starting may not hear it; it is instructed again.
+            // A node that is just starting may miss the order; it is instructed again.
             if let Err(error) = client.command(node.address(), &order).await {
                 tracing::debug!(error = %error, "bootstrap_request_failed");
             }

@@ -25,11 +25,11 @@ use crate::{
     },
 };
 
-/// How often it is looked whether something is to be renewed.
+/// How often the command checks whether a certificate is due.
 const EVERY: Duration = Duration::from_hours(24);
-/// The same while nodes take over what was renewed.
+/// The same while nodes adopt renewed certificates.
 const SOON: Duration = Duration::from_secs(10);
-/// The same where something failed.
+/// The same after a failure.
 const AGAIN: Duration = Duration::from_hours(1);
 const ROTATION: &str = "rotation";
 
@@ -51,17 +51,17 @@ impl Certificates {
         }
     }
 
-    /// What nodes are given: their certificate, its key, and whom they accept.
+    /// The files of nodes: their certificate, its key, and the authorities that they accept.
     pub(super) fn node_folder(&self) -> &Path {
         &self.nodes
     }
 
-    /// What `curl --cacert` takes.
+    /// The file for `curl --cacert`.
     pub(super) fn authorities(&self) -> PathBuf {
         self.nodes.join(AUTHORITIES_ENTRY)
     }
 
-    /// Renews what is due before any node runs: each reads the newest files.
+    /// Renews due certificates before any node runs: each node reads the newest files.
     pub(super) fn renew_before_start(
         &self,
         cluster: &ValidatedCluster,
@@ -78,8 +78,8 @@ impl Certificates {
         Ok(before)
     }
 
-    /// Looks daily whether something is due, for ever. `ask` says what running nodes prove, by the certificates that are stored.
-    /// What fails is reported and tried again: nodes have ten months.
+    /// Checks daily whether a certificate is due, for ever. `ask` gives the proofs of running nodes, by the stored
+    /// certificates. A failure is reported and tried again: nodes have ten months.
     pub(super) async fn keep_renewing(
         &self,
         cluster: &ValidatedCluster,
@@ -92,7 +92,7 @@ impl Certificates {
                 Ok(true) => SOON,
                 Ok(false) => EVERY,
                 Err(error) => {
-                    // Where standard error is gone nothing can be reported.
+                    // Without standard error nothing can be reported.
                     let _ = writeln!(
                         io::stderr(),
                         "osc-operator: certificates are not renewed, which is tried again: {error:#}"
@@ -103,7 +103,7 @@ impl Certificates {
         }
     }
 
-    /// Renews what is due while nodes run. Returns whether they are to be looked at soon.
+    /// Renews due certificates while nodes run. Returns whether the next check must come soon.
     async fn renew_running(
         &self,
         cluster: &ValidatedCluster,
@@ -115,7 +115,7 @@ impl Certificates {
         Ok(is_waiting || after != before)
     }
 
-    /// What is stored after what is due was done, and whether a renewal of the authority is under way.
+    /// The stored certificates after all due steps, and whether a renewal of the authority is under way.
     fn renew(
         &self,
         cluster: &ValidatedCluster,
@@ -156,13 +156,13 @@ impl Certificates {
     }
 }
 
-/// What nodes prove, each by its own status.
+/// The proofs of nodes, each from its own status.
 pub(super) async fn proved(
     folder: &ClusterFolder,
     nodes: &[NodeProcess],
     stored: &StoredPki,
 ) -> anyhow::Result<Vec<Trust>> {
-    // With the certificates of now: those of the start end some day.
+    // With the present certificates: those of the start end some day.
     let client = folder.node_client(Some(stored))?;
     let said = join_all(nodes.iter().map(|node| client.status(node.address()))).await;
     let proofs = nodes.iter().zip(&said);
@@ -205,7 +205,7 @@ fn entries(folder: &Path) -> anyhow::Result<Option<StoredEntries>> {
     Ok(Some(entries))
 }
 
-/// These files, and of those that may stand beside them none other.
+/// Writes these files, and removes all others except the record of the rotation.
 fn write(folder: &Path, files: std::collections::BTreeMap<String, String>) -> anyhow::Result<()> {
     create_folder(folder)?;
     for name in entries(folder)?.unwrap_or_default().keys() {

@@ -76,13 +76,13 @@ impl ClusterFolder {
                 node.path().display()
             );
         }
-        // Before the salt: a salt without this file is one that was there before, and so may be a cluster.
+        // Before the salt: a salt without this file existed before, and so may belong to a cluster.
         create(&self.bootstrap_file(), b"")?;
         let salt: [u8; 64] = random::bytes().context(NO_RANDOM)?;
         create(&file, &salt)
     }
 
-    /// Who was instructed to bootstrap the cluster.
+    /// The record of the node that was instructed to bootstrap the cluster.
     pub(super) fn bootstrap_mark(&self) -> anyhow::Result<BootstrapMark> {
         match fs::read_to_string(self.bootstrap_file()) {
             Ok(text) => Ok(BootstrapMark::of(Some(&text))),
@@ -92,12 +92,12 @@ impl ClusterFolder {
         }
     }
 
-    /// Notes who is chosen, durably. This process alone uses the folder, so no other one chooses meanwhile.
+    /// Records the chosen node, durably. This process alone uses the folder, so no other one chooses meanwhile.
     pub(super) fn choose_bootstrap_node(&self, incarnation: &str) -> anyhow::Result<()> {
         replace(&self.bootstrap_file(), incarnation.as_bytes())
     }
 
-    /// The file that says who was chosen.
+    /// The file with the chosen node.
     pub(super) fn bootstrap_file(&self) -> PathBuf {
         self.path.join("bootstrap-incarnation")
     }
@@ -117,7 +117,7 @@ impl ClusterFolder {
         self.path.join("api-key")
     }
 
-    /// What speaks to the nodes of this folder, with its keys; over TLS where they have certificates.
+    /// The client for the nodes of this folder, with its keys; over TLS where they have certificates.
     pub(super) fn node_client(&self, pki: Option<&StoredPki>) -> anyhow::Result<NodeClient> {
         let (api_key, cluster_key) = (
             read_key(&self.api_key())?,
@@ -134,7 +134,7 @@ impl ClusterFolder {
         })
     }
 
-    /// Everything of one node.
+    /// The folder of one node.
     pub(super) fn node_folder(&self, node: &str) -> PathBuf {
         self.path.join(node)
     }
@@ -166,7 +166,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Makes a file that is whole or absent, whatever happens; leaves one alone that is there.
+/// Makes a file that is whole or absent, whatever happens; leaves an existing one alone.
 fn create(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     if path.exists() {
         return Ok(());
@@ -182,7 +182,7 @@ pub(super) fn create_folder(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {}", path.display()))
 }
 
-/// Makes a file that is whole, or still the one before, whatever happens.
+/// Makes a file that is whole, or leaves the earlier one, whatever happens.
 pub(super) fn replace(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension("new");
     let written = private()

@@ -1,25 +1,25 @@
-//! Which ports the nodes of a local cluster take.
+//! The ports of the nodes of a local cluster.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, bail};
 
-/// Ports of one node with TLS: ten, of which five are taken.
+/// Ports of one node with TLS: ten, of which it uses five.
 const WITH_TLS: u16 = 10;
 
-/// Where one node listens, on 127.0.0.1.
+/// The addresses of one node, on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Listening {
     /// Plain HTTP for clients; the only port where there are no others.
     pub(super) http: u16,
-    /// The others.
+    /// The other ports.
     pub(super) tls: Option<TlsPorts>,
 }
 
 /// The ports of a node with TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TlsPorts {
-    /// Other nodes, and what instructs them.
+    /// For other nodes, and for orders.
     pub(super) peers: u16,
     /// Metrics.
     pub(super) metrics: u16,
@@ -35,7 +35,7 @@ impl Listening {
         address(self.tls.map_or(self.http, |tls| tls.peers))
     }
 
-    /// Where it says over plain HTTP whether it is ready.
+    /// Where the node reports over plain HTTP whether it is ready.
     pub(super) fn health(&self) -> String {
         address(self.tls.map_or(self.http, |tls| tls.health))
     }

@@ -1,4 +1,4 @@
-//! Fields of the resource that only Kubernetes has: named, so that no person waits for what they do.
+//! Fields of the resource that only Kubernetes supports: reported, so that no user waits for their effect.
 
 use std::io::Write;
 
@@ -37,10 +37,10 @@ const ONLY_KUBERNETES: [&str; 22] = [
     "rebuildMembers",
 ];
 
-/// Names what is not used, in one line.
+/// Reports the unused fields, in one line.
 ///
 /// # Errors
-/// Where a certificate is wanted that only Kubernetes brings.
+/// Where the resource needs a certificate that only Kubernetes provides.
 pub(super) fn check(cluster: &ValidatedCluster, tls: bool) -> anyhow::Result<()> {
     let mode = cluster.spec.tls.mode;
     if tls && matches!(mode, TlsMode::Secret | TlsMode::Issuer) {

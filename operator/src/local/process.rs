@@ -60,7 +60,7 @@ impl NodeProcess {
     ) -> Self {
         let mut environment = settings;
         environment.push((NODE_ID_VARIABLE, name.clone()));
-        // The node keeps it from growing for ever, and renames the file as it goes: so nothing else may write into it.
+        // The node limits the size of the log and renames the file: no other process may write into it.
         environment.push((
             setting::LOG_FILE.variable,
             folder.join(LOG).display().to_string(),
@@ -88,7 +88,7 @@ impl NodeProcess {
         self.listening
     }
 
-    /// Where it is instructed, and says what it does.
+    /// The address for orders to it, and for its status.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -97,12 +97,12 @@ impl NodeProcess {
         self.folder.join(LOG)
     }
 
-    /// What the process says before it has a log, or after.
+    /// The file for the process's output outside its log.
     fn complaints(&self) -> PathBuf {
         self.folder.join("node.err")
     }
 
-    /// Returns once the node serves, or says why it never will.
+    /// Returns once the node serves, or gives why it never will.
     pub(super) async fn started(&self) -> anyhow::Result<()> {
         let mut state = self.state.subscribe();
         let settled = state
@@ -158,8 +158,8 @@ impl NodeProcess {
             .stdin(Stdio::piped())
             .stdout(complaints.try_clone()?)
             .stderr(complaints)
-            // Ctrl-C on a terminal goes to the whole group: a node must hear of it from here only, or it would count as one
-            // that died.
+            // Ctrl-C on a terminal goes to the whole process group. A node must get the signal from this command only:
+            // otherwise it would count as a node that crashed.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -168,7 +168,7 @@ impl NodeProcess {
 
     /// Runs one child to its end, and returns how it ended.
     async fn run(&self, mut child: Child, stop: &CancellationToken) -> String {
-        // Held here, because waiting for a child closes what is left in it.
+        // Held here, because waiting for a child closes its remaining pipes.
         let lifeline = child.stdin.take();
         let served = async {
             self.wait_until_ready().await;
@@ -216,12 +216,12 @@ impl NodeProcess {
             .get(lines.len().saturating_sub(3)..)
             .unwrap_or_default()
             .join("\n")
-            // A user who reads this sets the one and not the other.
+            // A user of this command sets the one and not the other.
             .replace("another OSC_DATABASE_PATH", "another --data-dir")
     }
 
     fn say(&self, what: &str) {
-        // Where standard output is gone nothing can be reported.
+        // Without standard output nothing can be reported.
         let _ = writeln!(std::io::stdout(), "node {}: {what}", self.name);
     }
 }

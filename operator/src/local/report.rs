@@ -1,4 +1,4 @@
-//! What a person sees once the nodes serve.
+//! The report for a person once the nodes serve.
 
 use std::{
     io::{IsTerminal, Write},
@@ -14,18 +14,18 @@ use crate::{
     node::NodeClient,
 };
 
-/// What is printed of a cluster.
+/// The facts of the report.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
-    /// What was wanted.
+    /// The wanted cluster.
     pub(super) cluster: &'a ValidatedCluster,
     /// Where its files are.
     pub(super) folder: &'a ClusterFolder,
     /// Its nodes.
     pub(super) nodes: &'a [NodeProcess],
-    /// What clients verify nodes with; `None` without TLS.
+    /// The authorities with which clients verify nodes; `None` without TLS.
     pub(super) authorities: Option<&'a Path>,
-    /// The database of all nodes; `None` where each has one of its own.
+    /// The database of all nodes; `None` where each has its own.
     pub(super) database_url: Option<&'a str>,
 }
 
@@ -141,7 +141,7 @@ fn url(cluster: &ValidatedCluster, node: &NodeProcess) -> String {
     }
 }
 
-/// What the loss of one node's folder would cost.
+/// The cost of losing one node's folder.
 fn where_values_are(mode: Mode) -> &'static str {
     match mode {
         Mode::Replica => "Every node has every entry",
@@ -164,7 +164,7 @@ fn requests(
         Some(file) => format!("curl --cacert '{}'", file.display()),
         None => "curl".to_owned(),
     };
-    // The key is read from its file by the shell, so that it is neither printed nor kept in a history.
+    // The shell reads the key from its file, so that it is neither printed nor kept in a history.
     let api_key = if api_key_required {
         format!(" -H \"X-API-Key: $(cat '{}')\"", api_key.display())
     } else {

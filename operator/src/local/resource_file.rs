@@ -14,7 +14,7 @@ use crate::cluster::{
 };
 
 const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
-/// What Kubernetes knows of every object.
+/// The metadata that Kubernetes knows of every object.
 const METADATA: [&str; 15] = [
     "annotations",
     "creationTimestamp",
@@ -36,8 +36,8 @@ const METADATA: [&str; 15] = [
 /// Reads one valid OpenSecureConfCluster.
 ///
 /// # Errors
-/// A file that cannot be read, is no YAML or something else than this resource; each field that the definition does not know,
-/// with the nearest that it knows; each value of another type; what the operator refuses on Kubernetes.
+/// A file that cannot be read, is no YAML or another kind of object; each field that the definition does not know, with the
+/// nearest that it knows; each value of another type; every error that the operator reports on Kubernetes.
 pub(super) fn read(file: &Path) -> anyhow::Result<ValidatedCluster> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -122,7 +122,7 @@ fn faults(document: &Value) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// As the API server does before it sets defaults, of which a whole spec is one.
+/// As the API server does before it sets defaults: a whole spec may be a default too.
 fn drop_nulls(document: &mut Value) {
     match document {
         Value::Object(members) => {

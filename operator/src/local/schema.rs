@@ -3,14 +3,14 @@
 
 use serde_json::Value;
 
-/// What does not fit, one line each, with the field's path below `path`.
+/// The violations, one line each, with the field's path below `path`.
 pub(super) fn violations(path: &str, document: &Value, schema: &Value) -> Vec<String> {
     let mut found = Vec::new();
     walk(path, document, schema, &mut found);
     found
 }
 
-/// What a field that is no field was probably meant to be, or which fields there are.
+/// The field that an unknown one was probably meant to be, or the existing fields.
 pub(super) fn advice<'n>(
     parent: &str,
     name: &str,
@@ -44,7 +44,7 @@ fn join(parent: &str, name: &str) -> String {
 
 fn walk(path: &str, document: &Value, schema: &Value, found: &mut Vec<String>) {
     let flag = |name: &str| schema.get(name) == Some(&Value::Bool(true));
-    // The API server takes it for a field that is not there.
+    // The API server treats it as an absent field.
     if document.is_null() {
         return;
     }
@@ -138,7 +138,7 @@ fn text(path: &str, document: &Value, schema: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Texts and numbers are shown, and whatever else by its type.
+/// Shows texts and numbers, and any other value by its type.
 fn wrong(path: &str, wanted: &str, document: &Value) -> String {
     let given = match document {
         Value::Object(_) => "an object".to_owned(),

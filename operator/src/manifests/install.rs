@@ -32,7 +32,7 @@ pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
         binding("ClusterRoleBinding", "ClusterRole", &metadata(false)),
         json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata(true), "rules": granted(Scope::Operator) }),
         binding("RoleBinding", "Role", &metadata(true)),
-        // It comes and goes with the installation: where it is gone, another operator may take the clusters over.
+        // The Lease comes and goes with the installation: once it is gone, another operator may take the clusters over.
         json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata(true) }),
         aggregated("view", &["view", "edit", "admin"], VIEW),
         aggregated("edit", &["edit", "admin"], EDIT),
@@ -42,7 +42,7 @@ pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": { "matchLabels": selector() },
         } }),
-        // What the operator calls is free.
+        // The operator's outgoing traffic is free.
         json!({ "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata(true), "spec": {
             "podSelector": { "matchLabels": selector() },
             "policyTypes": ["Ingress"],
@@ -64,7 +64,7 @@ fn tolerations() -> Value {
     Value::from(tolerated.to_vec())
 }
 
-/// What the operator's pods are selected by, for ever. The instance keeps two releases of the chart apart.
+/// The selector of the operator's pods, for ever. The instance keeps two releases of the chart apart.
 fn selector() -> Value {
     json!({ LABEL_NAME: OPERATOR, LABEL_INSTANCE: OPERATOR })
 }
@@ -96,7 +96,7 @@ fn rules<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Value> {
         .collect()
 }
 
-/// What the operator gets in one scope.
+/// The operator's rights in one scope.
 pub(super) fn granted(scope: Scope) -> Vec<Value> {
     rules(
         RIGHTS
@@ -153,14 +153,14 @@ fn deployment() -> Value {
                         "runAsGroup": USER_ID,
                         "seccompProfile": { "type": "RuntimeDefault" },
                     },
-                    // Where there is one Kubernetes node only, both run there.
+                    // On a single Kubernetes node both run there.
                     "topologySpreadConstraints": [{
                         "maxSkew": 1,
                         "topologyKey": "kubernetes.io/hostname",
                         "whenUnsatisfiable": "ScheduleAnyway",
                         "labelSelector": { "matchLabels": selector() },
                     }],
-                    // The other one leads long before; this one is to be made anew elsewhere soon, as it keeps nothing.
+                    // The other operator leads long before; this one can soon be made anew elsewhere, as it keeps nothing.
                     "tolerations": tolerations(),
                     "containers": [{
                         "name": "operator",

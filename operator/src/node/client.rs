@@ -1,4 +1,4 @@
-//! A client for the nodes of one cluster: it knows how they are reached, and which keys they want.
+//! A client for the nodes of one cluster: it knows their addresses and their keys.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use super::{SimulatedNodes, simulated::Simulated};
 
 /// A node that does not answer within this time counts as unreachable.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The same for a probe: a process that takes the request and never answers is asked again.
+/// The same for a probe: a process that accepts the request and never answers is asked again.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(1);
-/// What a node says of itself at most: hundreds of members have room in it.
+/// The longest status of a node: hundreds of members fit.
 const STATUS_BYTES: usize = 1 << 20;
 const REFUSAL_BYTES: usize = 64 << 10;
 /// Of a refusal so many characters are repeated.
 const WORDS: usize = 500;
 
-/// Speaks to the nodes of one cluster.
+/// The client for the nodes of one cluster.
 #[derive(Debug, Clone)]
 pub struct NodeClient {
     http: Client,
     scheme: &'static str,
     api_key: Option<AccessKey>,
     cluster_key: Option<AccessKey>,
-    /// What answers instead, in a simulation.
+    /// The nodes' stand-ins, in a simulation.
     #[cfg(feature = "simulated-nodes")]
     simulated: Option<Simulated>,
 }
 
 impl NodeClient {
-    /// One for nodes that serve plain HTTP. Without a key it asks without it, and what demands one is not answered.
+    /// A client for nodes that serve plain HTTP. Without a key it sends none, and routes that demand one refuse it.
     pub fn plain(http: Client, api_key: Option<AccessKey>, cluster_key: Option<AccessKey>) -> Self {
         Self {
             http,
@@ -45,7 +45,7 @@ impl NodeClient {
         }
     }
 
-    /// One for nodes that speak mutual TLS, through an HTTP client that shows the operator's certificate.
+    /// A client for nodes that speak mutual TLS, through an HTTP client that shows the operator's certificate.
     pub fn over_tls(
         http: Client,
         api_key: Option<AccessKey>,
@@ -57,7 +57,7 @@ impl NodeClient {
         }
     }
 
-    /// The same where others answer in the place of nodes, and look at what these certificates make of a connection.
+    /// The same with stand-ins for nodes, which judge a connection with these certificates.
     #[cfg(feature = "simulated-nodes")]
     #[must_use]
     pub fn answered_by(
@@ -70,7 +70,7 @@ impl NodeClient {
         Self { simulated, ..self }
     }
 
-    /// What the node at `address` says of itself; `None` when it gives no sensible answer in time.
+    /// The status of the node at `address`; `None` when it gives no sensible answer in time.
     pub async fn status(&self, address: &str) -> Option<NodeDetails> {
         #[cfg(feature = "simulated-nodes")]
         if let Some(nodes) = &self.simulated {
@@ -108,7 +108,7 @@ impl NodeClient {
         Salt::from_bytes(&read(answer, Salt::BYTES).await?)
     }
 
-    /// Orders something of the node at `address`, and waits until it is done.
+    /// Sends an order to the node at `address`, and waits until it is done.
     pub async fn command(
         &self,
         address: &str,
@@ -154,7 +154,7 @@ impl NodeClient {
     }
 }
 
-/// Reads a whole body of so many bytes at most; `None` when it is longer or breaks off. A node is whatever its image is.
+/// Reads a whole body up to a limit; `None` when it is longer or breaks off. A node's image may be hostile.
 async fn read(mut answer: Response, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.ok()? {
@@ -166,7 +166,7 @@ async fn read(mut answer: Response, limit: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The beginning of what a node says in refusing.
+/// The beginning of a node's refusal.
 async fn words(answer: Response) -> String {
     let status = answer.status();
     match read(answer, REFUSAL_BYTES).await {
@@ -179,7 +179,7 @@ async fn words(answer: Response) -> String {
     }
 }
 
-/// What speaks HTTP to nodes: directly, and to no other address than the given one.
+/// The HTTP client for nodes: direct, and to no other address than the given one.
 pub fn http_client() -> Result<Client, reqwest::Error> {
     Client::builder()
         .connect_timeout(CONNECT)

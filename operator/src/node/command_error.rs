@@ -8,7 +8,7 @@ pub enum CommandError {
     Unreachable {
         /// Where.
         address: String,
-        /// What failed.
+        /// The failure of the request.
         source: reqwest::Error,
     },
     /// It refused.

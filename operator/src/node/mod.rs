@@ -1,4 +1,4 @@
-//! How the operator speaks to nodes: the only place where requests to them are made, and what they are configured with.
+//! The operator's client for nodes, the only place that sends requests to them, and their configuration.
 
 mod access_key;
 mod client;

@@ -21,7 +21,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// The operator's certificate lives a year; another one is made long before.
 const OWN_CERTIFICATE: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-/// Where the nodes of one cluster are: their names do not resolve where the operator runs, or not yet.
+/// The addresses of one cluster's nodes: their names do not resolve where the operator runs, or not yet.
 #[derive(Debug, Clone, Default)]
 pub struct PodAddresses(Arc<Mutex<HashMap<String, IpAddr>>>);
 
@@ -65,7 +65,7 @@ pub struct NodeClients(Mutex<HashMap<(String, String), Kept>>);
 
 #[derive(Debug, Clone)]
 struct Kept {
-    /// Who signed the operator's certificate, and whom it accepts.
+    /// The signer of the operator's certificate, and the authorities that the operator accepts.
     certificates: Vec<Fingerprint>,
     made: Timestamp,
     client: Client,
@@ -73,7 +73,7 @@ struct Kept {
 }
 
 impl NodeClients {
-    /// The client for one cluster, and where its nodes take requests; `None` while the cluster has no authority.
+    /// The client for one cluster, and the addresses of its nodes; `None` while the cluster has no authority.
     ///
     /// # Errors
     /// Where a certificate cannot be issued or used.

@@ -42,18 +42,18 @@ pub struct NodeSettings {
 /// Where the entries of a node are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entries {
-    /// In a database of its own; it shares them with the nodes that it knows.
+    /// In a database of its own, which it replicates with the nodes that it knows.
     OnEachNode(OwnEntries),
     /// In a database that all nodes use; they do not know each other.
     Shared(SharedDatabase),
 }
 
-/// How nodes share entries that each of them has.
+/// How nodes share entries that each of them stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnEntries {
     /// Whether every node has every value.
     pub mode: contract::Mode,
-    /// How often each other node is asked for its changes.
+    /// How often the node asks each other node for its changes.
     pub sync_interval_seconds: i32,
     /// Which nodes must hold a write before it is answered.
     pub write_ack: WriteAck,
@@ -83,7 +83,7 @@ pub struct NodePorts {
     pub peers: u16,
     /// Metrics over HTTPS.
     pub metrics: u16,
-    /// Probes only, whatever happens on the others.
+    /// For probes only, whatever happens on the other ports.
     pub health: u16,
     /// Folder with the nodes' certificate, its key, and the authorities that they accept.
     pub node_tls: PathBuf,
@@ -151,7 +151,7 @@ impl NodeSettings {
             Entries::OnEachNode(own) => (Some(own), None),
             Entries::Shared(shared) => (None, Some(shared)),
         };
-        // Of nodes with a database of their own; beside a shared one a node refuses them.
+        // Settings of nodes with a database of their own; beside a shared one a node refuses them.
         let of_own = |value: fn(&OwnEntries) -> String| own.map(value);
         let variables = [
             (setting::HOST.variable, Some(host.clone())),
@@ -168,7 +168,7 @@ impl NodeSettings {
                 setting::CLUSTER_ENABLED.variable,
                 of_own(|_| "true".to_owned()),
             ),
-            // Every node of this layout signs what it sends.
+            // Every node of this layout signs its requests.
             (
                 setting::PEER_PROOF.variable,
                 of_own(|_| PeerProof::Require.text().to_owned()),

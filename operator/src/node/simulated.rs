@@ -1,4 +1,4 @@
-//! Nodes that are asked otherwise than over the network: simulations run operator and nodes in one thread.
+//! Nodes that are not asked over the network: simulations run operator and nodes in one thread.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use opensecureconf_contract::Salt;
 use super::{AdminCommand, CommandError, NodeDetails};
 use crate::pki::{Certificate, StoredPki};
 
-/// What the operator shows nodes, and accepts of them.
+/// The certificate that the operator shows nodes, and those that it accepts.
 #[derive(Debug, Clone, Default)]
 pub struct Caller {
-    /// Who signed its certificate; `None` where it has none.
+    /// The signer of its certificate; `None` where it has none.
     pub signer: Option<Certificate>,
-    /// Whom it accepts.
+    /// The authorities that it accepts.
     pub accepts: Vec<Certificate>,
 }
 
-/// What answers in the place of nodes. An address is what a request would go to, such as `prod-0.prod-nodes.shop.svc:9001`.
+/// The nodes' stand-ins. An address is that of a request, such as `prod-0.prod-nodes.shop.svc:9001`.
 pub trait SimulatedNodes: Send + Sync + std::fmt::Debug {
     /// Whether a connection of this caller comes about, by the certificates of both.
     fn connects(&self, _: &str, _: &Caller) -> bool {
         true
     }
 
-    /// What a node says of itself; `None` when it does not answer.
+    /// The status of a node; `None` when it does not answer.
     fn status<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Option<NodeDetails>>;
 
     /// The salt of a node; `None` when it has none, or does not answer.

@@ -1,4 +1,4 @@
-//! An authority with its key, and what it issues.
+//! An authority with its key, and the certificates that it issues.
 
 use std::{fmt, net::IpAddr};
 
@@ -42,12 +42,12 @@ impl fmt::Debug for PrivateKeyPem {
     }
 }
 
-/// Why nothing could be issued.
+/// Why no certificate could be issued.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to issue a certificate: {0}")]
 pub struct IssueError(#[from] rcgen::Error);
 
-/// Who signs leaves: P-256, ten years.
+/// The signer of leaves: P-256, ten years.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     /// Its certificate.
@@ -66,7 +66,7 @@ pub struct Leaf {
 }
 
 impl Authority {
-    /// A new one; `cluster` is shown to people and means nothing.
+    /// A new authority; `cluster` is shown to people and has no other meaning.
     pub fn create(cluster: &str, now: Timestamp) -> Result<Self, IssueError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         // Two authorities of one cluster have two names: some verifiers look for the issuer by its name alone.
@@ -81,7 +81,7 @@ impl Authority {
             .ok_or(IssueError(rcgen::Error::CouldNotParseCertificate))
     }
 
-    /// One that was stored; `None` where certificate or key cannot be read, or where they are not of each other.
+    /// A stored authority; `None` where certificate or key cannot be read, or do not belong together.
     pub fn read(certificate: &[u8], key: &str) -> Option<Self> {
         let certificate = Certificate::read(certificate)?;
         let pair = KeyPair::from_pem(key).ok()?;
@@ -116,7 +116,7 @@ impl Authority {
         let own_key = KeyPair::from_pem(self.key.pem())?;
         let mut issuer = subject(name, organization);
         issuer.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        // The name that the certificate gives the key: another release may have derived it otherwise.
+        // The key's name from the certificate: another release may have derived it otherwise.
         if let Some(key_id) = &self.certificate.key_id {
             issuer.key_identifier_method = KeyIdMethod::PreSpecified(key_id.clone());
         }
@@ -140,7 +140,7 @@ impl Authority {
 }
 
 impl Leaf {
-    /// One that was stored; `None` where certificate or key cannot be read, or where they are not of each other.
+    /// A stored leaf; `None` where certificate or key cannot be read, or do not belong together.
     pub fn read(certificate: &[u8], key: &str) -> Option<Self> {
         let Authority { certificate, key } = Authority::read(certificate, key)?;
         Some(Self { certificate, key })
@@ -152,7 +152,7 @@ impl Leaf {
     }
 }
 
-/// Parameters with nothing but a subject.
+/// Parameters with only a subject.
 fn subject(name: &str, organization: &str) -> CertificateParams {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, shortened(name));

@@ -27,7 +27,7 @@ impl fmt::Display for Fingerprint {
 /// One certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The whole of it.
+    /// The whole certificate.
     pub der: CertificateDer<'static>,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
@@ -48,7 +48,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// The certificates of a PEM text, in their order; what is none is left out.
+    /// The certificates of a PEM text, in their order; other parts are left out.
     pub fn read_all(pem: &[u8]) -> Vec<Self> {
         CertificateDer::pem_slice_iter(pem)
             .filter_map(Result::ok)
@@ -117,7 +117,7 @@ impl Certificate {
         pem + "-----END CERTIFICATE-----\n"
     }
 
-    /// Whether this one is signed by the key of that one.
+    /// Whether the key of that certificate signed this one.
     pub fn is_signed_by(&self, authority: &Self) -> bool {
         self.issuer_key_id.is_some() && self.issuer_key_id == authority.key_id
     }

@@ -8,10 +8,10 @@ use crate::names::{
     PRIVATE_KEY_ENTRY,
 };
 
-/// What was read, by name.
+/// The entries that were read, by name.
 pub type StoredEntries = BTreeMap<String, Vec<u8>>;
 
-/// What is stored. What cannot be read counts as lost: another one is made.
+/// The stored certificates. An unreadable one counts as lost: the operator makes another.
 pub fn from_entries(authority: Option<&StoredEntries>, tls: Option<&StoredEntries>) -> StoredPki {
     let text = |entries: &StoredEntries, name: &str| {
         let text = std::str::from_utf8(entries.get(name)?).ok()?;
@@ -41,7 +41,7 @@ pub fn from_entries(authority: Option<&StoredEntries>, tls: Option<&StoredEntrie
     }
 }
 
-/// What is stored of the authority.
+/// The stored entries of the authority.
 pub fn authority_entries(pki: &StoredPki) -> BTreeMap<String, String> {
     let mut entries = BTreeMap::new();
     if let Some(authority) = &pki.authority {
@@ -57,7 +57,7 @@ pub fn authority_entries(pki: &StoredPki) -> BTreeMap<String, String> {
     named(entries)
 }
 
-/// What is stored for the nodes.
+/// The stored entries of the nodes.
 pub fn tls_entries(pki: &StoredPki) -> BTreeMap<String, String> {
     let mut entries = BTreeMap::new();
     if let Some(leaf) = &pki.leaf {

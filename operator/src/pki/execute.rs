@@ -7,7 +7,7 @@ use super::{
     StoredPki,
 };
 
-/// What is to be stored after a plan. The bundle always holds every authority that is in use.
+/// The certificates to store after a plan. The bundle always holds every authority that is in use.
 pub fn execute(
     stored: &StoredPki,
     plan: &PkiPlan,
@@ -60,13 +60,13 @@ pub fn execute(
     Ok(after)
 }
 
-/// Whether nodes are given the newest authority for the first time by what is stored after a plan.
+/// Whether the certificates after a plan give nodes the newest authority for the first time.
 pub fn is_given_anew(before: &StoredPki, after: &StoredPki) -> bool {
     let mut newest = after.authority.iter();
     newest.any(|authority| !before.bundle.contains(&authority.certificate))
 }
 
-/// What nodes accept now, as what was before another authority; its key is not kept any more.
+/// The authorities that nodes accept now, as the predecessor of another authority; its key is not kept any more.
 fn accepted(stored: &StoredPki) -> Option<PreviousAuthority> {
     (!stored.bundle.is_empty()).then(|| PreviousAuthority {
         certificates: stored.bundle.clone(),

@@ -7,11 +7,11 @@ use crate::names::ClusterName;
 /// DNS names and IP addresses.
 pub type AltNames = BTreeSet<String>;
 
-/// What every node answers to from its own machine.
+/// Names of every node on its own machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The names of a cluster's nodes on Kubernetes, from short to long: the client Service, each pod behind the headless one,
-/// loopback, and what the user adds. Never `*.svc`: no verifier takes it, and it would say too much.
+/// loopback, and the user's additions. Never `*.svc`: no verifier accepts it, and it would cover too much.
 pub fn cluster_names(
     cluster: &ClusterName,
     namespace: &str,
@@ -40,7 +40,7 @@ pub fn cluster_names(
         .collect()
 }
 
-/// The names that clients use: those of the client Service, and what the user adds. No issuer outside knows the others.
+/// The names that clients use: those of the client Service, and the user's additions. No external issuer knows the others.
 pub fn client_names(
     cluster: &ClusterName,
     namespace: &str,
@@ -67,13 +67,13 @@ pub fn local_names(more: &[String]) -> AltNames {
         .collect()
 }
 
-/// An address as certificates are read: written in another way it would never be found in the one that is there.
+/// An address in the spelling of parsed certificates: in another one it would never be found there.
 fn canonical(name: &str) -> String {
     name.parse::<IpAddr>()
         .map_or_else(|_| name.to_owned(), |address| address.to_string())
 }
 
-/// Whether a name of a certificate, of which the first label may be a wildcard, is for this one.
+/// Whether a name of a certificate, whose first label may be a wildcard, covers this one.
 pub fn covers(given: &str, name: &str) -> bool {
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
     match (given.strip_prefix("*."), name.split_once('.')) {

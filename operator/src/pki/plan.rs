@@ -1,6 +1,6 @@
-//! When authority and leaf are made anew, and in which order. A new authority is given to all nodes first, each running
-//! node proves that it accepts it, only then leaves are signed by it, and the old one goes last: at no moment does a node
-//! show what another one does not accept. Pure.
+//! When authority and leaf are made anew, and in which order. All nodes get a new authority first, each running node proves
+//! that it accepts it, only then does it sign leaves, and the old one goes last: at no moment does a node show a leaf that
+//! another one does not accept. Pure.
 
 use std::collections::BTreeSet;
 
@@ -20,21 +20,22 @@ const DISTRIBUTION: SignedDuration = SignedDuration::from_mins(10);
 /// minute and a half), and no client proves it: twice that.
 const CLIENTS: SignedDuration = SignedDuration::from_mins(3);
 
-/// What is stored of a cluster's certificates.
+/// The stored certificates of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredPki {
     /// The newest authority.
     pub authority: Option<Authority>,
-    /// The one before it, while a renewal is under way.
+    /// The previous authority, while a renewal is under way.
     pub previous: Option<PreviousAuthority>,
     /// The leaf of the nodes.
     pub leaf: Option<Leaf>,
-    /// What nodes accept.
+    /// The authorities that nodes accept.
     pub bundle: Vec<Certificate>,
 }
 
 impl StoredPki {
-    /// Who signs the operator's own certificate: during a renewal every node accepts the authority before; the newest perhaps not.
+    /// The signer of the operator's own certificate: during a renewal every node accepts the previous authority; the newest
+    /// perhaps not.
     pub fn operators_signer(&self, now: Timestamp) -> Option<Authority> {
         let previous = self.previous.as_ref();
         let previous = previous.and_then(|previous| previous.signer(now));
@@ -42,7 +43,7 @@ impl StoredPki {
     }
 }
 
-/// What was in force before the newest authority.
+/// The authority in force before the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviousAuthority {
     /// Its certificate; several where its Secret was lost in the middle of a renewal.
@@ -52,7 +53,7 @@ pub struct PreviousAuthority {
 }
 
 impl PreviousAuthority {
-    /// As one that signs. One that has ended does not: no node would take what it signs.
+    /// The authority as a signer. An expired authority is none: no node would accept its signature.
     pub fn signer(&self, now: Timestamp) -> Option<Authority> {
         let key = self.key.as_ref()?;
         let mut certificates = self.certificates.iter();
@@ -62,7 +63,7 @@ impl PreviousAuthority {
     }
 }
 
-/// What one running node proves by its status.
+/// The proof of one running node in its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     /// Its name.
@@ -73,35 +74,35 @@ pub struct Trust {
     pub shows: Option<Fingerprint>,
 }
 
-/// What a plan is made from.
+/// The input of a plan.
 #[derive(Debug)]
 pub struct Situation<'a> {
-    /// What is stored.
+    /// The stored certificates.
     pub stored: &'a StoredPki,
-    /// What time it is.
+    /// The present time.
     pub now: Timestamp,
-    /// The names that the leaf is to be for.
+    /// The names that the leaf must have.
     pub names: &'a AltNames,
     /// Whether a user asks for another authority.
     pub rotation_asked: bool,
-    /// When nodes were first given the newest authority, where that was noted. One that a user put in its place was made long before.
+    /// When nodes first got the newest authority, where the operator recorded it. A user's authority is usually much older.
     pub given: Option<Timestamp>,
-    /// Every node that runs. One that does not run reads the newest files when it starts.
+    /// Every running node. A node that does not run reads the newest files when it starts.
     pub running: &'a [Trust],
 }
 
-/// What to do with the authority.
+/// The step for the authority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorityStep {
-    /// Nothing.
+    /// No step.
     Keep,
-    /// Make one. What nodes accept now stays accepted.
+    /// Make an authority. Nodes go on accepting the present ones.
     Create,
-    /// Make another one, beside the one that is there.
+    /// Make another authority, beside the present one.
     Rotate,
-    /// Take the one that a user put there. What nodes accept now stays accepted.
+    /// Adopt the authority that a user provided. Nodes go on accepting the present ones.
     Adopt,
-    /// Let the one before go.
+    /// Drop the previous authority.
     DropPrevious,
 }
 
@@ -110,36 +111,36 @@ pub enum AuthorityStep {
 pub enum Signer {
     /// The newest.
     Newest,
-    /// The one before, because not every node accepts the newest yet.
+    /// The previous authority, because not every node accepts the newest yet.
     Previous,
 }
 
-/// What to do with the leaf.
+/// The step for the leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeafStep {
-    /// Nothing.
+    /// No step.
     Keep,
-    /// Issue another one.
+    /// Issue another leaf.
     Issue(Signer),
 }
 
-/// What a renewal waits for.
+/// The wait of a renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// The nodes that have not proved it; none where clients are given time to read of it.
+    /// The nodes without a proof; empty where clients are given time to read the new authority.
     pub nodes: Vec<String>,
     /// Whether that takes longer than a Secret needs to reach a pod.
     pub overdue: bool,
 }
 
-/// What to do now.
+/// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PkiPlan {
     /// With the authority.
     pub authority: AuthorityStep,
     /// With the leaf.
     pub leaf: LeafStep,
-    /// What a renewal waits for.
+    /// The wait of a renewal.
     pub waiting: Option<Waiting>,
 }
 
@@ -185,7 +186,7 @@ fn is_unknown_to_nodes(stored: &StoredPki, authority: &Authority) -> bool {
 fn settled(situation: &Situation<'_>, authority: &Authority) -> PkiPlan {
     let leaf = match &situation.stored.leaf {
         Some(leaf) if leaf.certificate.is_signed_by(&authority.certificate) => leaf,
-        // None, or one that this authority did not sign: nodes would not accept it of each other.
+        // There is no leaf, or another authority signed it: nodes would not accept it from each other.
         _ => return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest)),
     };
     let due = ends_within(&authority.certificate, situation.now, AUTHORITY_RENEWAL);
@@ -209,7 +210,7 @@ fn renewing(
 ) -> PkiPlan {
     let now = situation.now;
     let Some(leaf) = &situation.stored.leaf else {
-        // Every node accepts the one before; the newest perhaps not.
+        // Every node accepts the previous authority; the newest perhaps not.
         let signer = if previous.signer(now).is_some() {
             Signer::Previous
         } else {
@@ -252,7 +253,7 @@ fn renewing(
             LeafStep::Keep
         }
     } else if ends_within(&leaf.certificate, now, LAST_MOMENT) {
-        // All nodes would stop to speak to each other; so only those do that still do not accept the newest.
+        // Otherwise all nodes would stop speaking to each other; so only those do that still do not accept the newest.
         LeafStep::Issue(Signer::Newest)
     } else {
         LeafStep::Keep
@@ -274,7 +275,7 @@ fn without(situation: &Situation<'_>, proves: impl Fn(&Trust) -> bool) -> Vec<St
         .collect()
 }
 
-/// Whether a leaf is old, or for other names than those that are wanted.
+/// Whether a leaf is old, or for other names than the wanted ones.
 fn is_stale(leaf: &Leaf, situation: &Situation<'_>) -> bool {
     leaf.issued() + LEAF_RENEWAL <= situation.now || leaf.certificate.names != *situation.names
 }

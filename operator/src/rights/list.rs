@@ -1,4 +1,5 @@
-//! The one list. `manifests/`, the charts and the table in `SECURITY.md` are made from it, and the tests' API server grants nothing else.
+//! The one list. `manifests/`, the charts and the table in `SECURITY.md` are made from it, and the tests' API server grants
+//! nothing else.
 
 use Need::{Optional, Required};
 use Scope::{Clusters, Kubernetes, Operator};
@@ -8,7 +9,7 @@ use crate::names::GROUP;
 /// Where a right is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// In every namespace with clusters: by one `ClusterRole`, or by a `Role` in each namespace that is watched.
+    /// In every namespace with clusters: by one `ClusterRole`, or by a `Role` in each watched namespace.
     Clusters,
     /// In the operator's own namespace.
     Operator,
@@ -35,7 +36,7 @@ impl Need {
     }
 }
 
-/// What may be done with some kinds of objects.
+/// The allowed verbs on some kinds of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// The API group; empty is Kubernetes' own.
@@ -46,18 +47,18 @@ pub struct Rule {
     pub verbs: &'static [&'static str],
 }
 
-/// What the operator may do, and why.
+/// A right of the operator, and its purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right {
-    /// What it may do.
+    /// The right itself.
     pub rule: Rule,
     /// Where it is granted.
     pub scope: Scope,
     /// Whether the operator can do without.
     pub need: Need,
-    /// What it is used for.
+    /// The purpose of the right.
     pub why: &'static str,
-    /// What happens without it.
+    /// The consequence of its absence.
     pub without: &'static str,
 }
 
@@ -67,7 +68,8 @@ const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
 /// Of children that can be switched off.
 const SWITCHED: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
-/// Everything that the operator may do. Secrets are never deleted, of volume claims only annotations and the size are touched unless a resource names the one to give up, and a StatefulSet is deleted without its pods.
+/// All rights of the operator. It never deletes Secrets, touches only annotations and the size of volume claims unless a
+/// resource names the one to give up, and deletes a StatefulSet without its pods.
 pub const RIGHTS: &[Right] = &[
     Right {
         rule: rule(GROUP, &["opensecureconfclusters"], READ),
@@ -233,7 +235,7 @@ pub const RIGHTS: &[Right] = &[
 const STOPPED: &str =
     "clusters of the namespace are left as they are: `Stalled`, reason `RightsMissing`";
 
-/// What people get with Kubernetes' own roles `view`, `edit` and `admin`: to see clusters.
+/// The rights of people with Kubernetes' own roles `view`, `edit` and `admin`: to see clusters.
 pub const VIEW: &[Rule] = &[
     rule(GROUP, &["opensecureconfclusters"], READ),
     rule(
@@ -246,7 +248,7 @@ pub const VIEW: &[Rule] = &[
     ),
 ];
 
-/// What they get with `edit` and `admin`: to make and change clusters, which is like being allowed to make pods.
+/// The rights with `edit` and `admin`: to make and change clusters, which amounts to the right to make pods.
 pub const EDIT: &[Rule] = &[
     rule(
         GROUP,

@@ -1,4 +1,4 @@
-//! What the operator may do on Kubernetes, what it lacks in a namespace, and what people may do with its resource.
+//! The operator's rights on Kubernetes, those that it lacks in a namespace, and people's rights on its resource.
 
 mod list;
 mod refusal;

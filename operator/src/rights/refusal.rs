@@ -1,12 +1,13 @@
 //! Whether the API server refused a call for want of a right.
 
-/// Its words, where it did. What admission refuses (a quota, a policy, `PodSecurity`) has the same code and other words.
+/// The words of a refusal for a missing right. A refusal of admission (a quota, a policy, `PodSecurity`) has the same code and
+/// other words.
 pub fn refusal(error: &kube::Error) -> Option<&str> {
     let kube::Error::Api(status) = error else {
         return None;
     };
     let words = status.message.as_str();
-    // As k8s.io/apiserver's forbiddenMessage writes it, whatever authorizer said no.
+    // The form of k8s.io/apiserver's forbiddenMessage, whichever authorizer refused.
     let of_an_authorizer = words.contains("User \"") && words.contains("\" cannot ");
     (status.code == 403 && of_an_authorizer).then_some(words)
 }

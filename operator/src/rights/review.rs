@@ -1,4 +1,4 @@
-//! Which rights the operator lacks in a namespace, as the API server itself says it.
+//! The rights that the operator lacks in a namespace, as the API server itself reports them.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use kube::{Api, Client, api::PostParams};
 
 use super::{Need, RIGHTS, Rule, Scope};
 
-/// What the operator may not do with one kind of object.
+/// The missing verbs on one kind of object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
     /// The verbs that are missing.
     pub verbs: Vec<&'static str>,
-    /// The kind as `kubectl` takes it, such as `statefulsets.apps`.
+    /// The kind in the form for `kubectl`, such as `statefulsets.apps`.
     pub objects: String,
     /// Whether the operator can do without.
     pub need: Need,
@@ -26,7 +26,8 @@ impl fmt::Display for Lack {
     }
 }
 
-/// Asks the API server what this process may do in a namespace. `None` where that is not known: then each refusal shows it.
+/// Asks the API server for the rights of this process in a namespace. `None` where they are not known: then each refusal shows
+/// it.
 pub(super) async fn review(client: &Client, namespace: &str) -> Option<Vec<Lack>> {
     let question = SelfSubjectRulesReview {
         spec: SelfSubjectRulesReviewSpec {
@@ -44,7 +45,7 @@ pub(super) async fn review(client: &Client, namespace: &str) -> Option<Vec<Lack>
     }
 }
 
-/// An authorizer outside Kubernetes need not list what it allows.
+/// An authorizer outside Kubernetes need not list the rights that it grants.
 fn is_whole(told: &SubjectRulesReviewStatus) -> bool {
     !told.incomplete
 }
@@ -92,7 +93,7 @@ fn allows(rule: &ResourceRule, group: &str, resource: &str, verb: &str) -> bool 
         && rule.resource_names.as_ref().is_none_or(Vec::is_empty)
 }
 
-/// A kind as `kubectl` takes it.
+/// A kind in the form for `kubectl`.
 pub(crate) fn qualified(group: &str, resource: &str) -> String {
     match (group, resource.split_once('/')) {
         ("", _) => resource.to_owned(),

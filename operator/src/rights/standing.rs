@@ -1,4 +1,4 @@
-//! What is known of the operator's rights in each namespace. Asked once; again where something is missing or was refused.
+//! The known rights of the operator in each namespace. Asked once; again where a right is missing or a call was refused.
 
 use std::{
     collections::HashMap,
@@ -12,15 +12,15 @@ use tokio::time::Instant;
 use super::{Lack, Need, review::review};
 use crate::metrics::Metrics;
 
-/// How soon a namespace that lacks a right is looked at again.
+/// How soon the rights in a namespace that lacks one are asked for again.
 pub const RETRY: Duration = Duration::from_mins(1);
-/// An answer that is this old is asked for anew where a required right was missing: before [`RETRY`], so that the clusters of a
+/// An answer of this age is asked for anew where a required right was missing: before [`RETRY`], so that the clusters of a
 /// namespace, which come at different times, share one answer.
 const STALE: Duration = Duration::from_secs(30);
 /// The same where only optional rights were missing.
 const STALE_OPTIONAL: Duration = Duration::from_mins(10);
 
-/// What is known of each namespace.
+/// The known rights in each namespace.
 #[derive(Debug)]
 pub struct Standings {
     known: Mutex<HashMap<String, Known>>,
@@ -29,7 +29,7 @@ pub struct Standings {
 
 #[derive(Debug, Clone)]
 struct Known {
-    /// What is missing; nothing also where the API server does not say.
+    /// The missing rights; empty also where the API server does not report them.
     lacks: Vec<Lack>,
     at: Instant,
 }
@@ -48,7 +48,7 @@ impl Known {
 }
 
 impl Standings {
-    /// Nothing is known yet.
+    /// Without any knowledge yet.
     pub fn new(metrics: Metrics) -> Self {
         Self {
             known: Mutex::default(),
@@ -56,7 +56,7 @@ impl Standings {
         }
     }
 
-    /// The required rights that are missing in a namespace, as far as the API server says.
+    /// The required rights that are missing in a namespace, as far as the API server reports.
     pub async fn missing(&self, client: &Client, namespace: &str) -> Vec<Lack> {
         let known = self.known(namespace).filter(|known| !known.is_stale());
         let lacks = match known {
@@ -69,13 +69,13 @@ impl Standings {
             .collect()
     }
 
-    /// A call was refused in this namespace: what was known of it is no longer so.
+    /// A call was refused in this namespace: the earlier answer no longer holds.
     pub fn refused(&self, namespace: &str) {
         self.lock().remove(namespace);
         self.show(namespace, Need::Required, 1);
     }
 
-    /// A call was refused that the operator can do without: the next look says which rights there are.
+    /// A call was refused that the operator can do without: the next look asks for the rights again.
     pub fn ask_again(&self, namespace: &str) {
         self.lock().remove(namespace);
     }
@@ -138,7 +138,7 @@ impl Standings {
     }
 }
 
-/// The key of what is known of a watch: no namespace has such a name.
+/// The key of a watch's entry: no namespace has such a name.
 fn watch(scope: &str) -> String {
     format!("watch of {scope}")
 }

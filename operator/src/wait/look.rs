@@ -1,4 +1,4 @@
-//! One look at what is waited for. The rules are in pure functions.
+//! One look at the object of the wait. The rules are in pure functions.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::Deserialize as _;
 
 use crate::cluster::resource::{ClusterStatus, OpenSecureConfCluster};
 
-/// What one look found.
+/// The result of one look.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Look {
     /// It is ready, in these words.
@@ -20,7 +20,7 @@ pub(super) enum Look {
     Missing(String),
 }
 
-/// What is waited for.
+/// The object of the wait.
 pub(super) enum Waited {
     Cluster {
         api: Api<DynamicObject>,
@@ -34,7 +34,7 @@ pub(super) enum Waited {
     },
 }
 
-/// Who renewed a Lease, and when by its own clock.
+/// The holder who renewed a Lease, and when by its own clock.
 type Renewal = (String, Option<MicroTime>);
 
 impl Waited {
@@ -54,7 +54,7 @@ impl Waited {
         }
     }
 
-    /// Asks once. What cannot be asked is missing like anything else: rights and servers come late, too.
+    /// Asks once. An unanswered question counts as missing, like any other state: rights and servers come late, too.
     pub(super) async fn look(&mut self) -> Look {
         match self {
             Self::Cluster { api, name } => match api.get_opt(name).await {
@@ -92,7 +92,7 @@ fn refusal(error: &kube::Error) -> String {
     }
 }
 
-/// Ready as `kubectl wait --for=condition=Ready` says it, about the spec as it is now.
+/// Ready in the sense of `kubectl wait --for=condition=Ready`, for the present spec.
 fn cluster_look(cluster: &DynamicObject) -> Look {
     if cluster.meta().deletion_timestamp.is_some() {
         return Look::Missing("it is being deleted".to_owned());
@@ -115,7 +115,7 @@ fn cluster_look(cluster: &DynamicObject) -> Look {
     }
 }
 
-/// Alive is who renews its Lease between two looks: clocks of two machines are not compared.
+/// A leader is alive if it renews its Lease between two looks: clocks of two machines are not compared.
 fn lease_look(lease: &Lease, before: &mut Option<Renewal>) -> Look {
     let spec = lease.spec.as_ref();
     let holder = spec

@@ -43,7 +43,7 @@ struct State {
     is_ending: bool,
     /// Whether the server refuses reviews of a caller's own rights.
     is_silent: bool,
-    /// How often somebody did.
+    /// The number of such reviews.
     reviews: usize,
 }
 
@@ -252,7 +252,7 @@ impl ApiServer {
         }
     }
 
-    /// Puts an object there, as somebody else would.
+    /// Puts an object there, as another user would.
     pub(crate) fn put(&self, path: &str, object: Value) {
         self.0
             .lock()

@@ -284,7 +284,7 @@ fn with_tls_the_printed_lines_go_over_https_and_nodes_over_certificates() {
     assert_eq!(answer(read)["value"], json!({ "text": "hello" }));
     assert_eq!(answer(list)[0]["key"], "greeting");
 
-    // Without a certificate of the cluster nobody gets in where nodes speak to each other; metrics are read with its authority.
+    // Without a certificate of the cluster no client reaches the port for nodes; metrics are read with its authority.
     let authorities = local.data.path().join("config/tls/ca.crt");
     let curl = |port: u16, path: &str| {
         let line = format!(

@@ -469,7 +469,7 @@ async fn while_changes_wait_nothing_is_read_or_written() {
     world.operate("demo").await;
     assert_eq!(world.server.requests(), Vec::<String>::new());
 
-    // Until somebody lets them in, which changes no generation.
+    // Until a user accepts them, which changes no generation.
     let number = world.pending("demo").unwrap()["accept"].clone();
     world.accept("demo", number.as_str().unwrap());
     world.operate("demo").await;

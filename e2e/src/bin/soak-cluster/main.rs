@@ -1,5 +1,5 @@
-//! One cluster through every planned change and fault, while clients record and check every acknowledged write: `make
-//! soak-cluster`. Prints a table, and fails if an acknowledged write was lost or a deleted entry came back.
+//! One cluster through every planned change and fault, while clients record and check every acknowledged write:
+//! `make soak-cluster`. Prints a table, and fails if an acknowledged write was lost or a deleted entry came back.
 
 mod action;
 mod cluster;

@@ -112,7 +112,7 @@ spec: {replicas: 2, networkPolicy: {enabled: false}}
             .until("a node port, nothing named", by_node_port)
             .await?;
 
-        // Probes have passed all along, and nobody lost a peer.
+        // Probes have passed all along, and no node lost a peer.
         ensure!(
             readiness(&stage).await? == before,
             "a pod was not ready for a while"

@@ -1,5 +1,5 @@
-//! Platforms that are stricter than Kubernetes itself, and ways into the cluster. What needs no kubelet runs beside the API server
-//! alone, too.
+//! Platforms that are stricter than Kubernetes itself, and ways into the cluster. Stories without a kubelet also run beside the
+//! API server alone.
 
 mod services;
 

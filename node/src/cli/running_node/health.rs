@@ -36,7 +36,7 @@ impl Probe {
 /// Probes the node with this configuration; at its listener for health, where it has one.
 ///
 /// # Errors
-/// Where the node does not answer within five seconds, or answers anything but 200; the text says what it answered.
+/// Where the node does not answer within five seconds, or answers anything but 200; the error contains the answer.
 pub(crate) async fn probe(
     config: &Config,
     health_bind: Option<SocketAddr>,

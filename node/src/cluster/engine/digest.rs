@@ -9,14 +9,14 @@
 //! - **Nothing is lost.** A repair is a row of another member with its own stamp; it goes through the ordinary merge, which
 //!   lets no older row win, and a member asks for it only where its own row is older or absent.
 //! - **Nothing in flight is repaired.** The list comes with the place in the member's feed at which it was true. Only once
-//!   this node has read the feed that far is a row that it lacks missing, and not on its way.
-//! - **Nothing that was deleted comes back.** Where a tombstone stands, it is in the list, and wins. Where it was purged,
-//!   every member had acknowledged it, and a member that had not is fenced by its purge mark: a live row that is older than the
-//!   tombstone can only be at a member whose own table was set back behind its back. So a row that is absent here and not
-//!   later than every purge of this node may be such a one. It is taken only when two other members hold this very version:
-//!   one fault makes one such member. Otherwise both stay as they are, and the log asks an operator to look.
-//! - **Only members in good standing compare**: who is joining, leaving or fenced neither asks nor answers. A node that
-//!   takes a snapshot forgets what it had compared before.
+//!   this node has read the feed that far does a row that it lacks count as missing, and not as on its way.
+//! - **Nothing that was deleted comes back.** A tombstone is in the list, and wins. Before a tombstone was purged, every member
+//!   had acknowledged it, or was fenced by the purge mark: only a member whose table a fault set back can have a live row that
+//!   is older. So a row that this node lacks, and that is not later than all its purges, may be a deleted one. This node accepts
+//!   it only where two other members hold this very version: one fault sets back one member. Otherwise both tables stay as they
+//!   are, and the log asks a person to decide.
+//! - **Only members in good standing compare**: joining, leaving and fenced nodes neither ask nor answer. A node that loads a
+//!   snapshot forgets its earlier comparisons.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -120,8 +120,8 @@ impl Engine {
             return Ok(Ok(()));
         }
         let state = self.states.get(&hello.incarnation).copied();
-        // A node that knows that it is fenced, or that went back to before it joined, asks for a snapshot, which is what it
-        // needs.
+        // A node asks for a snapshot if it knows that it is fenced, or that its database went back to before it joined: it
+        // needs one.
         if matches!(state, Some(State::Removed | State::Superseded))
             && hello.cluster_uid.is_some()
             && !hello.fenced

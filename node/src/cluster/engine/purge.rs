@@ -8,7 +8,7 @@ use crate::{
     domain::Timestamp,
 };
 
-/// How often tombstones are looked at.
+/// How often the engine looks for tombstones to purge.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 /// Tombstones that one transaction purges at most.
 const ROWS: usize = 512;

@@ -130,7 +130,7 @@ impl Engine {
         Ok(())
     }
 
-    /// What a node that does not serve waits for; `None` where nothing is missing.
+    /// The reason why a node does not serve; `None` where no reason is left.
     pub(super) fn why_not_ready(&self, now: Now) -> Option<String> {
         if self.is_ready() {
             return None;

@@ -158,7 +158,7 @@ impl Engine {
         !matches!(self.my_state(), Some(State::Left))
     }
 
-    /// Whether this node's feed goes to a node: to one that belongs, or that the roster does not know yet.
+    /// Whether this node's feed goes to a node: a member, or a node that the roster does not know yet.
     fn is_fed_by_me(&self, member: Incarnation) -> bool {
         self.states.get(&member).is_none_or(|state| state.counts())
     }

@@ -11,7 +11,7 @@ use crate::{
 
 /// Values that one step takes back at most.
 const ROWS: usize = 256;
-/// Rows and bytes that are looked at together when a database with entries becomes a directory.
+/// Rows and bytes that one step reads when a database with entries becomes a directory.
 const PAGE: (usize, usize) = (512, 1 << 20);
 
 /// The outcome for a value that a node holds from an earlier life.

@@ -84,7 +84,7 @@ impl Standing {
 }
 
 impl LiveTls {
-    /// These certificates.
+    /// Starts with these certificates in force.
     pub(crate) fn new(tls: impl Into<PortTls>) -> Self {
         Self {
             in_force: Arc::new(RwLock::new(InForce::new(tls.into()))),

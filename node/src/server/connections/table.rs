@@ -163,8 +163,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Removes the oldest connection without a proven key from the set. One that has proved a key is not checked again: under a
-    /// flood this runs for each connection.
+    /// Removes the oldest connection without a proven key from the set. A connection with a proven key leaves the set for good:
+    /// under a flood this runs for each connection.
     fn oldest_unproved(&mut self) -> Option<u64> {
         while let Some(id) = self.unproved.pop_first() {
             let open = self.open.get(&id);

@@ -30,7 +30,7 @@ pub(in crate::store) trait Table {
     /// The next rows after one, in (environment, key) byte order; none at the end.
     async fn marks(&mut self, after: Option<&Identity>) -> Result<Vec<Mark>, CopyError>;
 
-    /// These rows in full, in that order; each fits its hash.
+    /// These rows in full, in that order; each matches its hash.
     async fn rows(&mut self, names: &[Identity]) -> Result<Vec<Row>, CopyError>;
 }
 

@@ -162,7 +162,7 @@ impl PostgresStore {
     }
 
     /// Forgets changes that were written before a time, and tombstones together with their changes; returns how many of each.
-    /// A reader of changes that is further behind begins again. Ends with the time of a request at the latest: the next call goes on.
+    /// A reader of changes that is further behind begins again. The call ends after the time of a request: the next one goes on.
     ///
     /// # Errors
     /// As [`Self::commit_write`].
@@ -172,14 +172,14 @@ impl PostgresStore {
         loop {
             let some = self.forget_some(before).await?;
             forgotten += some;
-            // Other nodes forget as well: what they took meanwhile is not found here.
+            // Other nodes forget changes as well: this call does not find the changes that they deleted meanwhile.
             if some < FORGOTTEN_AT_ONCE || Instant::now() >= until {
                 return Ok(forgotten);
             }
         }
     }
 
-    /// Forgets the earliest of them, in one transaction.
+    /// Forgets the earliest of these changes, in one transaction.
     async fn forget_some(&self, before: Timestamp) -> Result<i64, PostgresError> {
         let mut parameters: Vec<OwnedParameter> =
             vec![Box::new(before.as_micros()), Box::new(FORGOTTEN_AT_ONCE)];

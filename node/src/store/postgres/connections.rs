@@ -78,8 +78,8 @@ impl Connections {
         }
     }
 
-    /// Finds out whether the server still takes new connections: one that is to end goes on with those it has, and says
-    /// nothing to them.
+    /// Finds out whether the server still accepts new connections: a server that shuts down keeps serving its existing
+    /// connections without a notice.
     pub(super) async fn knock(&self) {
         // An answer in time is not needed: a request finds out as well.
         let made = self.knocking.connect(&Config::new());

@@ -61,7 +61,7 @@ impl CopyTarget {
     pub(in crate::store) async fn finish(self, clock: Clock) -> Result<(), CopyError> {
         let cancelled = || self.connections.cancelled_waits.load(Ordering::Acquire);
         let finishing = async {
-            // A commit that waits for a standby waits for all before it: those of this run that were cancelled count no more.
+            // The last commit waits until the standby has all earlier commits: earlier cancelled waits no longer count.
             let cancelled_before = cancelled();
             let mut connection = self.connections.writes.get().await?;
             let transaction = connection.client_mut()?.transaction().await?;
@@ -74,7 +74,7 @@ impl CopyTarget {
             }
             transaction.commit().await?;
             if cancelled() != cancelled_before {
-                // A standby may not have all of it.
+                // The standby may lack a part of the copy.
                 return Err(PostgresError::Unknown);
             }
             Ok(())

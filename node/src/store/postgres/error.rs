@@ -196,7 +196,7 @@ impl PostgresError {
         Self::Away(causes)
     }
 
-    /// Why there is no connection: what is wrong with a role or a database may be mended there, while the node waits.
+    /// Why there is no connection: an administrator may repair the role or the database while the node waits.
     fn not_connected(error: tokio_postgres::Error) -> Self {
         match Self::from(error) {
             Self::Refused(ServerWords { code, message }) => {
@@ -207,8 +207,8 @@ impl PostgresError {
         }
     }
 
-    /// The same of a statement that was sent together with its commit: a pooler that lost the server, or a server that ends, does
-    /// not know how far that had come.
+    /// The same for a statement that was sent together with its commit: a pooler that lost the server, or a server that shuts
+    /// down, does not know whether the commit succeeded.
     pub(super) fn of_sent(error: tokio_postgres::Error) -> Self {
         match Self::from(error) {
             Self::Away(_) => Self::Unknown,
@@ -217,14 +217,14 @@ impl PostgresError {
     }
 }
 
-/// What a server or a pooler says, without names, which stand in quotes: every client gets it.
+/// A message of a server or a pooler without its names, which stand in quotes: every client gets the message.
 fn without_names(message: &str) -> String {
     let words: Vec<_> = message.split('"').step_by(2).collect();
     words.join("...")
 }
 
-/// SQLSTATEs of a database that is away: going down, crashed, dropped or not up yet (57P01 to 57P05), without a place for another
-/// connection (53300), or lost to the pooler in between (08), which says so in the server's stead.
+/// SQLSTATEs of a database that is away: it shuts down, crashed, was dropped or is not up yet (57P01 to 57P05), has no room for
+/// another connection (53300), or a pooler in between lost it and reports that in its place (08).
 fn is_away(code: &str) -> bool {
     let ends = code.starts_with("57P") || code == "53300";
     ends || code.starts_with("08")
@@ -249,7 +249,7 @@ impl From<tokio_postgres::Error> for PostgresError {
             "22012" => Self::NotAll,
             // A serialization failure, and a deadlock.
             "40001" | "40P01" => Self::TakenBack,
-            // Another one may answer soon.
+            // Another server may answer soon.
             code if is_away(code) => Self::Away(without_names(said.message())),
             code => Self::Refused(ServerWords {
                 code: code.to_owned(),

@@ -1,4 +1,4 @@
-//! Which store the database is, and that no node writes into another one's.
+//! The identity of the store in the database, which keeps a node from writing into another store.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio_postgres::{Row, Transaction};
 
 use super::{PostgresError, connections::Connections, schema};
 
-/// How the cluster of a store is called into which another one is being copied: it is no node's.
+/// The cluster's name of a store while a copy into it is unfinished: no node's cluster.
 const UNFINISHED: &str = "unfinished copy for ";
 
 /// The same for the copy that becomes the store of a cluster.
@@ -109,7 +109,7 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Gives a store another name and another cluster; `false` where it is none of the cluster that is named.
+/// Gives a store another uid and another cluster; `false` where it does not belong to the named cluster.
 pub(super) async fn rename(
     transaction: &Transaction<'_>,
     from: &str,
@@ -125,7 +125,7 @@ pub(super) async fn rename(
     Ok(renamed == 1)
 }
 
-/// The identity, locked until the transaction ends: what was read is durable when it has committed.
+/// The identity, locked until the transaction ends: once it has committed, the identity that was read is durable.
 pub(super) async fn read_in(transaction: &Transaction<'_>) -> Result<StoreIdentity, PostgresError> {
     let row = transaction
         .query_opt(

@@ -1,4 +1,4 @@
-//! Lists: many entries of one state of the database, fetched a few at a time, so that no list is held in memory whole.
+//! Lists: many entries of one state of the database, fetched a few at a time, so that no list is in memory as a whole.
 
 use std::{future::Future, ops::ControlFlow, time::Duration};
 
@@ -21,8 +21,8 @@ use crate::{
     store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection, VISITOR_STACK},
 };
 
-/// Rows of the first fetch. The next ones are as many as a megabyte has of what was seen so far, and no more than so many times
-/// what was seen: a page ends soon.
+/// Rows of the first fetch. The next one gets as many as fit into about a megabyte, by the size of the earlier ones, and at most
+/// a multiple of their number: a page ends soon.
 const FIRST_FETCH: i32 = 16;
 const GROWTH: usize = 8;
 const MOST_OF_A_FETCH: usize = 1024;
@@ -58,7 +58,7 @@ impl PostgresStore {
             .await
             .map_err(|_| ReadError::Busy)?
             .map_err(|Lost| ReadError::Ended)?;
-        // The wait for its turn counts.
+        // The deadline includes the wait for the turn.
         let deadline = latest.min(Instant::now() + timeout);
         let (store, runtime) = (self.clone(), Handle::current());
         let work = turn.work(move |()| {
@@ -68,7 +68,7 @@ impl PostgresStore {
         work.await.map_err(|Lost| ReadError::Ended)?
     }
 
-    /// Reads one state of the database, in a thread that may block. It has begun by the deadline, or fails.
+    /// Reads one state of the database, in a thread that may block. It begins before the deadline, or the read fails.
     fn read_state<T, F>(&self, runtime: &Handle, deadline: Instant, read: F) -> Result<T, ReadError>
     where
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError>,
@@ -86,7 +86,7 @@ impl PostgresStore {
     }
 }
 
-/// What a reader made of one state of the database, and whether the connection is free for others again.
+/// The reader's result on one state of the database, and whether the connection is free for others again.
 fn read_with<T, F>(
     transaction: Transaction<'_>,
     runtime: &Handle,
@@ -103,7 +103,7 @@ where
     };
     let result = read(&snapshot);
     let Snapshot { transaction, .. } = snapshot;
-    // One that does not answer is not asked again.
+    // The node sends nothing more to a server that does not answer.
     let is_there = !matches!(result, Err(ReadError::Away(_)));
     let is_over =
         is_there && within(runtime, timeout, async { Ok(transaction.commit().await?) }).is_ok();
@@ -118,7 +118,7 @@ async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>
         .read_only(true)
         .start()
         .await?;
-    // A page is read in the order of its names from its place on, whatever the planner thinks of the whole table.
+    // A page is read in the order of its names from its place on, whatever the planner expects of the whole table.
     let terms = format!(
         "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL statement_timeout = {}",
         timeout.as_millis()
@@ -126,7 +126,7 @@ async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>
     let asked = transaction
         .prepare_cached("SELECT pg_is_in_recovery()")
         .await?;
-    // Sent together: one way to the server and back.
+    // Sent together: one round trip to the server.
     let (limited, standby) = join!(
         transaction.batch_execute(&terms),
         transaction.query_one(&asked, &[]),
@@ -147,7 +147,7 @@ fn within<T>(
     until(runtime, Instant::now() + timeout, work)
 }
 
-/// The same until a moment.
+/// The same until a deadline.
 fn until<T>(
     runtime: &Handle,
     deadline: Instant,
@@ -180,7 +180,7 @@ impl Snapshot<'_> {
         let (after_environment, after_key) = after.map_or((&b""[..], &b""[..]), |(place, key)| {
             (place.as_bytes(), key.as_bytes())
         });
-        // No key is empty: without one to go on after, every row is.
+        // No key is empty, so without a last key every row comes.
         let place = match environment {
             Some(_) => "environment = $1 AND (environment, key) > ($2, $3)",
             None => "$1::bytea IS NULL AND (environment, key) > ($2, $3)",
@@ -214,7 +214,7 @@ impl Snapshot<'_> {
                         );
                         (Some(row), name)
                     }
-                    // Others are listed all the same; a read of it by its name reports what is wrong.
+                    // The list shows the other entries all the same; a read of this entry by name reports the damage.
                     Err(PostgresError::Damaged {
                         key,
                         environment,
@@ -251,7 +251,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// How many rows about a megabyte has, from what was seen so far.
+/// The number of rows in about a megabyte, by the rows so far.
 fn next_fetch(bytes: usize, rows: usize) -> i32 {
     let each = (bytes / rows.max(1)).max(1);
     let most = rows.saturating_mul(GROWTH).clamp(GROWTH, MOST_OF_A_FETCH);

@@ -2,28 +2,28 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `settings` | where the database is, and how long a request may wait for it |
-//! | `connections` | pools of connections to the primary, and never to one that is none any more |
-//! | `routes` | where new connections lead, also when that changes |
+//! | `settings` | the address of the database, and how long a request may wait for it |
+//! | `connections` | pools of connections to the primary, and never to a server that is no primary any more |
+//! | `routes` | the address of new connections, which may change |
 //! | `timeline` | which primary is the latest |
 //! | `schema` | the tables, and how older ones become the current ones |
-//! | `identity` | which store the database is, and that no node writes into another one's |
+//! | `identity` | the identity of the store, which keeps a node from writing into another one |
 //! | `columns` | rows to and from SQL |
-//! | `entries` | what is read |
-//! | `commit` | what is written, and what is known when the server does not answer |
+//! | `entries` | reads |
+//! | `commit` | writes, and their outcome when the server does not answer |
 //! | `batch` | several writes in one transaction |
-//! | `confirm` | what a caller learns of an entry that it may not write |
-//! | `transaction` | one writing transaction, and what becomes of those that wait too long |
+//! | `confirm` | facts for a caller about an entry that it may not write |
+//! | `transaction` | one writing transaction, and callers that wait too long |
 //! | `set_aside` | connections that no caller waits for any more |
-//! | `changes` | what was changed, in an order that no late commit disturbs |
+//! | `changes` | changes, in an order that no late commit disturbs |
 //! | `listing` | many entries of one state of the database |
-//! | `wake` | who waits for the next commit |
-//! | `condition` | what the store knows of itself without asking |
-//! | `watch` | what it does by itself |
-//! | `server` | what the primary says of itself, and what a node uses of it |
+//! | `wake` | readers that wait for the next commit |
+//! | `condition` | the store's knowledge of itself without a query |
+//! | `watch` | the store's own background work |
+//! | `server` | the primary's report on itself, and a node's use of it |
 //! | `adoption` | how a copy of a store becomes another cluster's |
-//! | `copy_source`, `copy_target` | a whole store that is copied, from here and to here |
-//! | `entry_store` | what requests see of all this |
+//! | `copy_source`, `copy_target` | a whole store as the source of a copy, and as its target |
+//! | `entry_store` | the database as a store of entries for requests |
 
 mod adoption;
 mod batch;
@@ -85,7 +85,7 @@ struct Shared {
     identity: StoreIdentity,
     settings: PostgresSettings,
     stamps: Mutex<HybridClock>,
-    /// Of this process: what it writes is distinguished from what all others write.
+    /// The id of this process: it distinguishes its writes from those of all others.
     incarnation: Incarnation,
     confirmed: confirm::Confirmed,
     condition: condition::Condition,
@@ -96,7 +96,7 @@ impl PostgresStore {
     /// Connects to the database, which must have this schema and this salt.
     ///
     /// # Errors
-    /// Where no server answers in time, the server is no primary, the schema is another one, or the store has another salt.
+    /// Where no server answers in time, the server is no primary, the schema differs, or the store has another salt.
     pub async fn connect(
         settings: PostgresSettings,
         salt_fingerprint: &str,
@@ -109,7 +109,7 @@ impl PostgresStore {
         let store = Self(Arc::new(Shared {
             connections,
             writes: Writes::new(&settings),
-            // The other half of the connections stays for those who read one entry.
+            // The other half of the connections stays for readers of single entries.
             lists: listing::ListThreads::start(settings.connections / 2)?,
             identity,
             settings,
@@ -124,13 +124,13 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// Who writes what this process writes.
+    /// The writer of this process's writes.
     pub fn incarnation(&self) -> Incarnation {
         self.0.incarnation
     }
 
-    /// Leads new connections to where these settings say; those that are there live a minute at most. `false` where nothing is
-    /// another one. A server that has another store is refused.
+    /// Leads new connections to the address in these settings; existing ones live a minute at most. `false` where the settings
+    /// are unchanged. A server with another store is refused.
     ///
     /// # Errors
     /// Where the authorities in the settings cannot be used; then nothing changes.
@@ -138,7 +138,7 @@ impl PostgresStore {
         self.0.connections.routes.replace(settings)
     }
 
-    /// How long one request may wait for the database, with everything.
+    /// How long one request may wait for the database in total.
     pub fn limit(&self) -> Duration {
         self.0.settings.timeout
     }
@@ -152,8 +152,8 @@ impl PostgresStore {
         self.0.stamps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stamp of a new write: later than all that this process wrote, than what it replaces, and than the version that a
-    /// caller knows of. What a caller names may be invented: it moves clocks by an hour at most.
+    /// The stamp of a new write: later than all writes of this process, than the replaced version, and than the version that
+    /// the client names. A client may invent a version: it moves clocks by an hour at most.
     fn stamp(
         &self,
         now: Timestamp,

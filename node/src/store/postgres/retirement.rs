@@ -10,7 +10,7 @@ use deadpool_postgres::Metrics;
 /// How long a connection lives: where a name or a pooler leads to another server later, so does every connection soon.
 const MOST_AGE: Duration = Duration::from_mins(1);
 
-/// The age from which connections are not used any more. All clones are one.
+/// The age from which on connections are not used any more. All clones are one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Retirement(Arc<Mutex<Option<Instant>>>);
 
@@ -19,9 +19,9 @@ impl Retirement {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Retires every connection that there is: where the server takes no new ones, since one that is to end in good order waits
-    /// for those it has (`pg_ctl stop -m smart`, which is how Kubernetes' SIGTERM is understood), so that no other one takes over; and
-    /// where another one has taken over.
+    /// Retires every existing connection: the server accepts no new ones, or another server has taken over. A server that shuts
+    /// down gracefully (`pg_ctl stop -m smart`, which is Kubernetes' SIGTERM) waits for its existing connections, and until they
+    /// end no other server takes over.
     pub(super) fn retire_all(&self) {
         *self.locked() = Some(Instant::now());
     }

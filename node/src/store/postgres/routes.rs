@@ -21,20 +21,20 @@ use super::{PostgresError, PostgresSettings, retirement::Retirement, settings::T
 
 /// SQLSTATE of a wait for a standby that was cancelled, sent as a warning beside a commit that succeeds.
 const WARNING: &str = "01000";
-/// The server's function that warns so. Its words are in the language of `lc_messages`.
+/// The server's function that sends this warning. The message is in the language of `lc_messages`.
 const WAITS_FOR_STANDBYS: &str = "SyncRepWaitForLSN";
 /// SQLSTATEs of a role that the server does not let in begin so.
 const NOT_LET_IN: &str = "28";
 
-/// What new connections of a store go by. All clones are one.
+/// The routes of new connections of a store. All clones are one.
 #[derive(Clone)]
 pub(super) struct Routes(Arc<RwLock<Known>>);
 
 #[derive(Clone)]
 struct Known {
     current: Route,
-    /// What was current before, until a connection shows that the current one is good: passwords reach the server and its
-    /// clients at different times.
+    /// The earlier route, until a connection proves the current one: passwords reach the server and its clients at different
+    /// times.
     previous: Option<Route>,
     /// How often it was replaced.
     number: u64,
@@ -61,7 +61,7 @@ impl Routes {
         }))))
     }
 
-    /// Leads new connections by other settings from now on; `false` where they are the same ones.
+    /// Leads new connections by other settings from now on; `false` where the settings are unchanged.
     ///
     /// # Errors
     /// Where the authorities in them cannot be used; then nothing changes.
@@ -81,7 +81,7 @@ impl Routes {
         known.clone()
     }
 
-    /// The current one is good, if it is still the one of this number.
+    /// Notes that the current route works, if it still has this number.
     fn proved(&self, number: u64) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.number == number {
@@ -150,7 +150,7 @@ fn tls(settings: &PostgresSettings) -> Result<MakeRustlsConnect, PostgresError> 
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// Makes connections, and hears what the server says beside its answers.
+/// Makes connections, and reads the server's notices beside its answers.
 #[derive(Debug)]
 pub(super) struct Connector {
     pub(super) routes: Routes,
@@ -162,7 +162,7 @@ type Dialled = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
 type Connecting<'a> = Pin<Box<dyn Future<Output = Dialled> + Send + 'a>>;
 
 impl Connect for Connector {
-    /// By the current route, whatever the pool was made with.
+    /// Uses the current route, whatever route the pool was made with.
     fn connect(&self, _: &Config) -> Connecting<'_> {
         async {
             let dialled = self.routes.dial(Arc::clone(&self.cancelled_waits)).await;
@@ -187,7 +187,7 @@ where
     let (client, mut connection) = config.connect(tls).await?;
     let task = tokio::spawn(async move {
         let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-        // Counted before the commit is answered, so that the caller that takes the answer sees the count.
+        // Counted before the commit is answered, so that the caller that receives the answer sees the count.
         while let Some(Ok(message)) = messages.next().await {
             if let AsyncMessage::Notice(notice) = message
                 && is_cancelled_wait(notice.code().code(), notice.routine(), notice.message())
@@ -199,8 +199,7 @@ where
     Ok((client, task))
 }
 
-/// Whether a notice says that a commit does not wait for its standby any more. Where something in between leaves the function out,
-/// the words in English count.
+/// Whether a notice says that a commit no longer waits for its standby. If a pooler omits the function, the message counts.
 fn is_cancelled_wait(code: &str, routine: Option<&str>, words: &str) -> bool {
     let is_of_wait = routine == Some(WAITS_FOR_STANDBYS);
     code == WARNING && (is_of_wait || words.contains("synchronous replication"))
@@ -232,7 +231,7 @@ mod tests {
         assert_eq!(before.current.settings, new);
         assert_eq!(before.previous.map(|route| route.settings), Some(old));
         assert!(routes.replace(&newer).unwrap());
-        // A connection by the route before proves nothing of this one.
+        // A connection by the earlier route proves nothing about this one.
         routes.proved(before.number);
         assert!(routes.known().previous.is_some());
         routes.proved(routes.known().number);

@@ -6,7 +6,7 @@ use tokio_postgres::Transaction;
 
 use super::{PostgresError, PostgresSettings, StoreIdentity, connections::Connections, identity};
 
-/// Everything of ours is in this schema, whatever else the database is used for.
+/// All of our tables are in this schema, whatever else is in the database.
 pub(super) const SCHEMA: &str = "opensecureconf";
 
 /// Each step brings the tables from its index to the next version. Steps are never edited once released, and each leaves
@@ -72,7 +72,8 @@ const USABLE_FROM: i32 = 1;
 /// Serialises migrations: `OSCf` as a number. Held by the transaction, since a session's lock means nothing behind a pooler.
 const LOCK: i64 = 0x4F53_4366;
 
-/// Waits until no other command works on the tables; none does until the transaction ends. No lock of it takes longer than the limit.
+/// Waits until no other command works on the tables; none does until the transaction ends. None of its waits for a lock is
+/// longer than the limit.
 pub(super) async fn take_turn(
     transaction: &Transaction<'_>,
     limit: Duration,
@@ -86,7 +87,7 @@ pub(super) async fn take_turn(
     Ok(())
 }
 
-/// What a migration did.
+/// The result of a migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migrated {
     /// The version before; 0 where there were no tables.
@@ -97,13 +98,13 @@ pub struct Migrated {
     pub identity: StoreIdentity,
 }
 
-/// Makes the tables, or brings older ones to this release's version: in one transaction, so that nothing is there by halves.
-/// Names the store where it is new: it belongs to this cluster and this salt from then on. Later tables stay as they are, where
-/// this release can use them.
+/// Makes the tables, or brings older ones to this release's version: in one transaction, so that none is left half-made. A new
+/// store gets its identity: it belongs to this cluster and this salt from then on. Later tables stay as they are, where this
+/// release can use them.
 ///
 /// # Errors
-/// Where the role may not make tables, another session holds them for longer than a request may take, this release cannot use the
-/// tables of a later one, or the store is another cluster's or has another salt.
+/// Where the role may not make tables, another session locks them for longer than a request may take, this release cannot use
+/// the tables of a later one, or the store belongs to another cluster or has another salt.
 pub async fn migrate(
     settings: &PostgresSettings,
     cluster: &str,
@@ -129,7 +130,7 @@ async fn migrate_in(
     salt_fingerprint: &str,
 ) -> Result<Migrated, PostgresError> {
     let from = version(transaction).await?;
-    // Those of the next release are left as they are: nodes of this one may start beside its own.
+    // Tables of the next release stay as they are: nodes of this one may start beside its own.
     let is_later = from > VERSION;
     if from == 0 {
         transaction

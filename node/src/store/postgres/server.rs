@@ -1,4 +1,4 @@
-//! What the primary says of itself: what a commit waits for, and how many standbys follow. What a node uses of it.
+//! The primary's report on itself: the durability of a commit, and the number of standbys. And a node's use of it.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::store::ReadError;
 pub struct Primary {
     /// Its release.
     pub version: String,
-    /// How many promotions there were before it, and one.
+    /// The number of promotions before it, plus one.
     pub timeline: i32,
-    /// What a commit waits for.
+    /// The setting that decides what a commit waits for.
     pub synchronous_commit: String,
     /// Which standbys it waits for; empty for none.
     pub synchronous_standby_names: String,
     /// How many standbys follow it.
     pub standbys: i64,
-    /// How many of them commits wait for; `None` where the role may not know it.
+    /// How many of them commits wait for; `None` where the role may not read it.
     pub synchronous_standbys: Option<i64>,
 }
 
-/// What a node uses of the database.
+/// A node's use of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatabaseUsage {
     /// Connections for reading.
@@ -41,7 +41,7 @@ pub struct DatabaseUsage {
 }
 
 impl PostgresStore {
-    /// Asks the primary.
+    /// Asks the primary for its report.
     ///
     /// # Errors
     /// Where it does not answer in time.
@@ -50,7 +50,7 @@ impl PostgresStore {
     }
 
     async fn ask_primary(&self) -> Result<Primary, PostgresError> {
-        // Of other roles' standbys one sees that they are there, and not what they are.
+        // Of other roles' standbys this role sees the number, but no details.
         let sql = format!(
             "SELECT pg_is_in_recovery(), current_setting('server_version'), {TIMELINE}, current_setting('synchronous_commit'), \
              current_setting('synchronous_standby_names'), s.standbys, s.synchronous FROM (SELECT count(*) AS standbys, \
@@ -71,7 +71,7 @@ impl PostgresStore {
         })
     }
 
-    /// What this node uses of the database, as far as it knows without asking.
+    /// This node's use of the database, as far as it knows without a query.
     pub fn usage(&self) -> DatabaseUsage {
         let shared = &self.0;
         DatabaseUsage {

@@ -1,4 +1,4 @@
-//! Connections that no caller waits for any more, although a server still works on what was sent over them.
+//! Connections whose callers are gone, although a server still works on their statements.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ pub(super) struct SetAside(Arc<Mutex<usize>>);
 /// How far a write is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing is sent yet.
+    /// No statement has been sent yet.
     Waiting,
     /// It is sent, and its caller waits.
     Sent,
@@ -21,11 +21,12 @@ enum Stage {
     Ended,
 }
 
-/// Who waits for a write. When it goes, the connection is set aside at once, so that the next write already knows.
+/// The caller that waits for a write. When it is dropped, the connection is set aside at once, so that the next write already
+/// knows.
 #[derive(Debug)]
 pub(super) struct Caller(Arc<Write>);
 
-/// Who sends a write, and takes the server's answer.
+/// The sender of a write, which receives the server's answer.
 #[derive(Debug)]
 pub(super) struct Sender(Arc<Write>);
 

@@ -11,9 +11,9 @@ use tokio_postgres::{
 /// How long a silent server holds a connection: it is asked after one second without news, and given up after three.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// What connections of nodes are called at the server.
+/// The name of nodes' connections at the server.
 pub(super) const NODE: &str = "osc-node";
-/// What those of commands are called.
+/// The name of commands' connections at the server.
 const COMMAND: &str = "osc-node-command";
 
 /// Parameters of the URL that the driver is given.
@@ -32,7 +32,7 @@ const KEPT: &[&str] = &[
 pub struct PostgresSettings {
     /// Where it is (`OSC_DATABASE_URL`).
     pub url: DatabaseUrl,
-    /// Who may have signed the server's certificate (`OSC_DATABASE_CA_FILE`).
+    /// The authorities for the server's certificate (`OSC_DATABASE_CA_FILE`).
     pub authorities: Vec<CertificateDer<'static>>,
     /// The limit for queue, connection, retries and commit of one request together (`OSC_DATABASE_TIMEOUT`, 5 s).
     pub timeout: Duration,
@@ -56,7 +56,7 @@ pub struct DatabaseUrl {
     transport: Transport,
 }
 
-/// How what is sent to the server is kept from others.
+/// How the traffic with the server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
     /// TLS, with the server's name and authority verified.
@@ -79,7 +79,7 @@ pub enum NoDatabaseUrl {
     Parameter {
         /// Its name.
         name: String,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
 }
@@ -134,7 +134,7 @@ impl FromStr for DatabaseUrl {
             match &*name {
                 "sslmode" => {
                     transport = match &*value {
-                        // What the weaker modes leave out is checked as well.
+                        // The checks that the weaker modes leave out are made as well.
                         "verify-full" | "verify-ca" | "require" => Transport::Verified,
                         "disable" => Transport::Clear,
                         _ => {
@@ -170,7 +170,7 @@ impl FromStr for DatabaseUrl {
             return Err(NoDatabaseUrl::Form("it names no database".into()));
         }
         if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1 {
-            // The driver takes the first that lets it in, and a standby does as well.
+            // The driver uses the first host that accepts the connection, and a standby accepts it as well.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         config

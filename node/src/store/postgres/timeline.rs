@@ -1,5 +1,5 @@
-//! Which primary is the latest: each promotion begins another timeline, and a server of an earlier one is no primary any more,
-//! whatever it believes.
+//! The latest primary: each promotion begins another timeline, and a server of an earlier one is no primary any more, even if
+//! it still acts as one.
 
 use std::sync::{
     Arc,
@@ -8,21 +8,21 @@ use std::sync::{
 
 use super::{PostgresError, retirement::Retirement};
 
-/// SQL: the timeline that the server writes on; NULL for a standby. Asked of the log's file, since the control file knows of
+/// SQL: the timeline that the server writes on; NULL for a standby. Read from the log's file name, since the control file shows
 /// a promotion only after its first checkpoint.
 pub(super) const TIMELINE: &str = "CASE WHEN NOT pg_is_in_recovery() THEN \
     ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END";
 
-/// The latest timeline that this process has seen. All clones are one.
+/// The latest timeline that this process has seen. All clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LatestTimeline {
     latest: Arc<AtomicI32>,
-    /// Of the connections that a later timeline ends.
+    /// Ends the existing connections at a later timeline.
     retirement: Retirement,
 }
 
 impl LatestTimeline {
-    /// None was seen yet.
+    /// The process has seen no timeline yet.
     pub(super) fn ending(retirement: &Retirement) -> Self {
         Self {
             latest: Arc::default(),
@@ -35,8 +35,8 @@ impl LatestTimeline {
         self.latest.load(Ordering::Acquire)
     }
 
-    /// Takes note of what a server said; refuses a standby and a primary that was replaced. Connections that were there before a
-    /// promotion may lead to the latter, which answers reads as ever: they are not used any more.
+    /// Notes a server's timeline; refuses a standby and a primary that was replaced. Connections from before a promotion may lead
+    /// to a replaced primary, which still answers reads: the node no longer uses them.
     pub(super) fn accept(&self, told: Option<i32>) -> Result<(), PostgresError> {
         let Some(found) = told else {
             return Err(PostgresError::Standby);

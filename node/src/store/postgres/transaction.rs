@@ -1,7 +1,7 @@
-//! One writing transaction, and what becomes of those that wait too long.
+//! One writing transaction, and callers that wait too long.
 //!
-//! A commit may wait for a standby without end, and nothing can take it back: cancelling it leaves the row without the
-//! standby having it. So its caller is answered in time, and its connection is set aside until the server answers.
+//! A commit may wait for a standby without end, and nothing can undo it: cancelling it leaves the row without the standby
+//! having it. So the caller gets an answer in time, and the connection is set aside until the server answers.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
@@ -23,10 +23,10 @@ use crate::domain::Clock;
 /// While too many connections are set aside, one write in this time tries whether the wait is over.
 const PROBE: Duration = Duration::from_secs(1);
 
-/// How long after its deadline a write may take to say that it was not sent.
+/// How long after its deadline a write may take to report that it was not sent.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// The writes that are under way, as far as they matter to others.
+/// The open writes, as far as they matter to others.
 #[derive(Debug)]
 pub(super) struct Writes {
     /// Connections whose callers were answered already.
@@ -48,7 +48,7 @@ impl Writes {
         self.set_aside.count()
     }
 
-    /// Refuses writes while half of the connections wait for a server that does not answer: the others stay for those who
+    /// Refuses writes while half of the connections wait for a server that does not answer: the others stay for requests that
     /// come when it does again.
     fn admit(&self) -> Result<(), PostgresError> {
         if self.set_aside.count() < self.most_set_aside {
@@ -75,18 +75,18 @@ pub(super) struct Statement {
     pub(super) parameters: Vec<OwnedParameter>,
 }
 
-/// What a writing statement met. Its only row said, too, the server's timeline, and whether the store is still ours.
+/// The result of a writing statement. Its only row also has the server's timeline, and whether the store is still ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Met {
     /// How many rows.
     pub(super) rows: i64,
-    /// The latest clock of what was deleted and is forgotten: every version comes after it.
+    /// The latest clock of forgotten deletes: every version comes after it.
     pub(super) forgotten: Clock,
 }
 
 impl PostgresStore {
-    /// Runs one statement in a transaction of its own, until the database has committed it as durably as it is configured to; again
-    /// where the server took it back for the sake of another one.
+    /// Runs one statement in a transaction of its own, until the database has committed it as durably as it is configured to;
+    /// repeats it where the server rolled it back in favour of another one.
     ///
     /// # Errors
     /// [`PostgresError::Unknown`] where it may have been committed.
@@ -113,13 +113,13 @@ impl PostgresStore {
         let (shared, statement) = (Arc::clone(&self.0), Arc::clone(statement));
         let (told, outcome) = tokio::sync::oneshot::channel();
         let (caller, sender) = self.0.writes.set_aside.pair();
-        // It goes on without its caller: what was sent is neither cancelled nor cut off.
+        // It goes on without its caller: a statement that was sent is neither cancelled nor cut off.
         tokio::spawn(async move {
             let outcome = run(&shared.connections, &statement, &sender, deadline).await;
             drop(sender);
             let _ = told.send(outcome);
         });
-        // What ends before it is sent says so itself, a moment after the deadline at most.
+        // A write that ends before it is sent reports that itself, a moment after the deadline at most.
         let outcome = timeout_at(deadline + MOMENT, outcome).await;
         let was_sent = caller.leaves();
         match outcome {
@@ -147,18 +147,18 @@ async fn run(
     let left = deadline
         .saturating_duration_since(Instant::now())
         .as_millis();
-    // A caller that is gone wants nothing sent any more.
+    // A caller that is gone wants no statement sent any more.
     if left == 0 || !sender.may_send() {
         connection.end();
         return Err(PostgresError::Slow);
     }
-    // A row that was changed meanwhile is looked at again, whatever level the database has by default. Neither limit counts while a
-    // commit waits for a standby.
+    // The server checks a row again that another transaction changed meanwhile, whatever the default isolation level. Neither
+    // limit counts while a commit waits for a standby.
     let begin = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}"
     );
     let parameters = columns::lent(&statement.parameters);
-    // Sent together: one way to the server and back. Where the statement fails, the commit ends nothing.
+    // Sent together: one round trip to the server. Where the statement fails, the COMMIT ends nothing.
     let (begun, met, committed) = join!(
         client.batch_execute(&begin),
         client.query_one(&prepared, &parameters),
@@ -166,7 +166,7 @@ async fn run(
     );
     let row = match met {
         Ok(row) => row,
-        // The server says so itself: nothing of it is committed, unless a pooler says so in its stead.
+        // The server itself reports the failure, or a pooler in its place. If it was the server, nothing is committed.
         Err(error) if error.as_db_error().is_some() => {
             if committed.is_ok() {
                 connection.end();

@@ -1,4 +1,4 @@
-//! Who waits for the next commit, of this node or of another one.
+//! Readers that wait for the next commit, of this node or of another one.
 
 use std::sync::{
     Arc,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-/// Wakes those who wait. Other nodes' commits are found by asking, and only while a caller waits.
+/// Wakes waiting readers. Other nodes' commits are found by queries, and only while a reader waits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wake {
     commit: Arc<Notify>,
@@ -15,7 +15,7 @@ pub(super) struct Wake {
 }
 
 impl Wake {
-    /// Something was committed, or may have been.
+    /// Notes that there was a commit, or may have been.
     pub(super) fn commits(&self) {
         self.commit.notify_waiters();
     }
@@ -24,7 +24,7 @@ impl Wake {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// Ends when something may have been committed after this call.
+    /// Ends when there may have been a commit after this call.
     pub(super) fn next(&self) -> impl Future<Output = ()> + Send + use<> {
         let place = Place::new(&self.waiting);
         let commit = Arc::clone(&self.commit).notified_owned();
@@ -35,7 +35,7 @@ impl Wake {
     }
 }
 
-/// One who waits.
+/// A waiting reader.
 struct Place(Arc<AtomicUsize>);
 
 impl Place {

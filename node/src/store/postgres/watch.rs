@@ -1,4 +1,4 @@
-//! What a store does by itself: finds out what other nodes commit, tries whether writes are made again, counts entries.
+//! The background work of a store: finds commits of other nodes, probes whether writes work again, counts entries.
 
 use std::{
     sync::{Arc, Weak},
@@ -10,17 +10,17 @@ use tokio::time::Instant;
 use super::{PostgresError, PostgresStore, Shared};
 use crate::{domain::Timestamp, store::WriteHealth};
 
-/// How often the database is asked while a caller waits for a commit.
+/// How often the database is queried while a caller waits for a commit.
 const LOOK: Duration = Duration::from_millis(200);
 /// How often a write is tried while writes fail, and connections are closed that have served long enough.
 const TRY: Duration = Duration::from_secs(1);
-/// How often it is tried whether the server takes new connections.
+/// How often the store probes whether the server accepts new connections.
 const KNOCK: Duration = Duration::from_secs(5);
 /// How often it is looked for changes that no reader is given.
 const HELD_BACK: Duration = Duration::from_secs(5);
-/// How often entries are counted, and what is old is forgotten.
+/// How often entries are counted, and old deletes and changes are forgotten.
 const COUNT: Duration = Duration::from_mins(1);
-/// How long deletes and changes are kept for those who follow them.
+/// How long deletes and changes are kept for their readers.
 const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// Goes on until the last clone of the store is gone.
@@ -64,7 +64,7 @@ pub(super) async fn watch(store: Weak<Shared>) {
         }
         if now >= next_count {
             next_count = now + COUNT;
-            // It takes a few seconds where much is to be forgotten, and ends long before the next one: callers do not wait for it.
+            // The task may take a few seconds, and ends long before the next one: callers do not wait for it.
             tokio::spawn(keep_house(store));
         }
     }

@@ -1,4 +1,4 @@
-//! Copies of a whole database: made consistently while a node writes, verified before they replace anything.
+//! Copies of a whole database: made consistently while a node writes, and verified before they replace one.
 
 use std::{
     fs::{self, File},
@@ -23,22 +23,22 @@ use crate::{
     os::{names_a_file, permission, regular_file},
 };
 
-/// Why a backup could not be made or restored. What was there before is untouched.
+/// Why a backup could not be made or restored. The earlier files are untouched.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The target exists.
     #[error("{0} exists; choose another file")]
     Exists(PathBuf),
-    /// SQLite takes the name for something else than a file.
+    /// SQLite does not read the name as that of a file.
     #[error("'{0}' is no path of a file for SQLite; a file of this name is './{0}'")]
     NoFile(PathBuf),
     /// The database to be replaced exists.
     #[error("{0} exists; --force replaces it")]
     WouldReplace(PathBuf),
-    /// The backup has no salt: nothing in it could be opened.
+    /// The backup has no salt, so none of its values could be opened.
     #[error("{0} holds no salt, so it is no backup of a node that ever served")]
     NoSalt(PathBuf),
-    /// The salt file is another one than the backup's.
+    /// The salt file differs from the backup's.
     #[error(
         "{0} holds another salt than the backup: values of the backup would not open with it; move it away first"
     )]
@@ -48,10 +48,10 @@ pub enum BackupError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// What takes the copy takes no more of it.
+    /// The reader of the copy accepts no more of it.
     #[error("cannot write the copy out")]
     Stream(#[source] io::Error),
     /// A database cannot be used.
@@ -59,19 +59,19 @@ pub enum BackupError {
     Database {
         /// The database.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the database.
         source: OpenError,
     },
 }
 
-/// What was copied.
+/// The content of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
     /// Live entries.
     pub entries: u64,
 }
 
-/// Copies a database, also one that a node is using, as it is at one moment.
+/// Copies a database as of one moment, even while a node uses it.
 pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
     if !names_a_file(output) {
         return Err(BackupError::NoFile(output.to_owned()));
@@ -87,8 +87,8 @@ pub fn backup(database: &Path, output: &Path) -> Result<Copied, BackupError> {
     Ok(copied)
 }
 
-/// The same into a stream. Before a byte of it is written, the copy has no name any more: a process that is killed while a slow
-/// reader takes it leaves nothing.
+/// The same into a stream. Before the first byte is written, the copy loses its name: a process that is killed while a slow
+/// reader takes it leaves no file.
 pub fn backup_into(database: &Path, out: &mut impl io::Write) -> Result<Copied, BackupError> {
     let source = open_verified(database)?;
     leftovers::remove_streamed(database);
@@ -102,15 +102,15 @@ pub fn backup_into(database: &Path, out: &mut impl io::Write) -> Result<Copied, 
     Ok(copied)
 }
 
-/// Whose database a restored backup becomes.
+/// The owner of a restored backup.
 #[derive(Debug, Clone)]
 pub struct NewLife {
-    /// Its new identity: what the backup's node wrote after the backup must never be taken for what this one writes.
+    /// Its new identity: writes of the backup's node after the backup must never be taken for writes of this one.
     pub incarnation: Incarnation,
     /// The node's name.
     pub name: MemberName,
-    /// Whether the cluster that the backup comes from is lost: then the database forgets it, and can bootstrap a
-    /// new one with its entries. Otherwise it is fenced, and joins the living cluster anew.
+    /// Whether the cluster of the backup is lost: then the database forgets it, and can bootstrap a new one with its entries.
+    /// Otherwise it is fenced, and joins the living cluster anew.
     pub cluster_is_lost: bool,
 }
 
@@ -156,14 +156,14 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
     if life.cluster_is_lost || membership.cluster_uid.is_none() {
         copy.execute("DELETE FROM cursors", [])?;
         copy.execute("DELETE FROM meta WHERE name = ?1", [meta::ROSTER])?;
-        // What moved the lost cluster's clocks beyond all rows is gone with it.
+        // The stamps that moved the lost cluster's clocks beyond all rows are gone with it.
         let latest: Option<i64> = copy.query_row(
             "SELECT max(clock) FROM entries WHERE clock < ?1",
             [Clock::END.raw()],
             |row| row.get(0),
         )?;
         meta::put(copy, meta::CLOCK_HIGH_WATER, latest.unwrap_or_default())?;
-        // The mode stays: the rows of a directory are of no use in another one.
+        // The mode stays: the rows of a directory are useless in another one.
         let blank = Membership {
             name: life.name.clone(),
             cluster_uid: None,
@@ -185,7 +185,7 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
     membership::put_json(copy, meta::MEMBERSHIP, &fenced)
 }
 
-/// Gives a database that no node is using another name: the node that it belongs to was renamed.
+/// Gives a database that no node uses another name: its node was renamed.
 pub fn adopt(database: &Path, name: &MemberName) -> Result<MemberName, BackupError> {
     let in_database = |source: OpenError| BackupError::Database {
         path: database.to_owned(),
@@ -214,7 +214,7 @@ struct Unfinished(PathBuf);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // It is gone where all went well, and what cannot be removed is overwritten the next time.
+        // It is gone where all went well; a remaining one is overwritten the next time.
         leftovers::remove_with_companions(&self.0);
     }
 }

@@ -1,5 +1,5 @@
-//! What changed since a position in the feed, for readers that keep up with it. The table is the feed: each row stands there
-//! with the sequence of its last change.
+//! The changes since a position in the feed, for readers that keep up with it. The table is the feed: each row has the sequence
+//! of its last change.
 
 use rusqlite::Connection;
 
@@ -10,10 +10,11 @@ use crate::{
     store::{ChangeCursor, Changes, ReadError},
 };
 
-/// Ciphertext of one answer, in bytes, before it ends; it has one row at least.
+/// Ciphertext of one answer, in bytes, after which it ends; it has one row at least.
 const BYTES: usize = 1 << 20;
 
-/// A position in the feed of one life of a database: a restored one, and one that took a snapshot over, number their rows anew.
+/// A position in the feed of one life of a database: a restored one, and one that put a snapshot in force, number their rows
+/// anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Position {
     incarnation: Incarnation,
@@ -43,7 +44,7 @@ impl EntryReader {
             .await
     }
 
-    /// What changed after a cursor.
+    /// The rows that changed after a cursor.
     pub(crate) async fn changes(
         &self,
         after: &ChangeCursor,
@@ -93,8 +94,8 @@ fn changes(connection: &Connection, after: Position, most: usize) -> rusqlite::R
     Ok(Changes::Since { rows, next })
 }
 
-/// The rows that changed after a sequence, and the sequence of the last one where more may follow. Without those whose names
-/// are damaged beyond reading.
+/// The rows that changed after a sequence, and the sequence of the last one where more may follow. Rows with unreadable names
+/// are left out.
 fn changed(
     connection: &Connection,
     after: Seq,

@@ -1,4 +1,4 @@
-//! Looks at a whole database offline, row by row.
+//! Checks a whole database offline, row by row.
 
 use std::{fs, path::Path};
 
@@ -19,7 +19,7 @@ use crate::{
 /// Damages listed at most; a thoroughly broken file would fill the screen.
 const LISTED: usize = 100;
 
-/// What is in a database, and what is wrong with it.
+/// The content of a database, and its damage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Live entries.
@@ -28,26 +28,26 @@ pub struct Findings {
     pub home_values: u64,
     /// Deleted entries that are still remembered.
     pub tombstones: u64,
-    /// Live entries whose values are bound to their names. Whether by the right seal shows only their user keys.
+    /// Live entries whose values are bound to their names. Only their user keys show whether by the right seal.
     pub sealed: u64,
     /// Rows of an imported database that are no entries.
     pub set_aside: u64,
-    /// What is damaged, one line each; empty when all is well.
+    /// The damage, one line each; empty when all is well.
     pub damage: Vec<String>,
 }
 
-/// Checks a database that no node is using. Changes nothing.
+/// Checks a database that no node uses. Changes nothing.
 pub fn check(path: &Path) -> Result<Findings, OpenError> {
     let mut findings = Findings::default();
     let file = fs::metadata(path).map_err(|error| OpenError::file(path, error))?;
-    // SQLite takes it for a database without tables.
+    // SQLite reads an empty file as a database without tables.
     if file.is_file() && file.len() == 0 {
         findings.damaged("the file is empty, and no database".to_owned());
         return Ok(findings);
     }
     let connection = match DatabaseFile::claim(path)?.connect_reader() {
         Ok(connection) => connection,
-        // SQLite stumbles over what is no database before its own check is asked.
+        // On a file that is no database SQLite fails before its own check runs.
         Err(error) if is_corruption(&error) => {
             findings.damaged(error.to_string());
             return Ok(findings);
@@ -56,7 +56,7 @@ pub fn check(path: &Path) -> Result<Findings, OpenError> {
     };
     findings.sqlite(&connection)?;
     if !findings.damage.is_empty() {
-        // What SQLite finds broken may not be readable row by row.
+        // A database that SQLite finds broken may not be readable row by row.
         return Ok(findings);
     }
     schema::verify(&connection)?;

@@ -1,4 +1,4 @@
-//! Columns as fields, whatever a damaged disk made of them.
+//! Columns as fields, even where a damaged disk changed them.
 
 use std::borrow::Cow;
 
@@ -12,20 +12,20 @@ use crate::{
     store::clocks::decode_clocks,
 };
 
-/// What is wrong with a row that was changed behind the node's back.
+/// The fault of a row that was changed behind the node's back.
 pub(super) const OTHER_CONTENT: &str = "its content does not fit its hash";
-/// What is wrong with a value that is not the one its row names.
+/// The fault of a value that is not the one that its row names.
 pub(super) const OTHER_VALUE: &str = "its value is not the one that was written";
 
 /// A row as far as it can be read.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) row: Row,
-    /// What cannot be read of it, and stands in it as something else.
+    /// The unreadable part, for which the row has a replacement.
     pub(super) unreadable: Option<&'static str>,
 }
 
-/// The identity in the first two columns; `None` where it is none, and no query finds the row by what could be read.
+/// The identity in the first two columns; `None` where it is none, so that no query finds the row by its readable part.
 pub(super) fn read_identity(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Identity>> {
     let (environment, key) = (row.get_ref(0)?, row.get_ref(1)?);
     Ok(match (environment, key) {
@@ -37,12 +37,12 @@ pub(super) fn read_identity(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<
     })
 }
 
-/// A row as far as it can be read. Its hash covers every field, so it fits only where each was read as it was written.
+/// A row as far as it can be read. Its hash covers every field, so it matches only where each was read as it was written.
 pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(examine(row)?.row)
 }
 
-/// A row as far as it can be read, and what cannot be read of it.
+/// A row as far as it can be read, and the unreadable part.
 pub(super) fn examine(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
     let mut fields = Fields {
         row,
@@ -91,7 +91,7 @@ pub(super) fn examine(row: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
     })
 }
 
-/// A row's hash; what has another length is one that fits nothing.
+/// A row's hash; one of another length matches nothing.
 pub(super) fn read_hash(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<RowHash> {
     let bytes = row.get_ref(column)?.as_bytes().unwrap_or_default();
     Ok(RowHash(bytes.try_into().unwrap_or_default()))
@@ -102,7 +102,7 @@ pub(super) fn read_text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Res
     Ok(lenient_text(row.get_ref(column)?).0.unwrap_or_default())
 }
 
-/// Text as far as it can be read, and whether that is all of it.
+/// Text as far as it can be read, and whether it is complete.
 fn lenient_text(value: ValueRef<'_>) -> (Option<String>, bool) {
     match value {
         ValueRef::Null => (None, true),
@@ -111,12 +111,12 @@ fn lenient_text(value: ValueRef<'_>) -> (Option<String>, bool) {
             Cow::Owned(text) => (Some(text), false),
         },
         ValueRef::Blob(bytes) => (Some(String::from_utf8_lossy(bytes).into_owned()), false),
-        // It stays something: only NULL makes a tombstone.
+        // It does not become NULL: only NULL makes a tombstone.
         ValueRef::Integer(_) | ValueRef::Real(_) => (Some(String::new()), false),
     }
 }
 
-/// Reads the fields of a row, whatever a damaged disk made of them.
+/// Reads the fields of a row, even where a damaged disk changed them.
 struct Fields<'r, 's> {
     row: &'r rusqlite::Row<'s>,
     unreadable: Option<&'static str>,
@@ -139,7 +139,7 @@ impl Fields<'_, '_> {
         Ok(0)
     }
 
-    /// A name of limited length, without what is beyond that.
+    /// A name of limited length, without the excess.
     fn name<T>(
         &mut self,
         mut text: String,

@@ -1,4 +1,4 @@
-//! The database in a file as what is copied: one state of it, also while a node writes.
+//! The database in a file as the source of a copy: one state of it, also while a node writes.
 
 use std::path::{Path, PathBuf};
 
@@ -94,7 +94,7 @@ impl Table for CopySource {
     }
 }
 
-/// A connection that sees one state of the database. Where no node uses it, what a killed one left half-done is made whole first.
+/// A connection that sees one state of the database. Where no node uses it, the remains of a killed one are recovered first.
 fn open(path: &Path, is_locked: bool) -> Result<Connection, OpenError> {
     let access = if is_locked {
         OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -122,7 +122,7 @@ pub(super) fn marks(
     path: &Path,
     after: Option<&Identity>,
 ) -> Result<Vec<Mark>, CopyError> {
-    // Keys are never empty, so nothing stands at or before the empty identity.
+    // Keys are never empty, so no row stands at or before the empty identity.
     let (environment, key) = after.map_or(("", ""), |after| {
         (after.environment.as_str(), after.key.as_str())
     });
@@ -215,7 +215,7 @@ mod tests {
         Salt::from_bytes(&SALT).unwrap()
     }
 
-    /// A database with one row, to which something happened.
+    /// A database with one row, changed by this function.
     fn database(happens: impl FnOnce(&Connection)) -> (TempDir, PathBuf) {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("configurations.db");

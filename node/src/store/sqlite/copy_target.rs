@@ -21,7 +21,7 @@ use crate::{
     store::copy::{CopyError, Mark, Table, Target},
 };
 
-/// What follows the name of a copy that is not whole yet. It stays, and the next run goes on with it.
+/// The suffix of an incomplete copy. It stays, and the next run goes on with it.
 const UNFINISHED: &str = ".unfinished-copy";
 
 /// A database that is not whole yet.
@@ -36,7 +36,7 @@ pub(in crate::store) struct CopyTarget {
 }
 
 impl CopyTarget {
-    /// Makes one, or opens what an earlier run has left; it holds this salt.
+    /// Makes a copy, or opens that of an earlier run; it holds this salt.
     pub(in crate::store) fn open(
         path: &Path,
         salt: &Salt,
@@ -61,7 +61,7 @@ impl CopyTarget {
         })
     }
 
-    /// Gives it its name: a node can serve it. What that node writes comes after this clock.
+    /// Gives the copy its name: a node can serve it. Writes of that node come after this clock.
     pub(in crate::store) fn finish(self, clock: Clock) -> Result<(), CopyError> {
         meta::put(&self.connection, meta::CLOCK_HIGH_WATER, clock.raw())
             .map_err(|error| failed(&self.unfinished, error.into()))?;
@@ -77,7 +77,7 @@ impl CopyTarget {
         Ok(backup::publish(&unfinished, &path)?)
     }
 
-    /// Does something in one transaction.
+    /// Runs a write in one transaction.
     fn write(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -96,7 +96,7 @@ fn make(
     salt: &Salt,
     incarnation: Incarnation,
 ) -> Result<(Connection, i64), OpenError> {
-    // SQLite gives what it has beside a file the mode of that.
+    // SQLite gives the files beside a database its mode.
     drop(open_private(path).map_err(|source| OpenError::file(path, source))?);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;

@@ -1,4 +1,4 @@
-//! A database that is open, and the one connection that may write.
+//! An open database, and the one connection that may write.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
@@ -20,7 +20,7 @@ use crate::{
     store::{commits::Commits, disk::Room},
 };
 
-/// An open database whose salt is not settled yet: rows can be counted, nothing can be read or written.
+/// An open database whose salt is not settled yet: rows can be counted, but no value can be read or written.
 #[derive(Debug)]
 pub struct OpenedDatabase {
     file: DatabaseFile,
@@ -60,7 +60,7 @@ impl OpenedDatabase {
         Ok(())
     }
 
-    /// Whether anything was ever written into it.
+    /// Whether any row was ever written into it.
     pub(in crate::store) fn has_rows(&self) -> Result<bool, OpenError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM entries)";
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
@@ -78,7 +78,7 @@ impl OpenedDatabase {
         SqliteTables::new(&self.connection)
     }
 
-    /// Opens the connections that read, and parts them from the one that writes.
+    /// Opens the reading connections, and separates them from the writing one.
     pub(crate) fn part(
         self,
         caches: CacheSizes,
@@ -113,7 +113,7 @@ pub(crate) struct DatabaseWriter {
 }
 
 impl DatabaseWriter {
-    /// The engine's tables, for one transaction; `None` while the connection is given up.
+    /// The engine's tables, for one transaction; `None` while the connection is closed.
     pub(crate) fn tables(&self) -> Option<SqliteTables<'_>> {
         self.connection.as_ref().map(SqliteTables::new)
     }
@@ -132,12 +132,12 @@ impl DatabaseWriter {
         Ok(())
     }
 
-    /// Gives the connection up.
+    /// Closes the connection.
     pub(crate) fn give_up(&mut self) {
         self.connection = None;
     }
 
-    /// A transaction wrote something: who waits for that looks, and the log is emptied after a while.
+    /// A transaction wrote rows: waiting readers look again, and the log is emptied after a while.
     pub(crate) fn committed(&mut self) {
         self.commits.committed();
         self.log.committed(Instant::now());
@@ -156,7 +156,8 @@ impl DatabaseWriter {
         emptied.is_some_and(|emptied| emptied.unwrap_or(false))
     }
 
-    /// What the disk has room for; `reserve` (bytes) is kept free. Where the disk does not say, SQLite will.
+    /// The writes for which the disk has room; `reserve` (bytes) is kept free. Where the disk's space is unknown, SQLite
+    /// itself reports a full disk.
     pub(crate) fn room(&self, reserve: u64) -> Room {
         let Ok(space) = self.file.path().disk_space() else {
             return Room::Everything;
@@ -173,7 +174,7 @@ impl DatabaseWriter {
         }
     }
 
-    /// Whether the log has anything.
+    /// Whether the log has any pages.
     pub(crate) fn has_log(&self) -> bool {
         self.file.path().sizes().1 > 0
     }
@@ -185,7 +186,7 @@ impl DatabaseWriter {
             .saturating_sub(database)
     }
 
-    /// What deleted entries left free inside the database, in bytes.
+    /// The free space that deleted entries left inside the database, in bytes.
     fn reusable_bytes(&self) -> u64 {
         self.pages("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
     }
@@ -201,7 +202,7 @@ impl DatabaseWriter {
     /// Moves the log into the database, and ends the connection.
     pub(crate) fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
-            // A log that stays behind is read at the next start; nothing is lost.
+            // A remaining log is read at the next start; nothing is lost.
             let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
     }

@@ -1,4 +1,4 @@
-//! What is read of a store, apart from its writer: connections of its own, behind a cache of rows.
+//! Reads of a store, apart from its writer: over connections of their own, behind a cache of rows.
 
 use std::{io, sync::Arc};
 
@@ -20,7 +20,7 @@ pub struct EntryReader {
 }
 
 impl EntryReader {
-    /// `rows` is what the cache may hold, in bytes of ciphertext.
+    /// `rows` is the size of the cache, in bytes of ciphertext.
     pub(super) fn new(
         readers: Arc<Readers>,
         path: DatabasePath,
@@ -44,8 +44,8 @@ impl EntryReader {
         self.commits.next()
     }
 
-    /// The row of an identity, tombstones included; `None` when it was never written. Where its value is held here, it has
-    /// it; else it has what stands for it in the directory.
+    /// The row of an identity, tombstones included; `None` when it was never written. It has its value where this node holds
+    /// it, otherwise the directory's content.
     pub async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
         // Taken before the read: a row must never pass for newer than it is.
         let count = self.commits.count();
@@ -69,22 +69,22 @@ impl EntryReader {
         Ok(row)
     }
 
-    /// The same without the value, as far as it can be read: for a caller that wants to be rid of it.
+    /// The same without the value, as far as it can be read: for a client that wants to delete it.
     pub async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
         self.readers
             .read(|connection| row::find(connection, identity))
             .await
     }
 
-    /// Looks through the rows as they are committed now.
+    /// Scans the rows as they are committed now.
     pub async fn digest(&self, scan: Scan) -> Result<Digest, ReadError> {
         self.readers
             .scan(move |connection| Ok(row::digest(connection, scan)?))
             .await
     }
 
-    /// A page of losing versions of concurrent writes, the latest first: those before a number of an earlier page, so many at
-    /// most, and about 1 MiB of ciphertext.
+    /// A page of losing versions of concurrent writes, the latest first: those before a number of an earlier page, at most
+    /// `most`, and about 1 MiB of ciphertext.
     pub async fn conflicts(
         &self,
         before: Option<i64>,
@@ -138,7 +138,7 @@ impl EntryReader {
     }
 }
 
-/// What is wrong with a value that no user key could ever open.
+/// The fault of a value that no user key could ever open.
 fn no_token(row: &Row) -> Option<&'static str> {
     let token = row.content.as_ref().and_then(Content::token)?;
     token_time(token)

@@ -1,5 +1,5 @@
-//! What was deleted or replaced leaves the disk. SQLite overwrites it in its pages (`secure_delete`); the write-ahead log,
-//! which still has it, is emptied soon after.
+//! Deleted and replaced values leave the disk. SQLite overwrites them in its pages (`secure_delete`); the write-ahead log,
+//! which still has them, is emptied soon after.
 
 use std::{
     path::Path,
@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::{OpenError, file::DatabaseFile, leftovers::folder_of, schema};
 
-/// How long nothing must be written until the log is emptied.
+/// How long after the last write the log is emptied.
 const QUIET: Duration = Duration::from_millis(500);
 /// How old the oldest change in the log may become while others follow: emptying it syncs the database file.
 const OLDEST: Duration = Duration::from_secs(10);
@@ -18,13 +18,13 @@ const OLDEST: Duration = Duration::from_secs(10);
 /// Decides when the write-ahead log is emptied.
 #[derive(Debug)]
 pub(super) struct LogTidiness {
-    /// Since when the log has something; `None` where it is empty.
+    /// Since when the log has pages; `None` where it is empty.
     filled: Option<Instant>,
     last_commit: Instant,
 }
 
 impl LogTidiness {
-    /// At the start: what an earlier process left in the log is not known.
+    /// At the start it is unknown whether an earlier process left pages in the log.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             filled: Some(now),
@@ -72,7 +72,7 @@ pub struct Vacuumed {
     pub after: u64,
 }
 
-/// Writes a database anew that no node is using: what earlier releases deleted without overwriting it is gone.
+/// Rewrites a database that no node uses: values that earlier releases deleted without overwriting are gone.
 ///
 /// # Errors
 /// When a node uses it, or it is not ours, or the disk has no room for a second copy.
@@ -91,7 +91,7 @@ pub fn vacuum(path: &Path) -> Result<Vacuumed, OpenError> {
 /// SQLite writes a whole copy into a temporary file: that belongs to the disk that is meant for it, and not to `/tmp`.
 fn keep_temporary_files_beside(connection: &Connection, database: &Path) {
     let folder = folder_of(database).display().to_string();
-    // Where it may not be chosen, SQLite chooses one; the file has no name in any case.
+    // Where the setting is not allowed, SQLite chooses a folder; the file has no name in any case.
     let _ = connection.pragma_update(None, "temp_store_directory", folder);
 }
 

@@ -1,10 +1,10 @@
-//! What SQLite says, in the words that all stores have.
+//! SQLite's errors, as the errors that all stores have.
 
 use rusqlite::ErrorCode;
 
 use crate::store::{ReadError, WriteError};
 
-/// Whether SQLite says that the file is damaged or no database at all.
+/// Whether SQLite reports that the file is damaged or no database at all.
 pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),

@@ -1,4 +1,4 @@
-//! How long the content of rows is, without reading it: so that what it takes is known before it is there.
+//! The length of rows' content, without reading it, so that its memory is known beforehand.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -17,7 +17,7 @@ impl EntryReader {
     }
 }
 
-/// `octet_length` looks at the head of a row alone, however long the rest is.
+/// `octet_length` reads the head of a row alone, however long the rest is.
 fn measure(connection: &Connection, of: &Measured) -> rusqlite::Result<usize> {
     let length: Option<i64> = match of {
         Measured::ChangeAfter(after) => connection
@@ -88,7 +88,7 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
         let rows = [("a", 3), ("b", 100_000), ("c", 20)].map(|(key, size)| {
-            // What a disk was made to hold may be no ciphertext at all.
+            // The content on a damaged disk may be no ciphertext at all.
             row_of(key, 1, &"\u{e9}".repeat(size / 2))
         });
         let mut tables = SqliteTables::new(&connection);

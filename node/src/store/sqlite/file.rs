@@ -1,4 +1,4 @@
-//! The database file: claimed by one process, created for its owner's eyes only.
+//! The database file: claimed by one process, readable for its owner only.
 
 use std::{
     fs::{File, TryLockError},
@@ -19,7 +19,7 @@ use crate::os::permission;
 #[derive(Debug)]
 pub(super) struct DatabaseFile {
     path: DatabasePath,
-    /// What each connection may cache of it, in bytes; `None` for SQLite's default.
+    /// The page cache of each connection, in bytes; `None` for SQLite's default.
     pages: Option<usize>,
     _lock: File,
 }
@@ -59,17 +59,17 @@ impl DatabaseFile {
         })
     }
 
-    /// Connections that are made from now on cache no more than this, in bytes.
+    /// New connections cache at most this much, in bytes.
     pub(super) fn cache_at_most(&mut self, pages: usize) {
         self.pages = Some(pages);
     }
 
-    /// Bounds what a connection caches.
+    /// Limits the cache of a connection.
     pub(super) fn bound_cache(&self, connection: &Connection) -> rusqlite::Result<()> {
         let Some(bytes) = self.pages else {
             return Ok(());
         };
-        // SQLite takes a negative size for kibibytes.
+        // SQLite reads a negative size as kibibytes.
         let kibibytes = i64::try_from(bytes / 1024).unwrap_or(i64::MAX);
         connection.pragma_update(None, "cache_size", -kibibytes)
     }
@@ -86,10 +86,10 @@ impl DatabaseFile {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(Self::TIMEOUT)?;
-        // Overwrites what is deleted or replaced, in every page that it was in.
+        // Overwrites deleted and replaced data in every page that it was in.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
-        // FULL syncs the log on every commit: what was acknowledged survives power loss.
+        // FULL syncs the log on every commit: an acknowledged write survives power loss.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         self.bound_cache(&connection)?;
@@ -103,21 +103,21 @@ impl DatabaseFile {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(Self::TIMEOUT)?;
-        // SQLite opens files at the first query. A connection that has the log's index open keeps it there when the writer gives its
-        // connection up, and a full disk has no room for another.
+        // SQLite opens files at the first query. A connection with the log's index open keeps it there when the writer closes
+        // its connection, and a full disk has no room for another.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         self.bound_cache(&connection)?;
         Ok(connection)
     }
 
-    /// Refuses what is not ours, before any connection that could change it.
+    /// Refuses a foreign file, before any connection that could change it.
     pub(super) fn recognize(&self) -> Result<(), OpenError> {
         let recognized = match self.connect_reader() {
             Ok(connection) => schema::recognize(&connection),
             Err(error) => Err(error.into()),
         };
         match recognized {
-            // What a crash left half-done is rolled back by a connection that writes, and then recognized all the same.
+            // A writing connection rolls the remains of a crash back, and the file is then recognized all the same.
             Err(OpenError::Sqlite(error))
                 if matches!(
                     error.sqlite_error_code(),
@@ -130,7 +130,7 @@ impl DatabaseFile {
         }
     }
 
-    /// Lets SQLite look for damage.
+    /// Lets SQLite check for damage.
     pub(super) fn check(&self, connection: &Connection) -> Result<(), OpenError> {
         let finding: String =
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;

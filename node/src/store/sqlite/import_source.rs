@@ -1,5 +1,5 @@
-//! Another database whose entries are to be brought into a living store. It is copied into memory and brought up to date
-//! there, so that every older schema and the original's can be read, and nothing of it is changed.
+//! Another database whose entries are to be imported into a living store. It is copied into memory and migrated there, so that
+//! every older schema and the original's can be read, and the file stays unchanged.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +28,7 @@ pub enum ImportError {
     Database {
         /// Where it is.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the database.
         source: OpenError,
     },
     /// The salt file cannot be used.
@@ -130,7 +130,7 @@ impl ImportSource {
         counts().map_err(|error| self.failed(error))
     }
 
-    /// The next live entries after one, in order; none at the end. Damaged ones are given by name.
+    /// The next live entries after one, in order; none at the end. Damaged ones are listed by name.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -158,7 +158,7 @@ impl ImportSource {
         Ok(page)
     }
 
-    /// Federated: an entry with the value that this database owns; one that another node owns stays without.
+    /// Federated: an entry with the value that this database owns; one that another node owns has none.
     fn with_own_value(&self, mut row: Row) -> rusqlite::Result<Row> {
         if matches!(row.content, Some(Content::Fingerprint(_)))
             && let Some((version, token)) = values::find(&self.copy, &row.identity)?
@@ -182,9 +182,9 @@ impl ImportSource {
 pub struct ImportPage {
     /// Live entries.
     pub entries: Vec<Row>,
-    /// Entries whose content does not fit their hash.
+    /// Entries whose content does not match their hash.
     pub damaged: Vec<Identity>,
-    /// Where the next page begins; `None` where this one is empty and the last.
+    /// Where the next page begins; `None` where this page is empty and the last.
     pub last: Option<Identity>,
 }
 

@@ -1,5 +1,5 @@
-//! Copies of a database that lie beside it while a command works, and what becomes of them when it is killed: they hold
-//! everything, also what is deleted later, so the next start and the next backup remove them.
+//! Copies of a database beside it while a command works, which stay when it is killed. They hold all entries, even later
+//! deleted ones, so the next start and the next backup remove them.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -18,10 +18,10 @@ const OF_LOCK_HOLDERS: [&str; 2] = [RESTORING, ORIGINAL];
 pub(super) const RESTORING: &str = ".restoring";
 /// Of a copy of an original database that is not whole yet.
 pub(super) const ORIGINAL: &str = ".original.new";
-/// What SQLite has beside a file.
+/// The suffixes of SQLite's files beside a database.
 pub(super) const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// A file beside a database that no later command takes for a leftover while this is there.
+/// A file beside a database that no later command removes as a leftover while this exists.
 #[derive(Debug)]
 pub(super) struct StreamedCopy {
     path: PathBuf,
@@ -54,7 +54,7 @@ impl StreamedCopy {
         &self.path
     }
 
-    /// The file without its name: nothing is left, however this process ends.
+    /// The file without its name: none remains, however this process ends.
     pub(super) fn into_nameless(self) -> io::Result<File> {
         fs::remove_file(&self.path)?;
         self.file.try_clone()
@@ -67,7 +67,7 @@ impl Drop for StreamedCopy {
     }
 }
 
-/// Removes copies that killed commands left. Only for who holds the lock of the database.
+/// Removes copies of killed commands. Only the holder of the database's lock may call it.
 pub(super) fn remove_all(database: &Path) {
     for suffix in OF_LOCK_HOLDERS {
         remove_with_companions(&with_suffix(database, suffix));
@@ -75,10 +75,10 @@ pub(super) fn remove_all(database: &Path) {
     remove_streamed(database);
 }
 
-/// Removes those that were being streamed.
+/// Removes copies that were being streamed.
 pub(super) fn remove_streamed(database: &Path) {
     let folder = folder_of(database);
-    // What cannot be looked at now is looked at the next time.
+    // A folder that cannot be read now is read the next time.
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };
@@ -103,7 +103,7 @@ fn is_streamed(database: &Path, name: &OsStr) -> bool {
     number.is_some_and(|number| number.len() == DIGITS && number.iter().all(is_digit))
 }
 
-/// Removes a copy whose maker has ended: the system has given its lock back.
+/// Removes a copy whose process has ended: the system has released its lock.
 fn remove_abandoned(path: &Path) {
     if let Ok(file) = File::open(path)
         && file.try_lock().is_ok()
@@ -112,7 +112,7 @@ fn remove_abandoned(path: &Path) {
     }
 }
 
-/// Removes a file and what SQLite has beside it, as far as it is there and can be removed.
+/// Removes a file and SQLite's files beside it, as far as they exist and can be removed.
 pub(super) fn remove_with_companions(path: &Path) {
     for suffix in [""].into_iter().chain(COMPANIONS) {
         let path = with_suffix(path, suffix);

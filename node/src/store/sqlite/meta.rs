@@ -14,19 +14,19 @@ pub(super) const CLOCK_HIGH_WATER: &str = "clock_high_water";
 /// The local sequence of the latest change.
 pub(super) const LAST_SEQ: &str = "last_seq";
 
-/// What this node is to its cluster, as JSON.
+/// The state of this node in its cluster, as JSON.
 pub(super) const MEMBERSHIP: &str = "membership";
-/// Who belongs to the cluster, as JSON.
+/// The members of the cluster, as JSON.
 pub(super) const ROSTER: &str = "roster";
 
-/// What every database has, and what it is called.
+/// The records that every database has, with their names in messages.
 const ALWAYS: [(&str, &str); 3] = [
     (INCARNATION, "identity"),
     (CLOCK_HIGH_WATER, "latest clock reading"),
     (LAST_SEQ, "last sequence"),
 ];
 
-/// What is not there although every database has it.
+/// The records that are missing although every database has them.
 pub(super) fn missing(connection: &Connection) -> rusqlite::Result<Vec<&'static str>> {
     let mut missing = Vec::new();
     for (name, called) in ALWAYS {

@@ -13,7 +13,7 @@ pub enum OpenError {
     File {
         /// The database file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Threads for lists cannot be started.
@@ -37,10 +37,10 @@ pub enum OpenError {
     NewerSchema {
         /// The file's schema version.
         found: usize,
-        /// The latest that this release knows.
+        /// The latest schema that this release knows.
         known: usize,
     },
-    /// An SQLite database of something else.
+    /// An SQLite database of another program.
     #[error(
         "the file is an SQLite database, but not one of this program; choose another OSC_DATABASE_PATH"
     )]
@@ -65,7 +65,7 @@ pub enum OpenError {
     /// The writer thread cannot be started.
     #[error("cannot start the writer thread")]
     Thread(#[source] std::io::Error),
-    /// Anything else that SQLite says.
+    /// Any other error of SQLite.
     #[error("the database cannot be read or written")]
     Sqlite(#[from] rusqlite::Error),
 }
@@ -86,7 +86,7 @@ impl OpenError {
         }
     }
 
-    /// The same with the path, where it is about damage: SQLite may stumble over it before its own check is asked.
+    /// The same with the path, where it concerns damage: SQLite may fail on it before its own check runs.
     pub(super) fn of(self, path: &Path) -> Self {
         match self {
             Self::Sqlite(error) if is_corruption(&error) => Self::Damaged {

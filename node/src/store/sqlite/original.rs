@@ -1,4 +1,4 @@
-//! Databases of the Python original, versions 2.1 to 3.1: copied aside, then taken over in one transaction.
+//! Databases of the Python original, versions 2.1 to 3.1: copied aside, then imported in one transaction.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Who wrote the rows of an original: the same for every import of a row, so that copies of it merge silently.
+/// The writer of an original's rows: the same for every import of a row, so that copies of it merge silently.
 const WRITER: i64 = 0;
 
 /// The table of an original.
@@ -34,7 +34,7 @@ pub(super) struct Original {
     has_times: bool,
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Imported {
     entries: u64,
@@ -42,7 +42,7 @@ struct Imported {
 }
 
 impl Original {
-    /// Looks for the original's table; `None` where there is none.
+    /// Finds the original's table; `None` where there is none.
     pub(super) fn find(connection: &Connection) -> rusqlite::Result<Option<Self>> {
         let columns: Vec<String> = connection
             .prepare("SELECT name FROM pragma_table_info('configurations')")?
@@ -57,7 +57,7 @@ impl Original {
         )
     }
 
-    /// Turns the original's rows into entries, and its table into nothing.
+    /// Turns the original's rows into entries, and drops its table.
     pub(super) fn import(
         self,
         transaction: &Transaction<'_>,
@@ -127,7 +127,7 @@ impl Original {
     }
 }
 
-/// Copies the database as it is to a new file beside it, which the original still opens.
+/// Copies the unchanged database to a new file beside it, which the original still opens.
 pub(super) fn copy_aside(
     connection: &Connection,
     path: &DatabasePath,
@@ -146,7 +146,7 @@ pub(super) fn copy_aside(
     let file = open_private(&unfinished).map_err(failed(&unfinished))?;
     connection.execute("VACUUM INTO ?1", [unfinished.display().to_string()])?;
     file.sync_all().map_err(failed(&unfinished))?;
-    // An older copy may be the only one of something else.
+    // An older copy may be the only one of another database.
     let mut copy = path.beside(".original");
     let mut number = 0;
     while copy.exists() {
@@ -157,7 +157,7 @@ pub(super) fn copy_aside(
     Ok(copy)
 }
 
-/// One value of a row. Text that is no UTF-8 comes as its bytes, which are no text: it makes no entry, and stops no other.
+/// One value of a row. Text that is no UTF-8 comes as bytes, which make no entry and stop no other row.
 fn field(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Value> {
     match row.get_ref(index)? {
         ValueRef::Text(bytes) => Ok(match std::str::from_utf8(bytes) {
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::store::sqlite::schema;
 
-    /// An original with two rows, of which one has in this column what no UTF-8 decoder reads.
+    /// An original with two rows, one of which has invalid UTF-8 in this column.
     fn with_broken_text_in(column: &str) -> Connection {
         const TOKEN: &str = "gAAAAABpaL0lAAECAwQFBgcICQoLDA0OD1xn5CYLb5yvmI0MNhNKjBTeuJjEnEHo8yb6f04frKWYJnzvVp2kjhNYvdjQV_4pUckf7AoZoZTmy2pnKnhYr-wbpeqj1aWyDATAa3ONAsyTyjet8cCnPWQi1UjORMtIdw==";
         let connection = Connection::open_in_memory().unwrap();

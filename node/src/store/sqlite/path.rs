@@ -1,4 +1,4 @@
-//! Where a database is, and what lies beside it.
+//! The path of a database, and the files beside it.
 
 use std::{
     fs::{File, OpenOptions},

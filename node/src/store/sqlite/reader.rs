@@ -21,7 +21,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Opens so many connections, two at least: half of them for lists.
+    /// Opens this many connections, two at least: half of them for lists.
     pub(super) fn open(file: &DatabaseFile, count: usize) -> Result<Self, OpenError> {
         let scans = NonZeroUsize::new(count / 2).unwrap_or(NonZeroUsize::MIN);
         let idle = (scans.get()..count.max(2))
@@ -56,7 +56,7 @@ impl Readers {
         self.scan_within(LIST_WAIT, query).await
     }
 
-    /// The same for who waits for a connection as long as this.
+    /// The same for a caller that waits this long for a connection.
     pub(super) async fn scan_within<T, F>(&self, limit: Duration, query: F) -> Result<T, ReadError>
     where
         T: Send + 'static,

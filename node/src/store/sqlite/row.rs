@@ -1,4 +1,4 @@
-//! Rows to and from SQL: the statements. What their columns hold is read in `columns`.
+//! Rows to and from SQL: the statements. `columns` reads the fields.
 
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
@@ -15,7 +15,7 @@ use crate::{
     store::{CONFLICT_PAGE_BYTES, ConflictPage, clocks::encode_clocks},
 };
 
-/// The columns of a row, for statements that are texts of the program: the frequent ones.
+/// The columns of a row, for the frequent statements, which are constants of the program.
 macro_rules! columns {
     () => {
         "environment, key, category, token, created_at, updated_at, clock, incarnation, clocks, extra"
@@ -36,7 +36,7 @@ pub(super) fn find(connection: &Connection, identity: &Identity) -> rusqlite::Re
         .optional()
 }
 
-/// The same, saying what cannot be read, or does not fit the row's hash.
+/// The same, with the part that cannot be read, or the mismatch of the row's hash.
 pub(super) fn look_up(
     connection: &Connection,
     identity: &Identity,
@@ -75,7 +75,7 @@ pub(super) fn hash_of(
         .optional()
 }
 
-/// Writes a row over whatever stands under its identity, as the change with the given local sequence.
+/// Writes a row over any row of its identity, as the change with the given local sequence.
 pub(super) fn put(
     connection: &Connection,
     row: &Row,
@@ -116,7 +116,7 @@ pub(super) fn put_conflict(
     insert(connection, &sql, row, hash, Some(seen_at.as_micros()))
 }
 
-/// How many tombstones there are, and when the one that is first in the feed was written.
+/// How many tombstones there are, and when the first one in the feed was written.
 pub(super) fn tombstones(connection: &Connection) -> rusqlite::Result<(i64, Option<Timestamp>)> {
     let from = "FROM entries INDEXED BY entries_tombstones WHERE token IS NULL";
     let count = connection
@@ -191,7 +191,7 @@ pub(super) fn written_before(
     Ok((count.unsigned_abs(), names))
 }
 
-/// What a look through the rows finds, all of one moment.
+/// The digest of a scan over the rows, all of one moment.
 pub(super) fn digest(connection: &Connection, scan: Scan) -> rusqlite::Result<Digest> {
     let transaction = connection.unchecked_transaction()?;
     let head = meta::get::<i64>(&transaction, meta::LAST_SEQ)?.unwrap_or_default();
@@ -203,7 +203,7 @@ pub(super) fn digest(connection: &Connection, scan: Scan) -> rusqlite::Result<Di
         )?;
         let mut rows = statement.query([before])?;
         while let Some(row) = rows.next()? {
-            // Under a name that cannot be read there is nothing to compare; it is missing under its own.
+            // A row with an unreadable name cannot be compared; it is missing under its own.
             let (Ok(environment), Ok(key)) = (row.get_ref(0)?.as_str(), row.get_ref(1)?.as_str())
             else {
                 continue;
@@ -262,7 +262,7 @@ fn insert(
         .map(drop)
 }
 
-/// What can be read of names that are none.
+/// The readable parts of invalid names.
 pub(super) fn unreadable_names(connection: &Connection) -> rusqlite::Result<Vec<Identity>> {
     let mut statement = connection.prepare(&format!(
         "SELECT {COLUMNS} FROM entries WHERE token IS NOT NULL"

@@ -1,5 +1,5 @@
-//! Threads for lists, each with a connection of its own. What a list allocates and gives back stays within its thread: on
-//! tokio's blocking threads, which take turns, each of them kept the memory of a list.
+//! Threads for lists, each with a connection of its own. Memory that a list allocates and frees stays within its thread: among
+//! tokio's blocking threads, which take turns, each one kept the memory of a list.
 
 use std::num::NonZeroUsize;
 
@@ -12,11 +12,11 @@ use crate::{
     store::{ReadError, VISITOR_STACK},
 };
 
-/// The threads, and whose turn it is. They end with it.
+/// The threads, and the queue of their jobs. They end with it.
 #[derive(Debug)]
 pub(super) struct ScanThreads(WorkerThreads<Connection>);
 
-/// One of the connections is free for the holder of this.
+/// A free connection, reserved for the holder of this.
 pub(super) struct ScanTurn<'t>(Turn<'t, Connection>);
 
 impl From<Lost> for ReadError {
@@ -47,7 +47,7 @@ impl ScanThreads {
 }
 
 impl ScanTurn<'_> {
-    /// Runs a read of many rows. It may block on what the caller's runtime does.
+    /// Runs a read of many rows. It may block on the caller's runtime.
     pub(super) async fn scan<T, F>(self, query: F) -> Result<T, ReadError>
     where
         T: Send + 'static,

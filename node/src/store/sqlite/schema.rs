@@ -1,4 +1,4 @@
-//! The database's tables, and how an older one becomes the current one.
+//! The database's tables, and how older ones become the current ones.
 
 use std::path::Path;
 

@@ -44,7 +44,7 @@ impl EntrySnapshot for Snapshot<'_> {
     ) -> Result<Scanned, ReadError> {
         let columns = "environment, key, category, token, created_at, updated_at, extra";
         self.each(columns, selection, reach, |row| {
-            // What cannot be read is an entry that no user key opens.
+            // An unreadable row counts as an entry that no user key opens.
             let entry = read(row).unwrap_or(CLOSED);
             Ok(visit(entry))
         })
@@ -84,7 +84,7 @@ impl Snapshot<'_> {
                 return Ok(scanned);
             }
             if scanned.looked_at >= reach.rows || Instant::now() >= reach.until {
-                // Nothing can go on after a name that cannot be read: the scan goes on to the next that can.
+                // No scan can go on after an unreadable name: this one goes on to the next readable name.
                 scanned.stopped_at = names(row);
             }
         }
@@ -133,7 +133,7 @@ fn read<'a>(row: &'a rusqlite::Row<'_>) -> Option<ListedEntry<'a>> {
     })
 }
 
-/// Only the conditions that are wanted, so that the index on (environment, key) is used for each of them.
+/// Only the requested conditions, so that the index on (environment, key) is used for each of them.
 fn query<'s>(columns: &str, selection: &'s Selection) -> (String, Vec<&'s dyn ToSql>) {
     let mut conditions = Vec::new();
     let mut parameters: Vec<&dyn ToSql> = Vec::new();

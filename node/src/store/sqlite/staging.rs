@@ -1,4 +1,4 @@
-//! A snapshot of another node beside the rows, until it is complete and takes their place.
+//! A snapshot of another node beside the rows, until it is complete and replaces them.
 
 use rusqlite::{Connection, params};
 
@@ -26,7 +26,7 @@ pub(super) fn add(connection: &Connection, rows: &[(Row, RowHash)]) -> rusqlite:
         .try_for_each(|(row, hash)| row::stage(connection, row, *hash))
 }
 
-/// Puts the staged rows in the place of all others, which become conflicts where the snapshot lacks what they hold.
+/// Puts the staged rows in the place of all others, which become conflicts where the snapshot lacks their content.
 pub(super) fn take_over(connection: &Connection, takeover: Takeover) -> rusqlite::Result<Seq> {
     let Takeover {
         incarnation,

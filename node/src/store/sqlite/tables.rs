@@ -1,4 +1,4 @@
-//! The engine's tables in SQLite: one transaction, begun when something is written.
+//! The engine's tables in SQLite: one transaction, begun with the first write.
 
 use rusqlite::{Connection, Row as SqlRow};
 
@@ -19,19 +19,19 @@ pub(crate) struct SqliteTables<'c> {
     live: LiveEntries,
 }
 
-/// What a transaction does to the number of live entries.
+/// The effect of a transaction on the number of live entries.
 #[derive(Debug, Default)]
 struct LiveEntries {
     change: i64,
     recount: bool,
-    /// What was read last, and whether it was live: mostly what is written next.
+    /// The last row that was read, and whether it was live: mostly the one that is written next.
     seen: Option<(Identity, bool)>,
 }
 
-/// What a transaction came to.
+/// The result of a transaction.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
-    /// Whether anything was written.
+    /// Whether it wrote any row.
     pub(crate) wrote: bool,
     /// How many live entries there are more than before.
     pub(crate) live_change: i64,
@@ -195,7 +195,7 @@ impl Tables for SqliteTables<'_> {
         most: usize,
         bytes: usize,
     ) -> rusqlite::Result<Vec<FeedRow>> {
-        // Keys are never empty, so nothing stands at or before the empty identity.
+        // Keys are never empty, so no row stands at or before the empty identity.
         let (environment, key) = after.map_or(("", ""), |after| {
             (after.environment.as_str(), after.key.as_str())
         });
@@ -221,7 +221,7 @@ impl Tables for SqliteTables<'_> {
             row::COLUMNS
         ))?;
         let rows = statement.query((up_to.raw(), before.as_micros()))?;
-        // By another name than its own, a tombstone would be another one.
+        // Under another name, a tombstone would delete another entry.
         Ok(
             take_while_they_fit(rows, Names::Readable, most, usize::MAX)?
                 .into_iter()
@@ -312,13 +312,13 @@ fn count(most: usize) -> i64 {
 /// Which rows are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Names {
-    /// All of them, with what can be read of their names.
+    /// All rows, with the readable parts of their names.
     All,
-    /// Those that are found by the names which are read.
+    /// Rows that a query finds by their names.
     Readable,
 }
 
-/// At least one row, then as many as are so long together as they travel.
+/// One row at least, then as many as fit into this length on the wire.
 fn take_while_they_fit(
     mut rows: rusqlite::Rows<'_>,
     names: Names,

@@ -67,7 +67,7 @@ pub(super) fn put(
         .map(drop)
 }
 
-/// The seal of the value that is held; one that cannot be read is none.
+/// The seal of the held value; an unreadable one counts as none.
 pub(super) fn seal(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<Seal>> {
     let seal = connection
         .prepare_cached("SELECT seal FROM home_values WHERE environment = ?1 AND key = ?2")?
@@ -171,7 +171,7 @@ pub(super) fn attach(connection: &Connection, mut row: Row) -> rusqlite::Result<
 }
 
 impl EntryReader {
-    /// Values that are held here, in no order: at least one where there is any, then as many as fit.
+    /// Values that this node holds, in no order: one at least, if there is any, then as many as fit.
     pub async fn home_values(
         &self,
         most: usize,

@@ -12,7 +12,7 @@ use std::{
 
 use super::model::{Call, Entry, Number, Outcome};
 
-/// Places of a search at most: more are not looked at in reasonable time.
+/// Places of a search at most: more would take too long.
 const MOST_PLACES: usize = 1_000_000;
 /// Operations that a refutation shows.
 const SHOWN: usize = 12;

@@ -103,7 +103,7 @@ pub(crate) fn a_database_with_entries_bootstraps_a_directory(rules: Rules) -> Ou
     ensure(row.starts_with("sha256:"), format!("{row} travelled"))
 }
 
-/// A value moves to whoever writes over it.
+/// A value moves to the node that writes over it.
 pub(crate) fn a_value_follows_the_directory(rules: Rules) -> Outcome {
     let mut world = World::with_federated_cluster(rules, 2)?;
     world.put(0, "k", "first")?;

@@ -24,7 +24,7 @@ scenarios! {
     a_database_that_went_back_unnoticed_gets_what_it_wrote
 }
 
-/// Two halves of a cluster remove each other: the earlier removal stands, and somebody serves.
+/// Two halves of a cluster remove each other: the earlier removal stands, and one half serves.
 pub(crate) fn e09_mutual_removal(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     let stays = world.incarnation(0);
@@ -229,7 +229,7 @@ pub(crate) fn late_greetings_of_two_processes_fence_nobody(rules: Rules) -> Outc
     ensure(world.incarnation(0) == same, "it is fenced")
 }
 
-/// A commit fails: the engine that is loaded anew starts its counting where nobody has been.
+/// A commit fails: the engine that is loaded anew starts to count beyond all earlier numbers.
 pub(crate) fn an_engine_that_is_loaded_anew_takes_no_old_answers(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 2)?;
     for number in 0..5 {

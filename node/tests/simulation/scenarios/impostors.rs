@@ -31,7 +31,7 @@ scenarios! {
     a_cluster_whose_clock_is_really_ahead
 }
 
-/// For two seconds somebody greets all nodes in each other's names, with a purge mark above all that anybody holds.
+/// For two seconds an impostor greets all nodes in each other's names, with a purge mark above every sequence.
 pub(crate) fn a_copied_greeting_fences_nobody(rules: Rules) -> Outcome {
     let mut world = World::with_cluster(rules, 3)?;
     world.put(0, "k", "value")?;

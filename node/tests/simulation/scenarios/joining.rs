@@ -140,7 +140,7 @@ pub(crate) fn a_node_is_ready_once_it_holds_what_was_acknowledged(rules: Rules) 
     world.ends_well()
 }
 
-/// Heads that move put nobody's readiness off for ever.
+/// Heads that move do not delay a node's readiness for ever.
 pub(crate) fn a_node_is_ready_in_time_although_the_others_are_written_to_without_pause(
     rules: Rules,
 ) -> Outcome {

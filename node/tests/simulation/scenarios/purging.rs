@@ -1,4 +1,4 @@
-//! Purging: a tombstone is forgotten only when nobody can bring its entry back.
+//! Purging: a tombstone is forgotten only when no node can bring its entry back.
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ pub(super) struct Situation<'a> {
     pub(super) running: &'a [AcceptedKeys],
     /// The proof that a node shows if it accepts a key.
     pub(super) proof: &'a dyn Fn(&[u8]) -> Option<String>,
-    /// What time it is.
+    /// The present time.
     pub(super) now: Timestamp,
 }
 

@@ -117,7 +117,7 @@ pub(in crate::cluster) async fn cluster_key(
     }
 }
 
-/// Whether nodes have certificates of ours. One of the two may be lost: the nodes have theirs all the same.
+/// Whether nodes have certificates of the operator. If one of the two objects is lost, the nodes still have theirs.
 fn has_certificates(found: &DereferencedObjects) -> bool {
     let certificates = [ManagedSecret::NodeTls, ManagedSecret::NodeAuthority];
     let mut there = certificates

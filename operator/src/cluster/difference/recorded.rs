@@ -1,6 +1,6 @@
 //! Objects as a real API server (Kubernetes 1.36) keeps them: as this operator had applied them, and as others had changed them
-//! afterwards, whose names are in their `managedFields`. Recorded while no operator ran: `kubectl set env`, `set image`, `set
-//! resources`, `scale`, `annotate`, `label`, `rollout restart` and `patch`, and a server-side apply of `argocd-controller` with
+//! afterwards, whose names are in their `managedFields`. Recorded while no operator ran: `kubectl set env`, `set image`,
+//! `set resources`, `scale`, `annotate`, `label`, `rollout restart` and `patch`, and a server-side apply of `argocd-controller` with
 //! force.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;

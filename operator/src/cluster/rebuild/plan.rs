@@ -111,7 +111,7 @@ impl RebuildPlan {
         }
     }
 
-    /// The node that is to be given up once it has left: it is not let in again on the volume that it has.
+    /// The node that is given up once it has left: it may not join again on its present volume.
     pub(in crate::cluster) fn keeps(&self) -> Option<usize> {
         match self {
             Self::Leave { ordinal } | Self::Leaving { ordinal } | Self::GiveUp { ordinal, .. } => {

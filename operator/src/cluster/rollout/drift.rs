@@ -1,4 +1,4 @@
-//! What others wrote into the pod template: it is taken out again, before a pod is made from it.
+//! Changes of others to the pod template: the operator removes them before a pod is made from it.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ use crate::{
     names::{FIELD_MANAGER, RESTARTED_BY_KUBECTL},
 };
 
-/// Removes from the pod template what others have set in it and is not wanted, and returns what the object with the template is then, where
-/// anything was removed.
+/// Removes the unwanted fields of others from the pod template, and returns the object with the new template, where anything
+/// was removed.
 ///
 /// # Errors
-/// Where the API server does not do it, also because the object is another one by now.
+/// Where the API server refuses, also because the object has changed by now.
 pub(in crate::cluster) async fn remove_drift<W: ChildKind>(
     context: &Context,
     cluster: &ValidatedCluster,
@@ -44,7 +44,7 @@ pub(in crate::cluster) async fn remove_drift<W: ChildKind>(
         return Ok(None);
     }
     let Ok(patch) = serde_json::from_value(operations(&foreign, live)) else {
-        // Every operation is one that we have written ourselves.
+        // Every operation here is one of ours.
         return Ok(None);
     };
     let api: Api<W> = Api::namespaced(context.client.clone(), namespace);
@@ -91,7 +91,7 @@ pub(in crate::cluster) async fn remove_drift<W: ChildKind>(
     Ok(Some(patched))
 }
 
-/// What others have set in the pod template, but for what asks for a restart.
+/// The fields of others in the pod template, except for requests to restart.
 fn drift(wanted: &Value, live: &LiveChild) -> Vec<Foreign> {
     let template = FieldPath::of(&["spec", "template"]);
     let annotations = ["spec", "template", "metadata", "annotations"];
@@ -106,7 +106,8 @@ fn drift(wanted: &Value, live: &LiveChild) -> Vec<Foreign> {
     found
 }
 
-/// As RFC 6902 writes them, for this very version of the object. What stands later in a list goes first, so that places stay what they are.
+/// The operations of RFC 6902, for this very version of the object. Later items of a list go first, so that the places of the
+/// others stay.
 fn operations(foreign: &[Foreign], live: &LiveChild) -> Value {
     let mut places: Vec<_> = foreign
         .iter()

@@ -1,5 +1,5 @@
-//! Pods are replaced by the operator, one at a time: the StatefulSet says `OnDelete`, so that Kubernetes itself replaces none for another pod
-//! template. Whatever another writer puts into the template is taken out again before a pod sees it.
+//! The operator replaces pods, one at a time: the StatefulSet has `OnDelete`, so that Kubernetes itself replaces none for
+//! another pod template. Changes of another writer to the template are removed before a pod is made from it.
 
 mod accepted;
 mod drift;

@@ -1,4 +1,4 @@
-//! From pods, as Kubernetes shows them, to what a rollout looks at.
+//! From pods, as Kubernetes shows them, to the input of a rollout's plan.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::{
     node::NodeDetails,
 };
 
-/// Decides which pod is replaced now, or what is waited for.
+/// Decides which pod is replaced now, or the reason to wait.
 pub(in crate::cluster) fn plan_rollout(
     cluster: &ValidatedCluster,
     set: &StatefulSet,
@@ -37,8 +37,8 @@ pub(in crate::cluster) fn plan_rollout(
     plan_from(cluster, set, pods, course, now)
 }
 
-/// Whether all pods are of the template that the set has, and have served since. Whatever the status said meanwhile of one that does not,
-/// its rollout has not ended.
+/// Whether all pods have the set's template, and have served since. A rollout has not ended while one pod has not served,
+/// whatever the status reported meanwhile.
 pub(in crate::cluster) fn is_rolled_out(
     cluster: &ValidatedCluster,
     set: &StatefulSet,
@@ -90,7 +90,8 @@ fn plan_from(
     })
 }
 
-/// How many pods there are, and how many of them stay: neither who is yet to come nor who is to leave is replaced or waited for.
+/// How many pods there are, and how many of them stay: a pod that is yet to come or is to leave is neither replaced nor waited
+/// for.
 fn counts(cluster: &ValidatedCluster, set: &StatefulSet) -> (usize, usize) {
     let there = set.spec.as_ref().and_then(|spec| spec.replicas);
     let there = there.unwrap_or(cluster.spec.replicas);
@@ -99,7 +100,7 @@ fn counts(cluster: &ValidatedCluster, set: &StatefulSet) -> (usize, usize) {
     (count(there), count(wanted))
 }
 
-/// Without regard to what others do meanwhile: only simulations ask for this.
+/// Without regard to the acts of others: only simulations ask for this.
 fn next_of_all(pods: &[PodSeen<'_>], revision: &str) -> RolloutPlan {
     let outdated = pods
         .iter()
@@ -113,15 +114,15 @@ fn next_of_all(pods: &[PodSeen<'_>], revision: &str) -> RolloutPlan {
     }
 }
 
-/// The revision that is wanted, once Kubernetes has looked at the StatefulSet as it is.
+/// The wanted revision, once Kubernetes has observed the present StatefulSet.
 fn revision(set: &StatefulSet) -> Option<&str> {
     let status = set.status.as_ref()?;
     let is_taken_up = status.observed_generation >= set.metadata.generation;
     status.update_revision.as_deref().filter(|_| is_taken_up)
 }
 
-/// `status.currentRevision` does not say it: where pods are replaced by others than Kubernetes, it stays the first one for ever, up to
-/// Kubernetes 1.36.
+/// `status.currentRevision` does not show it: where not Kubernetes but others replace pods, it stays the first revision for
+/// ever, up to Kubernetes 1.36.
 fn was_rolling(before: &ClusterStatus) -> bool {
     before.conditions.iter().any(|told| {
         told.type_ == "Ready" && [ROLLING_OUT, ROLLOUT_BLOCKED].contains(&told.reason.as_str())

@@ -1,4 +1,4 @@
-//! Which pod is replaced now, or what is waited for. Pure.
+//! The next pod to replace, or the reason to wait. Pure.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::{
 
 /// How long a pod may take to come back before a user has to look.
 const TIMEOUT: SignedDuration = SignedDuration::from_mins(10);
-/// Changes that a node may lack while writes go on; what is more is behind.
+/// Changes that a node may lack while writes go on; a node that lacks more is behind.
 pub(in crate::cluster) const UNDER_WAY: u64 = 1000;
 
-/// What a rollout looks at.
+/// The input of a rollout's plan.
 #[derive(Debug)]
 pub(super) struct Situation<'a> {
     /// The cluster's name, which pods' names begin with.
     pub name: &'a str,
-    /// The revision of the pod template that is wanted; `None` while Kubernetes has not taken up the StatefulSet as it is.
+    /// The wanted revision of the pod template; `None` while Kubernetes has not observed the present StatefulSet.
     pub revision: Option<&'a str>,
     /// How many pods there are and are to stay.
     pub wanted: usize,
     /// How many there are.
     pub there: usize,
-    /// Its pods, also those that are to go.
+    /// The pods of the set, also those that the operator will remove.
     pub pods: &'a [PodSeen<'a>],
     /// The ordinals of pods that Kubernetes may not make, and since when.
     pub refused: &'a [(usize, Timestamp)],
     /// Whether a rollout was under way when the status was last written.
     pub was_rolling: bool,
-    /// For how long no answer has said of some two nodes how they are to each other.
+    /// How long no answer has judged the connection between some two nodes.
     pub unjudged_for: Duration,
-    /// For how long such an answer is waited for.
+    /// How long to wait for such an answer.
     pub answer_timeout: Duration,
     /// The time.
     pub now: Timestamp,
@@ -49,9 +49,9 @@ pub(super) struct PodSeen<'a> {
     pub revision: Option<&'a str>,
     /// How it is.
     pub state: PodState,
-    /// Since when it is so, where Kubernetes says it. One that ends was to be gone then.
+    /// Since when it is in this state, where Kubernetes records it; for an ending pod, when it was to be gone.
     pub since: Option<Timestamp>,
-    /// What its node answered.
+    /// The answer of its node.
     pub node: Option<&'a NodeDetails>,
 }
 
@@ -72,7 +72,7 @@ pub(super) enum PodState {
     Ending,
 }
 
-/// What to do about pods of another template than the one that is wanted.
+/// The next step for pods of another template than the wanted one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum RolloutPlan {
     /// There are none.
@@ -80,7 +80,7 @@ pub enum RolloutPlan {
     Finished,
     /// Replace the pod with this ordinal.
     Replace {
-        /// Which one.
+        /// Its ordinal.
         ordinal: usize,
         /// Why this one.
         why: Why,
@@ -91,7 +91,7 @@ pub enum RolloutPlan {
     Blocked {
         /// Its ordinal.
         ordinal: usize,
-        /// Whether it is the last one, which a lower number of replicas takes away.
+        /// Whether it is the last one, which a lower number of replicas removes.
         is_last: bool,
     },
 }
@@ -99,24 +99,24 @@ pub enum RolloutPlan {
 /// Why a pod is the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// It does not serve, so nothing is lost by it.
+    /// It does not serve, so its deletion costs nothing.
     NotReady,
-    /// All pods serve, and of those with another template it has the highest ordinal.
+    /// All pods serve, and of the outdated ones it has the highest ordinal.
     Outdated,
 }
 
-/// What a rollout waits for.
+/// The reason why a rollout waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waiting {
-    /// Kubernetes has not taken up the StatefulSet as it is.
+    /// Kubernetes has not observed the present StatefulSet.
     Controller,
     /// The pod of this name is not there, ends, or does not serve.
     Pod(String),
-    /// The node of this name lacks what others have, or does not reach them.
+    /// The node of this name lacks changes of others, or does not reach them.
     Sync(String),
     /// The node of this name has another salt than the others.
     Salt(String),
-    /// The node of this name serves and does not answer, and no other one says how it is.
+    /// The node of this name serves but does not answer, and no other node reports on it.
     Answer(String),
 }
 
@@ -140,7 +140,7 @@ pub(super) fn plan(situation: &Situation<'_>) -> RolloutPlan {
     if is_over && !situation.was_rolling {
         return RolloutPlan::Finished;
     }
-    // Once all that stay are of the template, who leaves is no part of it.
+    // Once all pods that stay have the template, a leaving one is no part of the rollout.
     let counts = |pod: &&PodSeen<'_>| !is_over || pod.ordinal < situation.wanted;
     let ending = |pod: &&PodSeen<'_>| pod.is(PodState::Ending) && counts(pod);
     if let Some(pod) = situation.pods.iter().find(ending) {
@@ -156,7 +156,7 @@ pub(super) fn plan(situation: &Situation<'_>) -> RolloutPlan {
     }
     let nobody_serves = !situation.staying().any(|pod| pod.is(PodState::Ready));
     let is_unfinished = |pod: &&PodSeen<'_>| {
-        // A node that runs may wait for others that cannot start before they are replaced.
+        // A running node may wait for others that cannot start before they are replaced.
         let waits_for_others = nobody_serves && !is_over && pod.node.is_some();
         is_current(pod) && pod.is(PodState::NotReady) && !waits_for_others
     };
@@ -184,8 +184,8 @@ impl Situation<'_> {
         self.pods.iter().filter(|pod| pod.ordinal < self.wanted)
     }
 
-    /// Who is to go and does not serve just now: until it has left, it serves clients with those that stay. One of which nothing came for
-    /// long holds no other cluster up.
+    /// A pod that is to leave and does not serve at present: until it has left, it serves clients with those that stay. A pod
+    /// that makes no progress for long holds no other cluster up.
     fn going_and_away(&self) -> Option<usize> {
         let is_new = |since: Timestamp| self.now.duration_since(since) < TIMEOUT;
         (self.wanted..self.there).find(|ordinal| {
@@ -222,8 +222,8 @@ impl Situation<'_> {
         RolloutPlan::Wait(Waiting::Pod(self.pod_name(ordinal)))
     }
 
-    /// What nodes lack, by what they say of themselves and of each other. Which two reach each other only those two know: one of both has to
-    /// answer, for as long as that may be hoped for.
+    /// A node that lacks changes, by the reports of nodes about themselves and each other. Whether two nodes reach each other
+    /// only those two know: one of them has to answer, for as long as that may be expected.
     fn out_of_sync(&self) -> Option<Waiting> {
         self.lacking().or_else(|| {
             let staying = || self.staying().filter(|pod| pod.is(PodState::Ready));
@@ -259,7 +259,7 @@ impl Situation<'_> {
         })
     }
 
-    /// Whether a member is one of those that stay: others remember for a while who has left.
+    /// Whether a member is one of those that stay: others remember for a while a node that has left.
     fn is_counted(&self, name: &str, state: MemberState) -> bool {
         !has_left(state) && observe::ordinal_of(name).is_none_or(|ordinal| ordinal < self.wanted)
     }

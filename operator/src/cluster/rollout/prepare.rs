@@ -1,4 +1,4 @@
-//! What has to be done to an existing StatefulSet or Deployment before it is applied, because an apply cannot do it.
+//! Steps on an existing StatefulSet or Deployment before an apply, because an apply cannot do them.
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 
@@ -11,11 +11,11 @@ use crate::cluster::{
     validate::ValidatedCluster,
 };
 
-/// Keeps Kubernetes from replacing pods by itself, and takes out of the pod template what others have written into it. Returns what there is
-/// then, where anything was done.
+/// Keeps Kubernetes from replacing pods by itself, and removes changes of others from the pod template. Returns the new object,
+/// where anything changed.
 ///
 /// # Errors
-/// Where the API server does not do it.
+/// Where the API server refuses.
 pub(in crate::cluster) async fn prepare(
     context: &Context,
     cluster: &ValidatedCluster,
@@ -44,11 +44,11 @@ pub(in crate::cluster) async fn prepare(
     Ok(changed)
 }
 
-/// Takes out of the pod template of a Deployment what others have written into it. Returns what there is then, where anything was done.
-/// Kubernetes replaces pods by itself there, and goes back to those that it had.
+/// Removes changes of others from the pod template of a Deployment. Returns the new object, where anything changed. There
+/// Kubernetes itself replaces pods, and goes back to the earlier ones.
 ///
 /// # Errors
-/// Where the API server does not do it.
+/// Where the API server refuses.
 pub(in crate::cluster) async fn restore_template(
     context: &Context,
     cluster: &ValidatedCluster,

@@ -1,4 +1,4 @@
-//! Deletes the pod that is to be replaced. Its StatefulSet makes it anew, with the volume that it had.
+//! Deletes the pod that the plan replaces. Its StatefulSet makes a new pod on the same volume.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -15,11 +15,11 @@ use crate::{
     node::NodeDetails,
 };
 
-/// Carries out what was decided, and returns whether anything was tried.
+/// Carries the plan out, and returns whether anything was tried.
 ///
 /// # Errors
-/// Where this reconcile may only look, or the API server does not do it. Whether a pod is gone whose deletion was not answered is seen at the
-/// next reconcile.
+/// Where this reconcile may only look, or the API server refuses. The next reconcile sees whether a pod is gone whose deletion
+/// got no answer.
 pub(in crate::cluster) async fn carry_out(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
@@ -38,7 +38,7 @@ pub(in crate::cluster) async fn carry_out(
     mandate.may_act()?;
     let name = pod.name_any();
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &valid.namespace);
-    // Nothing but the very pod that was judged, as it was then.
+    // Only the very pod that was judged, in the state of that moment.
     let parameters = DeleteParams {
         preconditions: Some(Preconditions {
             uid: pod.uid(),
@@ -55,7 +55,7 @@ pub(in crate::cluster) async fn carry_out(
             };
             events::announce_replaced(cluster, pod, why, &context.recorder).await;
         }
-        // It is another one by now, or gone.
+        // The pod is another one by now, or gone.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
         Err(source) => return Err(apply::failed::<Pod>("delete", &name, source)),
     }

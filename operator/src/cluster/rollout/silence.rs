@@ -1,4 +1,5 @@
-//! Nodes that serve and do not answer the operator. What they lack, the others know; whether two of them reach each other, no other one does.
+//! Nodes that serve and do not answer the operator. Others know which changes they lack, but not whether two of them reach each
+//! other.
 
 use std::time::Duration;
 
@@ -10,17 +11,17 @@ use crate::{
     node::{MemberState, NodeDetails},
 };
 
-/// How long answers of nodes that serve are waited for, where no setting says otherwise: where it reaches no node at all, the next
-/// template may be what mends that.
+/// How long the operator waits for answers of serving nodes by default. Where it reaches no node at all, the next template may
+/// be the remedy.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Since when no answer has said of some two nodes that serve how they are to each other. The operator remembers it: one that starts anew
-/// waits anew.
+/// Since when no answer has judged the connection between some two serving nodes. Only this process remembers it: after a
+/// restart the operator waits again.
 #[derive(Debug, Default)]
 pub(in crate::cluster) struct Silence(Option<Instant>);
 
 impl Silence {
-    /// Notes who answers now, of so many nodes that stay, and says for how long some two have been judged by none.
+    /// Notes which of the staying nodes answer now, and gives how long no answer has judged some two of them.
     pub(in crate::cluster) fn note(
         &mut self,
         pods: &[(Pod, Option<NodeDetails>)],
@@ -40,7 +41,8 @@ impl Silence {
     }
 }
 
-/// The first node that does not answer, and of which another one that does not name it, or is silent as well, says nothing.
+/// The first silent node whose connection to some other node no answer judges: the other does not name it, or is silent as
+/// well.
 pub(super) fn unjudged(answers: &[(usize, Option<&NodeDetails>)]) -> Option<usize> {
     let names = |node: &NodeDetails, ordinal: usize| {
         let mut members = node.members.iter();

@@ -15,11 +15,11 @@ use crate::{
 /// How pods are replaced: only when they are deleted.
 pub(in crate::cluster) const ON_DELETE: &str = "OnDelete";
 
-/// Makes an existing StatefulSet replace no pods by itself; returns what it is then, where it was changed. An apply cannot do it: it would leave
-/// `rollingUpdate`, which the API server had filled in and refuses beside `OnDelete`.
+/// Makes an existing StatefulSet replace no pods by itself; returns its new state, where it was changed. An apply cannot do it:
+/// it would leave `rollingUpdate`, which the API server had filled in and refuses beside `OnDelete`.
 ///
 /// # Errors
-/// Where the API server does not do it.
+/// Where the API server refuses.
 pub(in crate::cluster) async fn use_on_delete(
     context: &Context,
     namespace: &str,

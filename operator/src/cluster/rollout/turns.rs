@@ -1,5 +1,6 @@
-//! Whose pods are replaced for the operator's own changes: few clusters at a time, so that what is bad about a release is seen in the first
-//! ones. Who is among them is written on their `StatefulSets`, and remembered here. Those that wait are woken when a turn ends.
+//! The clusters whose pods are replaced for the operator's own changes: few at a time, so that a fault of a release shows in
+//! the first ones. Their `StatefulSets` are marked, and this memory repeats the marks. Waiting clusters are woken when a turn
+//! ends.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,18 +26,18 @@ pub(in crate::cluster) struct Turns {
 #[derive(Debug, Default)]
 struct State {
     taken: BTreeSet<Place>,
-    /// Those that cannot go on, and it is not known until when: the others do not wait for them.
+    /// Clusters that cannot go on for an unknown time: the others do not wait for them.
     passed_over: BTreeSet<Place>,
-    /// Those that wait, each with what for.
+    /// The waiting clusters, each with its reason.
     waiting: BTreeMap<Place, Held>,
 }
 
 /// Why a cluster has to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Held {
-    /// This one has to finish first.
+    /// This cluster has to finish first.
     By(Place),
-    /// The watches do not show yet who has a turn.
+    /// The watches do not show all turns yet.
     Unseen,
 }
 
@@ -55,22 +56,22 @@ impl Turns {
         Self { at_once, ..self }
     }
 
-    /// Notifies whenever one that waits may have to wait no more.
+    /// Notifies whenever the wait of a cluster may be over.
     pub(in crate::cluster) fn moves(&self) -> &watch::Sender<()> {
         &self.moves
     }
 
-    /// Takes a turn for a cluster; `marked` are those whose `StatefulSets` say that they have one, as far as that is known.
+    /// Takes a turn for a cluster; `marked` are the clusters whose `StatefulSets` have the mark of a turn, as far as known.
     ///
     /// # Errors
-    /// Says what has to be waited for.
+    /// The reason to wait.
     pub(super) fn take(
         &self,
         place: &Place,
         marked: impl FnOnce() -> Option<Vec<Place>>,
     ) -> Result<(), Held> {
         let mut state = self.lock();
-        // Looked at while no cluster can note that it waits: a mark that goes afterwards wakes this one.
+        // Read while no cluster can note that it waits: a mark that goes afterwards wakes this one.
         state.try_turn(place, self.at_once, marked())?;
         state.taken.insert(place.clone());
         Ok(())
@@ -79,7 +80,7 @@ impl Turns {
     /// Whether a cluster could take a turn now.
     ///
     /// # Errors
-    /// Says what has to be waited for.
+    /// The reason to wait.
     pub(super) fn is_free(
         &self,
         place: &Place,
@@ -123,7 +124,7 @@ impl Turns {
         self.release(place);
     }
 
-    /// Those that wait no longer for what their status says, and that this is of interest for. Each is given once.
+    /// The clusters in question whose reported reason to wait is gone. Each is given once.
     pub(in crate::cluster) fn wake(
         &self,
         is_wanted: impl Fn(&Place) -> bool,
@@ -153,14 +154,14 @@ impl Turns {
 }
 
 impl State {
-    /// Those that the others wait for.
+    /// The clusters for which the others wait.
     fn with_turns(&self, marked: Vec<Place>) -> BTreeSet<Place> {
         let all = marked.into_iter().chain(self.taken.iter().cloned());
         all.filter(|place| !self.passed_over.contains(place))
             .collect()
     }
 
-    /// Notes who waits, and what for.
+    /// Notes a waiting cluster, and its reason.
     fn try_turn(
         &mut self,
         place: &Place,
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(turns.take(&b, marked(&[])), by(&a));
     }
 
-    /// Who is woken now.
+    /// The clusters that are woken now.
     fn woken(turns: &Turns, marks: &[&Place]) -> Vec<Place> {
         turns.wake(|_| true, marked(marks))
     }

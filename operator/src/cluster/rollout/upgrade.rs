@@ -1,5 +1,5 @@
-//! Which pod template a cluster has now: what its fields ask for enters at once, and what the operator changes by itself when
-//! `spec.upgrade` says so.
+//! The present pod template of a cluster: changes of its fields enter at once, and the operator's own changes when
+//! `spec.upgrade` allows it.
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -21,17 +21,17 @@ use crate::{
     node::AccessKey,
 };
 
-/// What was decided.
+/// The decision.
 #[derive(Debug)]
 pub(in crate::cluster) struct Upgrade {
     accepted: Accepted,
-    /// What waits.
+    /// The changes that wait.
     pub(in crate::cluster) upcoming: Upcoming,
-    /// What was let in now.
+    /// The changes that are accepted now.
     pub(in crate::cluster) let_in: Option<LetIn>,
 }
 
-/// What is known of changes that wait.
+/// The knowledge of changes that wait.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::cluster) enum Upcoming {
     /// The operator has not looked.
@@ -39,11 +39,11 @@ pub(in crate::cluster) enum Upcoming {
     Unknown,
     /// None does.
     Nothing,
-    /// These do.
+    /// These changes wait.
     Waits(Pending),
 }
 
-/// What waits.
+/// Changes that wait.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cluster) struct Pending {
     changes: Vec<Change>,
@@ -53,7 +53,7 @@ pub(in crate::cluster) struct Pending {
     pub(in crate::cluster) image: Option<String>,
 }
 
-/// What was let in.
+/// Accepted changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LetIn {
     /// The number of the changes.
@@ -62,31 +62,31 @@ pub struct LetIn {
     pub changes: Vec<String>,
 }
 
-/// What is waited for: a user, or something else.
+/// The cause of a wait: a user, or another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Waits {
     /// That the resource goes on.
     Paused,
     /// A person.
     Approval,
-    /// A window; nothing where none ever opens.
+    /// A window; `None` where none ever opens.
     Window(Option<Timestamp>),
     /// Another cluster.
     Other(Place),
-    /// What the watches show.
+    /// The watches do not show all clusters yet.
     Starting,
 }
 
 /// How a cluster is.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cluster) struct Situation<'a> {
-    /// What was accepted; `None` where nothing runs.
+    /// The accepted template; `None` where no workload exists.
     pub(in crate::cluster) accepted: Option<&'a Accepted>,
-    /// Labels and annotations of what runs its nodes.
+    /// Labels and annotations of the workload.
     pub(in crate::cluster) metadata: Option<&'a ObjectMeta>,
     /// Whether all of its pods are of the template that has.
     pub(in crate::cluster) is_rolled_out: bool,
-    /// Whether a rollout may begin, or it is only looked whether one could.
+    /// Whether a rollout may begin, or the call only asks whether one could.
     pub(in crate::cluster) may_begin: bool,
     /// Whether its namespace is being deleted.
     pub(in crate::cluster) is_ending: bool,
@@ -94,7 +94,7 @@ pub(in crate::cluster) struct Situation<'a> {
     pub(in crate::cluster) now: Timestamp,
 }
 
-/// Decides. A turn that is taken here is given back once nothing is rolled out any more.
+/// Decides. A turn that is taken here is given back once no rollout is under way.
 pub(in crate::cluster) fn upgrade(
     cluster: &ValidatedCluster,
     wanted: &PodTemplateSpec,
@@ -151,14 +151,14 @@ pub(in crate::cluster) fn upgrade(
 }
 
 impl Situation<'_> {
-    /// What is written down there of a rollout.
+    /// The mark of a rollout on the workload.
     fn mark(&self) -> Option<&String> {
         let annotations = self.metadata?.annotations.as_ref()?;
         annotations.get(ANNOTATION_ROLLING_OUT)
     }
 }
 
-/// What the resource waits for.
+/// The cause for which the resource waits.
 fn policy(cluster: &ValidatedCluster, number: &str, now: Timestamp) -> Option<Waits> {
     let upgrade = &cluster.spec.upgrade;
     if cluster.spec.paused {
@@ -179,7 +179,7 @@ fn policy(cluster: &ValidatedCluster, number: &str, now: Timestamp) -> Option<Wa
     }
 }
 
-/// What the operator waits for.
+/// The cause for which the operator waits.
 fn turn(place: &Place, may_begin: bool, context: &Context) -> Option<Waits> {
     let (turns, marked) = (&context.turns, || context.rolling_out());
     let turn = if may_begin {
@@ -204,7 +204,7 @@ fn in_words(change: &Change) -> String {
 }
 
 impl Upgrade {
-    /// Writes it into what is to be applied.
+    /// Writes it into the object to apply.
     pub(in crate::cluster) fn shape(
         &self,
         metadata: &mut ObjectMeta,
@@ -230,7 +230,7 @@ impl Upgrade {
 }
 
 impl Pending {
-    /// As the status says it.
+    /// The changes in the form of the status.
     pub(in crate::cluster) fn told(
         &self,
         cluster: &ValidatedCluster,

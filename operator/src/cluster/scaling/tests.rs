@@ -235,7 +235,7 @@ fn a_node_that_has_left_and_is_wanted_again_is_removed_so_that_it_joins_anew() {
     assert!(matches!(&plan.steps[..], [ScaleStep::Remove { name, .. }] if name == "prod-1"));
 }
 
-/// What is planned of two nodes where this life of the last one is marked as being let in.
+/// The plan for two nodes where this life of the last one is marked as joining again.
 fn marked_plan(wanted: i32, nodes: &[Option<NodeDetails>], life: Option<&str>) -> ScalePlan {
     let mut marks = Marks::default();
     if let Some(life) = life {
@@ -271,13 +271,13 @@ fn who_is_let_in_again_is_not_taken_away_before_it_is_in_whatever_is_asked_for()
     let first = marked_plan(2, &left, None);
     assert!(first.marks.has("prod-1", old));
     assert_eq!(first.steps, []);
-    // Another operator, whose resource has one node less, reads it.
+    // Another operator reads it, whose resource has one node less.
     for wanted in [1, 2] {
         let then = marked_plan(wanted, &left, Some(old));
         assert_eq!((then.replicas, then.steps.len()), (2, 1), "{wanted}");
         assert_eq!(then.marks, first.marks, "{wanted}");
     }
-    // It is heard of as removed, and no node knows of its next life yet.
+    // Others know it as removed, and no node knows its next life yet.
     for unheard in [None, life(Blank, "next"), life(Left, old)] {
         let nodes = [node(Member, &[]), unheard];
         let plan = marked_plan(1, &nodes, Some(old));
@@ -320,7 +320,7 @@ fn a_node_that_joined_while_it_was_taken_away_comes_back_and_leaves() {
     let leaves = plan_of(2, Some(3), &again);
     assert_eq!(leaves.steps, [ScaleStep::Leave(2)]);
 
-    // Its volume is gone, or it has left, as far as one node has heard.
+    // Its volume is gone, or one node has heard that it left.
     assert_eq!(planned(2, &all, &[0, 1]).replicas, 2);
     for one in [joined(Left), node(Member, &[]), None] {
         let nodes = [joined(Member), one];

@@ -1,4 +1,4 @@
-//! What the Secrets hold. They are created once with random bytes from the caller, and never applied.
+//! The content of the Secrets. They are created once with random bytes from the caller, and never applied.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The salt: immutable, and without an owner, so that nothing ever collects it.
+/// The salt: immutable, and without an owner, so that the garbage collector never deletes it.
 pub fn build_salt_secret(cluster: &ValidatedCluster, salt: &Salt, mark: &BootstrapMark) -> Secret {
     let mut metadata = metadata::retained(cluster, ManagedSecret::Salt.name(&cluster.name));
     let annotations = metadata.annotations.get_or_insert_default();
@@ -45,7 +45,7 @@ pub fn build_key_secret(cluster: &ValidatedCluster, which: ManagedSecret, key: S
     secret(metadata, which.entry(), key.into_bytes())
 }
 
-/// A certificate with its key, and what belongs to it.
+/// A certificate with its key and its authorities.
 pub fn build_certificate_secret(
     cluster: &ValidatedCluster,
     which: ManagedSecret,

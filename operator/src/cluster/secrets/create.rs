@@ -1,4 +1,4 @@
-//! Makes the Secrets that are missing. The API server's create is the vote that makes exactly one of each.
+//! Creates the missing Secrets. The API server's create is the vote that makes exactly one of each.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt, api::PostParams};
@@ -19,7 +19,7 @@ use crate::{
     random,
 };
 
-/// Makes them in the plan's order, the salt first. `done` says what was done, also before a failure.
+/// Creates them in the plan's order, the salt first. `done` gets the completed steps, even before a failure.
 pub(in crate::cluster) async fn create(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -34,7 +34,7 @@ pub(in crate::cluster) async fn create(
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        // One that another operator made meanwhile is a conflict: the next reconcile reads it.
+        // A Secret that another operator made meanwhile is a conflict: the next reconcile reads it.
         let mut created = api.create(&parameters, &secret).await;
         let is_taken = matches!(&created, Err(kube::Error::Api(status)) if status.code == 409);
         if is_taken && !cluster.installation.rules.hold(Rule::SaltsAreMadeOnce) {
@@ -61,7 +61,7 @@ fn content(cluster: &ValidatedCluster, new: &NewSecret) -> Result<Secret, Error>
             let salt = Salt::new(random::bytes().map_err(Error::Random)?);
             build_salt_secret(cluster, &salt, &BootstrapMark::Unchosen)
         }
-        // As for every bootstrapped cluster that is met: no node is instructed to bootstrap another one.
+        // As for every bootstrapped cluster: no node is instructed to bootstrap another one.
         NewSecret::RestoredSalt(MemberSalt {
             incarnation, salt, ..
         }) => build_salt_secret(cluster, salt, &BootstrapMark::Chosen(incarnation.clone())),

@@ -1,4 +1,4 @@
-//! The Secrets of a cluster: one list, which reading, planning, building and creating walk.
+//! The Secrets of a cluster: one list for reading, planning, building and creating.
 
 mod build;
 mod create;
@@ -16,13 +16,13 @@ use crate::names::{API_KEY_ENTRY, CERTIFICATE_ENTRY, CLUSTER_KEY_ENTRY, ClusterN
 /// A Secret that the operator makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ManagedSecret {
-    /// What every key of the cluster is derived with.
+    /// The salt from which every data key of the cluster is derived.
     Salt,
     /// The key that clients show.
     ApiKey,
     /// The key that nodes show each other.
     ClusterKey,
-    /// Who signs the nodes' certificates. Never mounted.
+    /// The authority of the nodes' certificates. Never mounted.
     NodeAuthority,
     /// The nodes' certificate, its key, and the authorities that they accept: in one Secret, so that they change together.
     NodeTls,
@@ -31,14 +31,14 @@ pub enum ManagedSecret {
 /// How long a Secret stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Nothing ever collects it.
+    /// The garbage collector never deletes it.
     Forever,
     /// It goes with the resource.
     Resource,
 }
 
 impl ManagedSecret {
-    /// All of them, in the order in which they are made: the salt is the vote between two operators.
+    /// All Secrets, in the order of their creation: the salt is the vote between two operators.
     pub const ALL: [Self; 5] = [
         Self::Salt,
         Self::ApiKey,
@@ -72,7 +72,7 @@ impl ManagedSecret {
     /// How long it stays: keys and authority outlive the resource exactly when its volumes do.
     pub fn lifetime(self, cluster: &ValidatedCluster) -> Lifetime {
         match (self, cluster.spec.storage.retention.when_deleted) {
-            // The authority makes another one where it is needed.
+            // The authority issues another certificate where one is needed.
             (Self::NodeTls, _) => Lifetime::Resource,
             (Self::Salt, _) | (_, Retention::Retain) => Lifetime::Forever,
             (Self::ApiKey | Self::ClusterKey | Self::NodeAuthority, Retention::Delete) => {
@@ -81,7 +81,7 @@ impl ManagedSecret {
         }
     }
 
-    /// Whether the cluster has one.
+    /// Whether the cluster needs one.
     pub fn is_wanted(self, cluster: &ValidatedCluster) -> bool {
         let api_key = &cluster.spec.api_key;
         match self {

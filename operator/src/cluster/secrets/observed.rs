@@ -16,7 +16,7 @@ use crate::{
     node::AccessKey,
 };
 
-/// Those that exist.
+/// The existing Secrets.
 pub type ObservedSecrets = BTreeMap<ManagedSecret, ObservedSecret>;
 
 /// One Secret.
@@ -26,41 +26,41 @@ pub struct ObservedSecret {
     pub ours: bool,
     /// Whether it goes when the resource goes.
     pub owned: bool,
-    /// Whether it names no manager, as one that was restored by hand.
+    /// Whether it has no managed-by label, as a Secret that was restored by hand.
     pub unmanaged: bool,
     /// The layout that it was made with.
     pub layout: Option<String>,
     /// The operator that runs the cluster, as the salt records it.
     pub operator: Option<String>,
-    /// What the salt's annotation says.
+    /// The mark in the salt's annotation.
     pub bootstrap: BootstrapMark,
     /// Of the authority's: the last rotation that was carried out.
     pub rotation: Option<String>,
     /// Of the nodes' certificates: when they were first given the newest authority.
     pub authority_given: Option<Timestamp>,
-    /// Of the clients' key: how far a change of it has come.
+    /// For the clients' key: how far a change of it has come.
     pub key_record: KeyRecord,
-    /// Its version: it is only ever changed from what was read.
+    /// Its version: every change must start from the version that was read.
     pub resource_version: Option<String>,
     /// The annotations that it lacks to be safe from Argo CD.
     pub prunable: Option<BTreeMap<String, String>>,
-    /// What it holds. Never printed.
+    /// Its content. Never printed.
     pub entries: BTreeMap<String, Vec<u8>>,
 }
 
-/// What the salt Secret says of the bootstrap.
+/// The bootstrap record of the salt Secret.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BootstrapRecord {
     /// The mark.
     pub mark: BootstrapMark,
-    /// Whether the Secret names no manager, as one that was restored by hand.
+    /// Whether the Secret has no managed-by label, such as a Secret that a person restored.
     pub unmanaged: bool,
-    /// The Secret's version: the mark is only ever changed from what was read.
+    /// The Secret's version: every change of the mark must start from the version that was read.
     pub resource_version: Option<String>,
 }
 
 impl ObservedSecret {
-    /// Reads one; `uid` is the resource's.
+    /// Reads a Secret; `uid` is the resource's.
     pub fn read(secret: Secret, ours: bool, uid: &str) -> Self {
         let metadata = &secret.metadata;
         let annotation = |name: &str| metadata.annotations.as_ref()?.get(name).cloned();
@@ -97,7 +97,7 @@ impl ObservedSecret {
     }
 
     /// The key under an entry that callers show now; `None` where it is missing or empty. While callers move, that is the
-    /// previous one: a node may not have read the new one yet.
+    /// previous key: a node may not have read the new one yet.
     pub fn key(&self, entry: &str) -> Option<AccessKey> {
         let line = |entry: &str| {
             let line = first_line(self.entries.get(entry)?);
@@ -112,7 +112,7 @@ impl ObservedSecret {
         std::str::from_utf8(self.entries.get(entry)?).ok()
     }
 
-    /// What it says of the bootstrap.
+    /// The bootstrap record.
     pub fn record(&self) -> BootstrapRecord {
         BootstrapRecord {
             mark: self.bootstrap.clone(),

@@ -12,16 +12,16 @@ use crate::{
     names::{LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR},
 };
 
-/// What to do about the Secrets.
+/// The plan for the Secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretPlan {
-    /// Make a salt, use the one that is there, or put it back.
+    /// Make a salt, use the existing one, or restore a lost one.
     pub salt: SaltPlan,
-    /// What is to be made, in this order.
+    /// The Secrets to create, in this order.
     pub create: Vec<NewSecret>,
 }
 
-/// A Secret that is to be made.
+/// A Secret that the operator will make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewSecret {
     /// A salt that never was.
@@ -42,20 +42,20 @@ impl SecretPlan {
     }
 }
 
-/// What to do about the salt.
+/// The plan for the salt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaltPlan {
-    /// Make one: nothing was ever stored under another.
+    /// Make a salt: nothing was ever stored under another.
     Create,
-    /// Use the one with this fingerprint.
+    /// Use the salt with this fingerprint.
     Use(String),
-    /// Put back the one that this member has.
+    /// Restore the salt of this member.
     Restore(MemberSalt),
-    /// Wait for one that can be put back. The rest goes on: nodes never make a salt, and members that start bring theirs.
+    /// Wait for a salt that can be restored. The rest goes on: nodes never make a salt, and starting members bring theirs.
     Await(SaltMissing),
 }
 
-/// Why nothing can be made before a user acts.
+/// Why no Secret can be made before a user acts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A Secret of that name that holds no salt.
@@ -69,7 +69,7 @@ pub enum Error {
         /// Its namespace.
         namespace: String,
     },
-    /// The user's own Secret is not there, or has no such entry.
+    /// The user's own Secret does not exist, or has no such entry.
     #[error("Secret {secret} with entry '{entry}' does not exist (apiKey.secretRef)")]
     ApiKeyMissing {
         /// The Secret's name.
@@ -117,8 +117,8 @@ impl Error {
     }
 }
 
-/// Decides. One salt ever: it is made only where neither a salt nor a volume exists. Where it is lost, `salt_reports` have
-/// theirs, and `had` is the fingerprint that the status remembers.
+/// Decides. One salt ever: a new one is made only where neither a salt nor a volume exists. Where it is lost, `salt_reports`
+/// has the nodes' salts, and `had` is the fingerprint that the status remembers.
 ///
 /// # Errors
 /// Where nothing may be written before a user acts.
@@ -190,13 +190,13 @@ pub fn plan(
     Ok(SecretPlan { salt, create })
 }
 
-/// The user's own Secret with the clients' key, where one is used.
+/// The user's own Secret with the clients' key, where the resource names one.
 fn api_key_reference(cluster: &ValidatedCluster) -> Option<&SecretKeyReference> {
     let api_key = &cluster.spec.api_key;
     api_key.secret_ref.as_ref().filter(|_| api_key.required)
 }
 
-/// Whether a key of the operator's is to be made; an error where what is there cannot be used.
+/// Whether the operator must make a key; an error where the existing one cannot be used.
 fn is_missing(
     cluster: &ValidatedCluster,
     which: ManagedSecret,
@@ -212,7 +212,7 @@ fn is_missing(
         let entry = which.entry();
         return Err(Error::KeyMissing { secret, entry });
     }
-    // What a resource cannot say in its schema once its old spec is gone: the owner of the Secret remembers it.
+    // The schema cannot compare with a spec that is gone: the Secret's owner remembers it.
     if found.owned && which.lifetime(cluster) == Lifetime::Forever {
         return Err(Error::RetentionChanged(secret));
     }

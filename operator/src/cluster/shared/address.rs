@@ -1,4 +1,4 @@
-//! The address of a shared database, from what a Secret says of it. Pure.
+//! The address of a shared database, from a Secret. Pure.
 
 use std::fmt::Write;
 
@@ -15,12 +15,12 @@ use crate::{
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 /// The port where none is named.
 const PORT: &str = "5432";
-/// How an address says that the server does not prove itself.
+/// The part of an address that switches the server's proof off.
 const WITHOUT_TLS: &str = "sslmode=disable";
 /// No other code under the cluster key is over a text that begins so.
 const PURPOSE: &str = "opensecureconf.io/database";
 
-/// What was found of the Secrets that a resource names.
+/// The Secrets that a resource names, as they were read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NamedSecrets<'a> {
     pub(super) database: Option<&'a ObservedSecret>,
@@ -46,10 +46,10 @@ impl std::fmt::Debug for Addresses {
 }
 
 impl Addresses {
-    /// Reads them.
+    /// Reads the address and the authorities.
     ///
     /// # Errors
-    /// What a user has to change in which Secret.
+    /// The Secret that a user has to change, and how.
     pub(super) fn read(database: &DatabaseSpec, found: NamedSecrets<'_>) -> Result<Self, Stalled> {
         let authorities = authorities(database, found.authorities)?;
         let is_verified = !authorities.is_empty();
@@ -76,7 +76,7 @@ impl Addresses {
         })
     }
 
-    /// A text that changes with what a node needs to reach the database, and that tells nothing of it.
+    /// A text that changes with the node's connection settings for the database, and reveals none of them.
     pub(super) fn fingerprint(&self, cluster_key: &AccessKey) -> Option<String> {
         let mut digest = Sha256::new();
         for part in [PURPOSE.as_bytes(), self.nodes.as_bytes(), &self.authorities] {

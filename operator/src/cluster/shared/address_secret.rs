@@ -1,4 +1,4 @@
-//! The Secret with the addresses, as pods mount them: one form, whatever the user's Secret has.
+//! The Secret with the addresses, as pods mount it: one form, whatever that of the user's Secret.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::{
 /// Writes it where it differs.
 ///
 /// # Errors
-/// Where the API server does not take it.
+/// Where the API server refuses.
 pub(super) async fn keep(
     client: &Client,
     cluster: &ValidatedCluster,

@@ -1,4 +1,4 @@
-//! Writes what is wanted: Secrets, certificates, and all other children, in this order.
+//! Writes the wanted state: Secrets, certificates, and all other children, in this order.
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -35,28 +35,28 @@ use crate::{
     pki::Waiting,
 };
 
-/// What came of it.
+/// The result of the writes.
 pub(super) struct Written {
-    /// The Deployment as it is now, where there is one, or what waits for a user.
+    /// The Deployment as it is now, where there is one, or the reason to wait for a user.
     pub(super) outcome: Result<Option<Deployment>, Stalled>,
-    /// What a renewal of the authority waits for.
+    /// The nodes for which a renewal of the authority waits.
     pub(super) waiting: Option<Waiting>,
     /// Kinds that the operator can do without and may not write.
     pub(super) refused: Vec<RefusedKind>,
-    /// What waits while the resource is paused.
+    /// The changes that wait while the resource is paused.
     pub(super) waits: Vec<String>,
-    /// What of the pod template waits.
+    /// The changes of the pod template that wait.
     pub(super) upcoming: Upcoming,
     /// How far a change of the clients' key has come.
     pub(super) key_rotation: Option<KeyRotation>,
-    /// What was wanted of the children, as a number; `None` where the cluster stands still.
+    /// A number for the wanted state of the children; `None` where the cluster stands still.
     pub(super) wanted: Option<u64>,
     /// Whether anything was written, or tried in vain.
     pub(super) acted: bool,
 }
 
 impl Written {
-    /// Nothing was looked at.
+    /// Nothing was read or written.
     pub(super) fn untouched(stalled: Stalled) -> Self {
         Self {
             outcome: Err(stalled),
@@ -71,7 +71,7 @@ impl Written {
     }
 }
 
-/// What is known of a cluster.
+/// The knowledge of a cluster.
 pub(super) struct Known<'a> {
     pub(super) valid: &'a ValidatedCluster,
     pub(super) shared: &'a SharedObjects,
@@ -80,7 +80,7 @@ pub(super) struct Known<'a> {
     pub(super) addresses: &'a Result<Addresses, Stalled>,
 }
 
-/// What was done so far, also where it ends in a failure.
+/// The steps so far, even where they end in a failure.
 #[derive(Default)]
 struct Steps {
     done: Vec<Done>,
@@ -93,7 +93,7 @@ struct Steps {
 /// Writes.
 ///
 /// # Errors
-/// What is worth another try.
+/// Errors that are worth another try.
 pub(super) async fn converge(
     cluster: &OpenSecureConfCluster,
     known: &Known<'_>,
@@ -192,7 +192,7 @@ async fn write(
         (None, Ok(addresses)) => addresses,
         (stalled, _) => {
             let map = build::ca_config_map(valid, &roots);
-            // What nodes show is renewed, so clients are given what verifies it.
+            // The nodes' certificates are renewed, so clients need the new authorities.
             if matches!(mandate, Mandate::Act) && !found.is_taken("ConfigMap", &map.name_any()) {
                 apply::apply_authorities(context, valid, &map, found, done).await?;
             }
@@ -247,7 +247,8 @@ async fn write(
     Ok(Ok(Some(deployment)))
 }
 
-/// Another address is another template: new pods have it at once, and those that run only after a minute or so, when the kubelet brings it.
+/// Another address makes another template: new pods have it at once, and running ones only after a minute or so, when the
+/// kubelet brings it.
 fn annotate(template: &mut PodTemplateSpec, fingerprint: String) {
     let metadata = template.metadata.get_or_insert_default();
     let annotations = metadata.annotations.get_or_insert_default();

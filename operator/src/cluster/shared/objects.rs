@@ -1,4 +1,4 @@
-//! Reads what only a cluster has whose nodes share a database. Writes nothing.
+//! Reads the objects that only clusters with a shared database have. Writes nothing.
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{Api, Client};
@@ -13,10 +13,10 @@ use crate::cluster::{
     validate::ValidatedCluster,
 };
 
-/// What is there.
+/// The existing objects.
 #[derive(Debug, Clone)]
 pub(in crate::cluster) struct SharedObjects {
-    /// What every cluster has. It has no claims: those of an earlier cluster of this name are of no use here.
+    /// The objects of every cluster. It has no claims: those of an earlier cluster of this name are useless here.
     pub(super) found: DereferencedObjects,
     /// The nodes' Deployment, where it is this cluster's.
     pub(super) deployment: Option<Deployment>,
@@ -34,7 +34,7 @@ impl SharedObjects {
         children.all(|child| child.ours) && self.addresses.as_ref().is_none_or(|there| there.ours)
     }
 
-    /// The same without what is large and is kept elsewhere while nothing changes.
+    /// The same without large parts that are kept elsewhere while nothing changes.
     pub(super) fn without_what_is_kept_elsewhere(self) -> Self {
         Self {
             found: self.found.without_what_is_kept_elsewhere(),
@@ -60,7 +60,7 @@ impl SharedObjects {
     }
 }
 
-/// Reads everything about one cluster.
+/// Reads every object of one cluster.
 pub(super) async fn read(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -84,7 +84,7 @@ pub(super) async fn read(
     let child = deployment
         .as_ref()
         .map(|there| child_of::<Deployment, _>(cluster, name, there));
-    // A template that no ConfigMap has is that of what runs.
+    // A template without a ConfigMap is that of the running workload.
     let live = child.as_ref().and_then(|child| child.live.as_ref());
     let runs = || Accepted::adopt(cluster, live?);
     found.accepted = found.accepted.take().or_else(runs);

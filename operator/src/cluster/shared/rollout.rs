@@ -10,21 +10,21 @@ const NO_PROGRESS: &str = "ProgressDeadlineExceeded";
 pub(in crate::cluster) enum Progress {
     /// All pods are of the template that is wanted.
     Finished,
-    /// Kubernetes has not looked at the Deployment as it is.
+    /// Kubernetes has not observed the present Deployment.
     Unseen,
     /// So many pods are of the template that is wanted.
     UnderWay {
         /// They.
         updated: i32,
     },
-    /// So many are, and no other one has come up for a long time.
+    /// This many are new, and no other one has come up for a long time.
     Blocked {
         /// They.
         updated: i32,
     },
 }
 
-/// Reads it; a Deployment that is not there has nothing to replace.
+/// Reads the progress; a missing Deployment has nothing to replace.
 pub(in crate::cluster) fn progress(deployment: Option<&Deployment>) -> Progress {
     let Some(deployment) = deployment else {
         return Progress::Finished;
@@ -50,7 +50,7 @@ pub(in crate::cluster) fn progress(deployment: Option<&Deployment>) -> Progress 
     }
 }
 
-/// Why Kubernetes may not make its pods, in the words of what refuses them.
+/// Why Kubernetes may not make its pods, in the words of the refusal.
 pub(in crate::cluster) fn refusal(deployment: Option<&Deployment>) -> Option<&str> {
     let told = condition(deployment?, "ReplicaFailure")?;
     told.message.as_deref().filter(|_| told.status == "True")

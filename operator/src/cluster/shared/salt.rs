@@ -1,4 +1,5 @@
-//! The one salt of a shared database. It is made with the cluster; once nodes have run with it, a lost one is only ever put back.
+//! The one salt of a shared database. It is made with the cluster; once nodes have run with it, a lost one can only be
+//! restored.
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
@@ -42,13 +43,13 @@ pub(super) async fn reports(
     .await;
     SaltReports {
         members: answers.into_iter().flatten().collect(),
-        // A node without the one salt of the database does not start: one that answers is enough.
+        // A node without the one salt of the database does not start: one node that answers is enough.
         silent: Vec::new(),
         asleep: cluster.spec.hibernate,
     }
 }
 
-/// Puts a lost salt back in the plan, instead of making another one.
+/// Restores a lost salt in the plan, instead of making another one.
 ///
 /// # Errors
 /// Where no node has it.
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
     use crate::cluster::{resource::prod, validate::validate};
 
-    /// What nodes with these salts report.
+    /// The reports of nodes with these salts.
     fn reports(salts: &[u8], asleep: bool) -> SaltReports {
         let members = salts.iter().map(|byte| MemberSalt {
             node: "prod-7f9c-24567".to_owned(),

@@ -1,4 +1,4 @@
-//! The steps in their order, from what is read to the status.
+//! The steps in their order, from the first read to the status.
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ use crate::{
     node::NodeDetails,
 };
 
-/// The steps up to the status; nothing where the cluster is another operator's. Where nothing has changed since everything was read, they
-/// are taken with what was read then, as far as nothing is to be done.
+/// The steps up to the status; `None` where the cluster is another operator's. Where nothing has changed since the last whole
+/// read, they use its objects, as long as there is nothing to do.
 pub(in crate::cluster) async fn steps(
     judged: &Judged<'_>,
     database: &DatabaseSpec,
@@ -50,7 +50,7 @@ pub(in crate::cluster) async fn steps(
         // A Secret that the resource names brings it back here when it comes or changes.
         watched.note_named(valid);
     }
-    // Before anything is read: what changes meanwhile is another number then.
+    // Before the first read: a change meanwhile makes another number then.
     let fingerprint = watched
         .as_ref()
         .and_then(|watched| watched.fingerprint(valid));
@@ -101,10 +101,10 @@ pub(in crate::cluster) async fn steps(
     Ok(passed.status)
 }
 
-/// What came of the steps after reading.
+/// The result of the steps after reading.
 #[derive(Default)]
 struct Passed {
-    /// Nothing where the cluster is another operator's.
+    /// `None` where the cluster is another operator's.
     status: Option<ClusterStatus>,
     /// Whether nothing was written, nor tried in vain.
     was_idle: bool,
@@ -153,7 +153,7 @@ async fn pass(
     })
 }
 
-/// Which Secrets are to be made, or why nothing is.
+/// The Secrets to make, or why none is made.
 async fn plan_secrets(
     judged: &Judged<'_>,
     shared: &SharedObjects,
@@ -178,7 +178,7 @@ async fn plan_secrets(
     salt::restore(valid, plan, &reports, had)
 }
 
-/// The status of what was seen and done.
+/// The status by what was observed and done.
 fn tell(
     judged: &Judged<'_>,
     shared: &SharedObjects,

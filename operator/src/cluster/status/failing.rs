@@ -1,4 +1,4 @@
-//! The status while reconciles fail: what was last seen, and that the operator knows no better.
+//! The status while reconciles fail: the last observations, and a note that they may be outdated.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -11,7 +11,7 @@ use crate::cluster::resource::ClusterStatus;
 /// The reason of both conditions.
 const RECONCILE_FAILED: &str = "ReconcileFailed";
 
-/// The status of a resource that could not be brought to its end several times; `error` says why.
+/// The status of a resource whose reconcile failed several times; `error` is the cause.
 pub fn failing(
     error: &str,
     generation: Option<i64>,

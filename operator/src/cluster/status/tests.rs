@@ -160,7 +160,7 @@ fn one_serving_node_is_ready_and_in_sync() {
     assert_eq!(status.observed_generation, Some(4));
 }
 
-/// Three nodes; the first one knows another node as this.
+/// Three nodes; the first one knows another node in this state.
 fn three(member: &NodeMember, change: impl Fn(&mut NodeDetails)) -> ClusterStatus {
     let pods = [0, 1, 2].map(|ordinal| {
         let mut details = answer("aa", u64::try_from(ordinal).unwrap());
@@ -260,7 +260,7 @@ fn an_unfinished_rollout_is_not_ready_although_all_pods_are() {
     assert_eq!(condition(&status, "Available"), Some(("True", "NodeReady")));
 }
 
-/// What `Ready` says.
+/// The message of `Ready`.
 fn message(status: &ClusterStatus) -> &str {
     let mut conditions = status.conditions.iter();
     let ready = conditions.find(|condition| condition.type_ == "Ready");
@@ -600,7 +600,7 @@ fn a_leaving_node_does_not_stand_in_for_one_that_is_to_stay() {
     assert_eq!(status.nodes_ready, "1/2");
 }
 
-/// What `Ready` says of a cluster with one pod that waits.
+/// The message of `Ready` for a cluster with one pod that waits.
 fn waiting(pod: &serde_json::Value, claims: &[PendingClaim]) -> String {
     let mut status = pod.clone();
     status["conditions"] = serde_json::json!([{"type": "Ready", "status": "False"}]);
@@ -638,7 +638,7 @@ fn a_node_that_cannot_start_is_told_of_in_its_own_words() {
     assert!(!said.contains("12:00"), "{said}");
 }
 
-/// What `Ready` says of a node that ended with this.
+/// The message of `Ready` for a node that ended with this.
 fn ended(message: &str) -> String {
     let container = serde_json::json!({"name": "node", "image": "n", "imageID": "", "ready": false, "restartCount": 3,
         "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}},
@@ -880,7 +880,7 @@ fn of_federated_nodes_nobody_says_that_they_hold_the_same() {
     }
 }
 
-/// The status of a cluster with this `spec.tls`, whose node serves HTTPS or not; `None` where it does not answer.
+/// The status of a cluster with this `spec.tls`, whose node serves HTTPS or not; `None` where the node does not answer.
 fn with_https(tls_spec: &str, tls: Tls<'_>, open: Option<bool>) -> ClusterStatus {
     let mut cluster = prod(&format!("{{replicas: 1, tls: {tls_spec}}}"));
     cluster.metadata.namespace = Some("shop".to_owned());

@@ -1,4 +1,4 @@
-//! What the status says of changes of the pod template that wait.
+//! The part of the status on changes of the pod template that wait.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -13,17 +13,17 @@ use crate::{
     node::NodeDetails,
 };
 
-/// What of the pod template waits.
+/// The changes of the pod template that wait.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Upgrade {
-    /// As the status says it.
+    /// The changes in the form of the status.
     pub pending: Option<PendingRollout>,
-    /// The nodes' image, where that is not the one that this operator would take.
+    /// The nodes' image, where it is not the one that this operator would use.
     pub image: Option<String>,
 }
 
 impl Upgrade {
-    /// What waits, and for which pods; where the operator has not looked, what was said before.
+    /// The waiting changes, and the pods they concern; where the operator has not looked, the last report.
     pub(in crate::cluster) fn of(
         cluster: &ValidatedCluster,
         upcoming: &Upcoming,

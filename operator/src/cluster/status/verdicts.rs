@@ -1,4 +1,4 @@
-//! What is said of a cluster, condition by condition.
+//! The verdicts on a cluster, condition by condition.
 
 mod api_key;
 mod course;
@@ -29,7 +29,7 @@ use leaving::stays;
 pub(in crate::cluster) use rolling::{ROLLING_OUT, ROLLOUT_BLOCKED};
 pub(super) use tls::is_https_closed;
 
-/// What a condition says.
+/// The status of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Truth {
     True,
@@ -100,8 +100,8 @@ pub(super) fn standstill(Stalled { reason, message }: &Stalled) -> [Verdict; 2] 
     ]
 }
 
-/// `Ready`, and what goes with it: `Stalled` where the cluster stands still, else what is under way. Pods from the ordinal `wanted` on
-/// are not looked at.
+/// `Ready`, and its companion: `Stalled` where the cluster stands still, otherwise the change under way. Pods from the ordinal
+/// `wanted` on are ignored.
 fn readiness(
     seen: &Observation<'_>,
     wanted: usize,
@@ -118,7 +118,7 @@ fn readiness(
         }
         Some(stalled) => {
             let [mut ready, stalled] = standstill(stalled);
-            // What keeps pods from running may be the cause.
+            // The reason why pods do not run may be the cause.
             let told = waiting::containers(seen, wanted);
             let told = told.iter().map(|reason| format!("; {reason}"));
             ready.message.extend(told);
@@ -128,7 +128,7 @@ fn readiness(
     }
 }
 
-/// All conditions of a cluster whose nodes were looked at.
+/// All conditions of a cluster whose nodes were asked.
 pub(super) fn verdicts(
     seen: &Observation<'_>,
     members: &[MemberStatus],
@@ -178,7 +178,7 @@ fn progress(
     wanted: usize,
     salt: &Verdict,
 ) -> Vec<Verdict> {
-    // A node that serves another cluster is none of this one, however well it serves.
+    // A node that serves another cluster does not count for this one, however well it serves.
     if let Some(differ) = uids::differ(seen, wanted, "Ready") {
         return vec![differ];
     }
@@ -221,7 +221,7 @@ fn progress(
     if let Some(suspended) = fences::suspended(seen, wanted) {
         return vec![suspended];
     }
-    // Who has no room lacks what others wrote: the cause comes first.
+    // A node without disk space lacks writes of others: the cause comes first.
     if let Some(refused) = writes::refused(seen, wanted) {
         return vec![refused];
     }
@@ -273,7 +273,7 @@ fn available(ready: usize) -> Verdict {
     }
 }
 
-/// Whether every node holds what the others hold, as far as they know of each other.
+/// Whether every node holds the rows of the others, by their reports on each other.
 fn replicated(seen: &Observation<'_>, wanted: usize) -> Verdict {
     let Some(blocked) = seen.blocked else {
         return known_replication(seen, wanted);

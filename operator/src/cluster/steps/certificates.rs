@@ -1,4 +1,4 @@
-//! What the status says of certificates, of every cluster.
+//! The status of certificates, for every cluster.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::cluster::{
 };
 use crate::pki::Waiting;
 
-/// What was found of them.
+/// The state of the certificates.
 pub(in crate::cluster) struct CertificatesSeen {
     kind: OptionalKind,
     unnamed: Vec<String>,
@@ -20,7 +20,7 @@ pub(in crate::cluster) struct CertificatesSeen {
 }
 
 impl CertificatesSeen {
-    /// Looks at what was read, and at what could not be written.
+    /// Judges the objects that were read, and those that could not be written.
     pub(in crate::cluster) fn look(
         cluster: &ValidatedCluster,
         found: &DereferencedObjects,
@@ -39,7 +39,7 @@ impl CertificatesSeen {
         }
     }
 
-    /// The same for the status, with what a renewal of the authority waits for.
+    /// The same for the status, with the nodes for which a renewal of the authority waits.
     pub(in crate::cluster) fn tls<'a>(&'a self, waiting: Option<&'a Waiting>) -> Tls<'a> {
         Tls {
             waiting,

@@ -1,4 +1,4 @@
-//! What is ordered of nodes and pods: who leaves, who is rebuilt, who is replaced.
+//! Orders about nodes and pods: which leave, which are rebuilt, which are replaced.
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 
@@ -22,7 +22,7 @@ use crate::{
     node::NodeDetails,
 };
 
-/// Orders nodes what was decided, and returns what waits for a user.
+/// Gives nodes the planned orders, and returns the reason to wait for a user.
 pub(super) async fn order(
     judged: &Judged<'_>,
     found: &DereferencedObjects,
@@ -44,9 +44,9 @@ pub(super) async fn order(
     Ok(stalled.or_else(|| planned.stalled()))
 }
 
-/// What was done about nodes that a user wants anew.
+/// The result for nodes that a user wants to rebuild.
 pub(super) struct Rebuild {
-    /// What the status says of it.
+    /// The plan for the status.
     pub(super) plan: RebuildPlan,
     /// Whether anything was written, ordered or deleted, or tried in vain.
     pub(super) tried: bool,
@@ -61,7 +61,7 @@ impl Rebuild {
     }
 }
 
-/// Gives up volumes as far as that is decided, and notes on claims who lives on the others; nothing of a cluster that is held.
+/// Gives up volumes as planned, and records the incarnations on the other claims; does nothing for a cluster that is held.
 pub(super) async fn rebuild(
     is_free: bool,
     judged: &Judged<'_>,
@@ -96,7 +96,7 @@ pub(super) async fn rebuild(
     })
 }
 
-/// What is to be done about pods of another template, and whether it was tried; without a mandate it is only reported.
+/// The plan for pods of another template, and whether it was tried; without a mandate it is only reported.
 pub(super) async fn roll_out(
     judged: &Judged<'_>,
     set: Option<&StatefulSet>,

@@ -1,4 +1,4 @@
-//! All steps after reading: what is planned, written, ordered, and reported.
+//! All steps after reading: plans, writes, orders, and the report.
 
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
@@ -111,7 +111,7 @@ pub(super) async fn pass(
         cluster: &told,
         running: Running::StatefulSet(stateful_set.as_ref()),
         pods: &pods,
-        // One that was made a moment ago counts from the next reconcile on: its creation brings us back here.
+        // A Secret that was just made counts from the next reconcile on, which its creation triggers.
         salt_fingerprint: salt_fingerprint.as_deref(),
         monitoring: monitoring(valid, found, stalled.as_ref(), &refused),
         stalled: stalled.as_ref(),
@@ -133,7 +133,7 @@ pub(super) async fn pass(
     })
 }
 
-/// The status of what was seen, and for how long each node has lacked something.
+/// The status by what was observed, and how long each node has lacked changes.
 fn tell(seen: &Observation<'_>, judged: &Judged<'_>, context: &Context) -> ClusterStatus {
     let Judged { valid, before, .. } = judged;
     let mut status = status::observed(seen, before, &now());
@@ -146,7 +146,7 @@ fn tell(seen: &Observation<'_>, judged: &Judged<'_>, context: &Context) -> Clust
     status
 }
 
-/// Writes what is wanted, unless the objects are of another layout.
+/// Writes the wanted state, unless the objects are of another layout.
 async fn converge(
     judged: &Judged<'_>,
     (found, pods): (&DereferencedObjects, &[(Pod, Option<NodeDetails>)]),
@@ -173,7 +173,7 @@ async fn converge(
     .await
 }
 
-/// Which Secrets are to be made, or why nothing is.
+/// The Secrets to make, or why none is made.
 async fn plan_secrets(
     judged: &Judged<'_>,
     found: &DereferencedObjects,

@@ -1,4 +1,4 @@
-//! The pod template of the resource: Kubernetes' own types, and nothing in it that clashes with ours or with itself.
+//! The pod template of the resource: Kubernetes' own types, and no part that clashes with ours or with another part.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,9 +42,8 @@ pub struct PodAdditions {
 /// Checks and converts.
 ///
 /// # Errors
-/// Names the first part that is no part of a pod, that clashes with what is the operator's own, that stands there twice
-/// (the API server's server-side apply refuses keyed lists with a repeated key), or that reaches for a Secret or a volume
-/// of the cluster.
+/// Names the first part that is no part of a pod, that clashes with the operator's own, that stands there twice (the API
+/// server's server-side apply refuses keyed lists with a repeated key), or that refers to a Secret or a volume of the cluster.
 pub(super) fn additions(
     template: &PodTemplateSpec,
     cluster: &ClusterName,
@@ -196,7 +195,7 @@ fn keyed_lists(path: &str, container: &Container) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is in our volumes is for the node alone.
+/// The content of our volumes is for the node alone.
 fn refuse_own_volumes<'a>(
     field: &str,
     mounts: impl IntoIterator<Item = &'a VolumeMount>,
@@ -226,7 +225,7 @@ fn own_references(references: &References, cluster: &ClusterName) -> Result<(), 
     }
 }
 
-/// That the pod template reaches for something of a cluster.
+/// An error where the pod template refers to an object of a cluster.
 pub(super) fn foreign_hands(kind: &str, name: &str, cluster: &str) -> Error {
     Error::PodTemplate {
         field: "volumes, env, sidecars or initContainers".to_owned(),
@@ -255,7 +254,7 @@ fn typed<T: DeserializeOwned + Serialize>(field: &str, values: &[Value]) -> Resu
         let part: T =
             serde_path_to_error::deserialize(value).map_err(|error| Error::PodTemplate {
                 field: match error.path().to_string().as_str() {
-                    // The whole of it.
+                    // The whole item.
                     "." => format!("{field}[{index}]"),
                     path => format!("{field}[{index}].{path}"),
                 },
@@ -278,7 +277,7 @@ fn typed<T: DeserializeOwned + Serialize>(field: &str, values: &[Value]) -> Resu
     values.iter().enumerate().map(parse).collect()
 }
 
-/// What a parser says, as far as it holds no value of the resource: an environment variable may be a password.
+/// A parser's message without values of the resource: an environment variable may be a password.
 fn without_values(error: &str) -> String {
     match error.rsplit_once(", expected ") {
         Some((_, expected)) => format!(": expected {expected}"),

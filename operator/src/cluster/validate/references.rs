@@ -1,4 +1,4 @@
-//! Which Secrets and claims a pod template names, wherever a pod can name one.
+//! The Secrets and claims that a pod template names, wherever a pod can name one.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,8 @@ pub(in crate::cluster) struct References {
 }
 
 impl References {
-    /// Those in these parts of a pod. By the names of fields and not by types: a field that a later Kubernetes adds is found too.
+    /// The references in these parts of a pod. By the names of fields and not by types: a field that a later Kubernetes adds is
+    /// found too.
     pub(super) fn of<'a>(parts: impl Iterator<Item = &'a Value>) -> Self {
         let mut found = Self::default();
         for part in parts {
@@ -29,7 +30,7 @@ impl References {
         found
     }
 
-    /// Whether there is nothing that another object could own.
+    /// Whether there is no reference that another object could own.
     pub(in crate::cluster) fn is_empty(&self) -> bool {
         self.secrets.is_empty() && self.claims.is_empty()
     }
@@ -65,7 +66,7 @@ impl References {
         };
     }
 
-    /// Refuses what belongs to one of these clusters, or is one of these Secrets.
+    /// Refuses objects that belong to one of these clusters, or are one of these Secrets.
     pub(in crate::cluster) fn check(
         &self,
         clusters: &[ClusterName],
@@ -86,12 +87,13 @@ impl References {
     }
 }
 
-/// Whether the spec names Secrets: whose those are depends on what else is in the namespace.
+/// Whether the spec names Secrets, whose owners depend on the other objects in the namespace.
 pub(in crate::cluster) fn names_secrets(spec: &ClusterSpec) -> bool {
     spec.tls.secret_ref.is_some() || spec.api_key.secret_ref.is_some() || spec.database.is_some()
 }
 
-/// Refuses references of the spec to a Secret that is part of a cluster: who may write the resource need not be allowed to read it.
+/// Refuses references of the spec to a Secret that is part of a cluster: a user who may write the resource need not be allowed
+/// to read it.
 pub(in crate::cluster) fn check_own_secrets(
     spec: &ClusterSpec,
     clusters: &[ClusterName],
@@ -150,7 +152,7 @@ fn secret_owner<'a>(
     })
 }
 
-/// The cluster that a claim of this name would belong to: `data-prod-0` is one of `prod`.
+/// The cluster to which a claim of this name would belong: `data-prod-0` belongs to `prod`.
 pub(in crate::cluster) fn claim_owner(name: &str) -> Option<&str> {
     let (cluster, ordinal) = name
         .strip_prefix(DATA_CLAIM)?

@@ -53,7 +53,7 @@ fn what_no_pod_has_is_named_with_its_place_and_not_dropped() {
         );
         assert_eq!(error.reason(), "InvalidPodTemplate");
     }
-    // What is there and empty is not unknown.
+    // A known field that is empty is not unknown.
     let empty = "{sidecars: [{name: a, image: i, env: [], command: null, securityContext: {}, resources: {limits: {}}}], \
                   volumes: [{name: v, emptyDir: {}}], env: [{name: A, value: ''}]}";
     assert!(outcome(empty).is_ok());

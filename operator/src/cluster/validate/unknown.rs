@@ -1,8 +1,8 @@
-//! Fields that are not known: Kubernetes' own types drop them in silence, and a sidecar with a misspelt security context runs without one.
+//! Unknown fields: Kubernetes' own types drop them in silence, and a sidecar with a misspelt security context runs without one.
 
 use serde_json::Value;
 
-/// The first field of what was written that is not in what was read, as a path that begins with a dot; what is null is not there.
+/// The first field of the written text that the read object lacks, as a path that begins with a dot; null counts as absent.
 pub(super) fn field(written: &Value, read: &Value) -> Option<String> {
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => {

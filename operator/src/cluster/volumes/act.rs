@@ -1,4 +1,5 @@
-//! Asks claims for another size, and makes the StatefulSet anew. Everything is read live, and nothing but what was read is changed.
+//! Requests other sizes for claims, and replaces the StatefulSet. Every object is read live, and changed only in the version
+//! that was read.
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::PersistentVolumeClaim};
 use kube::{
@@ -18,10 +19,10 @@ use crate::{
     names::{ANNOTATION_ASKED_SIZE, FIELD_MANAGER},
 };
 
-/// Does what is next. Returns whether anything was tried, and what the operator may not do of it.
+/// Takes the next step. Returns whether anything was tried, and the step for which the operator lacks a right.
 ///
 /// # Errors
-/// What the API server refuses otherwise.
+/// Other refusals of the API server.
 pub(in crate::cluster) async fn act(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -64,7 +65,7 @@ async fn carry_out(
     }
 }
 
-/// A claim that changed meanwhile is looked at anew.
+/// A claim that changed meanwhile is judged anew.
 async fn resize(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -97,7 +98,7 @@ async fn resize(
     Ok(())
 }
 
-/// Takes the set away and leaves its pods: the next reconcile makes it anew, whichever operator carries that out.
+/// Deletes the set and leaves its pods: the next reconcile makes it anew, whichever operator runs it.
 async fn remove(
     client: &Client,
     cluster: &ValidatedCluster,
@@ -130,7 +131,7 @@ async fn remove(
     Ok(true)
 }
 
-/// The set as it is at this moment, where it is still the one that was seen and nothing deletes claims.
+/// The present set, where it is still the one that was observed and nothing deletes claims.
 ///
 /// # Errors
 /// Where the API server does not answer.
@@ -149,7 +150,7 @@ pub(in crate::cluster) async fn is_proved(
     let Some(set) = set.filter(|set| set.uid() == seen.uid()) else {
         return Ok(None);
     };
-    // After the set: once its controller has heard, it gives claims to no pod any more.
+    // After the set: once its controller has observed that, it gives claims to no pod any more.
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &cluster.namespace);
     let claims = claims
         .list(&ListParams::default())

@@ -1,4 +1,4 @@
-//! A claim as it was read: what it asks for, what it has, and who would take it along.
+//! A claim as it was read: its requested size, its capacity, and the owners whose deletion would delete it.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimCondition};
@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use super::{Ownership, VolumeSize};
 use crate::names::{ANNOTATION_ASKED_SIZE, ANNOTATION_INCARNATION};
 
-/// What conditions of a claim say that something is wrong.
+/// Conditions of a claim that report a failure.
 const FAILURES: [&str; 2] = ["ControllerResizeError", "NodeResizeError"];
 
 /// The claim of one node.
@@ -17,13 +17,13 @@ pub struct VolumeClaim {
     pub name: String,
     /// The number of its node.
     pub ordinal: usize,
-    /// Its identity, so that nothing but this very claim is ever changed.
+    /// Its identity, so that only this very claim is ever changed.
     pub uid: Option<String>,
     /// Its version.
     pub resource_version: Option<String>,
-    /// The size that it asks for.
+    /// The requested size.
     pub requested: Option<VolumeSize>,
-    /// The size that the operator asked for it last; `None` where it never did.
+    /// The size that the operator last requested for it; `None` where it never did.
     pub asked: Option<VolumeSize>,
     /// The size that its file system has; `None` while it has no volume.
     pub capacity: Option<VolumeSize>,
@@ -31,20 +31,20 @@ pub struct VolumeClaim {
     pub class: Option<String>,
     /// Whether it goes as soon as its pod does.
     pub is_ending: bool,
-    /// The owner that takes it along when it goes.
+    /// The owners whose deletion deletes it.
     pub owners: Vec<Ownership>,
     /// Which incarnation of its node lives on it, as far as that was ever heard.
     pub incarnation: Option<String>,
     /// When it was made.
     pub created: Option<Timestamp>,
-    /// What the driver says of an expansion that does not work.
+    /// The driver's report of a failed expansion.
     pub failure: Option<String>,
     /// Whether the driver has given that expansion up.
     pub is_infeasible: bool,
 }
 
 impl VolumeClaim {
-    /// What is to be known of a claim; `None` where its name is no node's.
+    /// The facts about a claim; `None` where its name is no node's.
     pub fn read(claim: &PersistentVolumeClaim) -> Option<Self> {
         let name = claim.name_any();
         let ordinal = name.rsplit('-').next()?.parse().ok()?;
@@ -83,7 +83,7 @@ impl VolumeClaim {
         i32::try_from(self.ordinal) == Ok(ordinal)
     }
 
-    /// What it was given of what it asked for: a volume that an administrator made beforehand may be larger than was asked.
+    /// The granted part of the request: a volume that an administrator made beforehand may be larger than requested.
     pub(super) fn held(&self) -> Option<&VolumeSize> {
         let capacity = self.capacity.as_ref()?;
         Some(capacity.min(self.requested.as_ref()?))

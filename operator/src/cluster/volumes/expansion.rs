@@ -1,4 +1,4 @@
-//! Which storage classes let volumes grow. Asked only for claims that are to grow, and each time: a class may be another one tomorrow.
+//! The storage classes that let volumes grow. Read only for claims that are to grow, and each time: a class may change.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use super::growth::Expansion;
 use crate::rights::refusal;
 
-/// What is known of these classes.
+/// The state of these classes.
 ///
 /// # Errors
 /// Where the API server does not answer.
@@ -23,7 +23,7 @@ pub(super) async fn expansion(
             Ok(Some(class)) if class.allow_volume_expansion == Some(true) => Expansion::Allowed,
             Ok(Some(_)) => Expansion::NotAllowed,
             Ok(None) => Expansion::NoClass,
-            // The API server itself will say so.
+            // The API server itself will report it.
             Err(error) if refusal(&error).is_some() => Expansion::Unknown,
             Err(error) => return Err(error),
         };

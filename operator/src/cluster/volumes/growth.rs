@@ -1,4 +1,5 @@
-//! How volumes become larger: first each claim is asked for, then its file system has it, then the StatefulSet's template follows. Pure.
+//! How volumes become larger: first each claim requests the size, then its file system gets it, then the StatefulSet's template
+//! follows. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,43 +11,43 @@ use crate::cluster::stalled::Stalled;
 pub(super) enum Expansion {
     /// They can.
     Allowed,
-    /// The class does not say that they can.
+    /// The class does not allow expansion.
     NotAllowed,
     /// There is no such class.
     NoClass,
-    /// This operator may not look.
+    /// This operator may not read the class.
     Unknown,
 }
 
-/// What is looked at.
+/// The input of the plan.
 #[derive(Debug)]
 pub(super) struct Situation<'a> {
-    /// The size that the resource asks for.
+    /// The size in the resource.
     pub(super) wanted: Option<VolumeSize>,
     /// The size in the StatefulSet's template; `None` where there is no set.
     pub(super) template: Option<VolumeSize>,
-    /// How many nodes there are: what was kept of others stays as it is.
+    /// The number of nodes: kept volumes of others stay as they are.
     pub(super) nodes: i32,
     /// The cluster's claims.
     pub(super) claims: &'a [VolumeClaim],
 }
 
-/// What is to be done about the sizes of volumes.
+/// The plan for the sizes of volumes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Growth {
-    /// Nothing.
+    /// Nothing to do.
     #[default]
     Settled,
-    /// Nothing, until a user acts.
+    /// Nothing to do until a user acts.
     Stalled {
         /// Why.
         why: Stalled,
-        /// The size that new volumes get meanwhile, where that is not what is asked for.
+        /// The size that new volumes get meanwhile, where it differs from the requested one.
         template: Option<VolumeSize>,
     },
     /// Volumes become larger.
     Growing {
-        /// What is to be asked of claims.
+        /// The requests for claims.
         asks: Vec<Ask>,
         /// How far it is.
         progress: Progress,
@@ -67,21 +68,21 @@ pub struct Ask {
     pub size: VolumeSize,
 }
 
-/// How many volumes have the size that is asked for.
+/// How many volumes have the requested size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// Those that have.
+    /// The volumes that have it.
     pub done: usize,
-    /// All of them.
+    /// All volumes.
     pub count: usize,
     /// The size.
     pub size: VolumeSize,
-    /// What drivers say of those that have not.
+    /// The drivers' reports on the others.
     pub failures: Vec<String>,
 }
 
 impl Growth {
-    /// Why nothing is done, where a user has to act.
+    /// The reason to wait, where a user has to act.
     pub(in crate::cluster) fn stalled(&self) -> Option<&Stalled> {
         match self {
             Self::Stalled { why, .. } => Some(why),
@@ -89,7 +90,7 @@ impl Growth {
         }
     }
 
-    /// What waits of it while the resource is paused.
+    /// The part of it that waits while the resource is paused.
     pub(in crate::cluster) fn waits(&self) -> Option<String> {
         match self {
             Self::Settled => None,
@@ -101,7 +102,7 @@ impl Growth {
         }
     }
 
-    /// What the status says of it while it goes on.
+    /// The message in the status while it goes on.
     pub(in crate::cluster) fn message(&self) -> Option<String> {
         match self {
             Self::Settled | Self::Stalled { .. } => None,
@@ -200,17 +201,17 @@ pub(super) fn plan(situation: &Situation<'_>, classes: &BTreeMap<String, Expansi
     }
 }
 
-/// What a claim is to ask for, where that is something else than it does.
+/// The request for a claim, where it differs from the present one.
 fn ask(claim: &VolumeClaim, wanted: &VolumeSize) -> Option<Ask> {
     let (requested, capacity) = (claim.requested.as_ref()?, claim.capacity.as_ref()?);
-    // What another writer asked for beyond that is theirs to take back.
+    // A larger request of another writer is theirs to take back.
     if requested > wanted && claim.asked.as_ref() != Some(requested) {
         return None;
     }
     let size = if capacity < wanted {
         wanted.clone()
     } else if requested > wanted {
-        // It waits for more than is wanted any more. Kubernetes takes a request down only to what is above what is there.
+        // The claim waits for more than is wanted now. Kubernetes lowers a request only to a size above the capacity.
         capacity.just_above().min(requested.clone())
     } else {
         return None;
@@ -234,7 +235,7 @@ impl<'a> Situation<'a> {
         })
     }
 
-    /// What volumes have, where that is more than is asked for and the size is to go down.
+    /// The size of a volume that is larger than requested, where the size is to go down.
     fn too_large(&self, wanted: &VolumeSize) -> Option<&'a VolumeSize> {
         let goes_down = self.template.as_ref().is_none_or(|now| wanted < now);
         let largest = self.counted().filter_map(VolumeClaim::held).max();
@@ -251,7 +252,7 @@ fn class(claim: &VolumeClaim) -> Option<&str> {
     claim.class.as_deref().filter(|class| !class.is_empty())
 }
 
-/// Why a claim cannot grow, and what may help.
+/// Why a claim cannot grow, and a possible remedy.
 fn refusal(claim: &VolumeClaim, classes: &BTreeMap<String, Expansion>) -> Option<String> {
     let Some(class) = class(claim) else {
         return Some("it has no StorageClass that could let it grow".to_owned());
@@ -304,7 +305,7 @@ fn failed(claim: &VolumeClaim, wanted: &VolumeSize, situation: &Situation<'_>) -
 const FORBIDDEN: &str = "VolumeGrowthForbidden";
 
 impl Growth {
-    /// That the API server refuses what is next, in its words. All else that is wanted of the cluster goes on.
+    /// A wait where the API server refuses the next step, in its words. All other changes of the cluster go on.
     pub(in crate::cluster) fn forbidden(&self, namespace: &str, words: &str) -> Option<Stalled> {
         let (progress, right, lack) = match self {
             Self::Growing { progress, .. } => (
@@ -339,7 +340,7 @@ fn back(situation: &Situation<'_>) -> String {
     }
 }
 
-/// That another class is asked for than volumes were made with.
+/// A wait where the resource names another class than that of the volumes.
 pub(super) fn another_class(wanted: Option<&str>, there: Option<&str>) -> Option<Growth> {
     let words = |class: Option<&str>| match class {
         Some(class) => format!("'{class}'"),

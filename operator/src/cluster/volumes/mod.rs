@@ -1,14 +1,14 @@
-//! The volumes of a cluster: how they grow, and what keeps them while their StatefulSet is made anew.
+//! The volumes of a cluster: how they grow, and what keeps them while their StatefulSet is replaced.
 //!
 //! | file | what it is about | may do |
 //! |---|---|---|
-//! | `size.rs` | how large a volume is | nothing but think |
-//! | `claim.rs` | a claim as it was read | nothing but think |
-//! | `growth.rs` | what is to be asked of which claim, and what the status says of it | nothing but think |
-//! | `template.rs` | what the StatefulSet keeps of the one that is there | nothing but think |
-//! | `proof.rs` | whether nothing deletes a claim any more | nothing but think |
+//! | `size.rs` | how large a volume is | compute only |
+//! | `claim.rs` | a claim as it was read | compute only |
+//! | `growth.rs` | the request for each claim, and the report in the status | compute only |
+//! | `template.rs` | the fields that a new StatefulSet keeps of the present one | compute only |
+//! | `proof.rs` | whether nothing deletes a claim any more | compute only |
 //! | `expansion.rs` | which classes let volumes grow | read |
-//! | `act.rs` | asks claims, makes the StatefulSet anew | write |
+//! | `act.rs` | requests sizes for claims, replaces the StatefulSet | write |
 
 mod act;
 mod claim;
@@ -32,7 +32,7 @@ pub(super) use proof::{Kept, is_kept};
 pub use size::VolumeSize;
 pub(super) use template::{Template, restarted_at};
 
-/// Looks at the sizes of a cluster's volumes, of which there are to be as many as nodes.
+/// Judges the sizes of a cluster's volumes, of which there are to be as many as nodes.
 ///
 /// # Errors
 /// Where storage classes cannot be read.
@@ -66,8 +66,9 @@ pub(super) async fn look(
     Ok(plan(&situation, &classes))
 }
 
-/// The command that gives the volumes of these nodes up: their StatefulSet makes claims and pods anew. It does not wait, as all commands
-/// that delete what is made anew: `kubectl` may take the new one for the old one, and wait for ever.
+/// The command that gives the volumes of these nodes up: their StatefulSet makes claims and pods anew. It does not wait, like
+/// all commands that delete objects that are made anew: `kubectl` may confuse the new object with the old one, and wait for
+/// ever.
 pub(super) fn renewal(cluster: &ValidatedCluster, ordinals: &[usize]) -> String {
     let ValidatedCluster {
         name, namespace, ..

@@ -1,11 +1,11 @@
-//! Whether nothing deletes a claim any more: the StatefulSet keeps claims, its controller has heard so, and no claim belongs to what will go.
-//! Pure.
+//! Whether nothing deletes a claim any more: the StatefulSet keeps claims, its controller has observed that, and no claim
+//! belongs to an object that will go. Pure.
 
 use k8s_openapi::{api::apps::v1::StatefulSet, apimachinery::pkg::apis::meta::v1::OwnerReference};
 
 use super::VolumeClaim;
 
-/// An owner that takes a claim along when it goes.
+/// An owner whose deletion deletes a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ownership {
     /// Its kind.
@@ -32,7 +32,7 @@ pub(in crate::cluster) enum Kept {
     WhenScaled,
 }
 
-/// Whether that is so, by what both look like now.
+/// Whether both are kept in their present state.
 pub(in crate::cluster) fn is_kept(
     when: Kept,
     stateful_set: &StatefulSet,
@@ -40,7 +40,7 @@ pub(in crate::cluster) fn is_kept(
 ) -> bool {
     let spec = stateful_set.spec.as_ref();
     let policy = spec.and_then(|spec| spec.persistent_volume_claim_retention_policy.as_ref());
-    // Kubernetes keeps claims where nothing is said.
+    // Kubernetes keeps claims by default.
     let (said, kind) = match when {
         Kept::WhenDeleted => (
             policy.and_then(|policy| policy.when_deleted.as_deref()),

@@ -9,7 +9,7 @@ use crate::cluster::difference::amount;
 /// Amounts are counted in billionths.
 const BILLION: i128 = 1_000_000_000;
 
-/// A size, as the user wrote it: `1Gi` and `1024Mi` are the same one.
+/// A size in the user's spelling: `1Gi` and `1024Mi` are equal.
 #[derive(Debug, Clone)]
 pub struct VolumeSize {
     amount: i128,

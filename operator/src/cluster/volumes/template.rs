@@ -1,4 +1,4 @@
-//! What a StatefulSet keeps of the one that is there, or was there a moment ago. Pure.
+//! The fields that a StatefulSet keeps of the present one, or of one that existed a moment ago. Pure.
 
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy},
@@ -9,12 +9,12 @@ use kube::ResourceExt;
 use super::{Growth, VolumeSize};
 use crate::names::RESTARTED_BY_KUBECTL;
 
-/// What is kept.
+/// The kept fields.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cluster) struct Template<'a> {
-    /// The set as it is; `None` where there is none.
+    /// The present set; `None` where there is none.
     pub(in crate::cluster) there: Option<&'a StatefulSet>,
-    /// What is to be done about the sizes of volumes.
+    /// The plan for the sizes of volumes.
     pub(in crate::cluster) growth: &'a Growth,
     /// When a user asked for a restart of all pods.
     pub(in crate::cluster) restarted_at: Option<&'a str>,

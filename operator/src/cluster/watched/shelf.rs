@@ -7,20 +7,20 @@ use kube::{Resource, ResourceExt, runtime::watcher};
 use super::Place;
 use crate::rights;
 
-/// Objects of one kind, or what is kept of them.
+/// Objects of one kind, or the parts that are kept of them.
 #[derive(Debug)]
 pub(super) struct Shelf<T> {
     objects: HashMap<Place, BTreeMap<String, T>>,
-    /// Those of a list that is not complete yet.
+    /// The objects of a list that is not complete yet.
     incoming: HashMap<Place, BTreeMap<String, T>>,
-    /// Where each one stands: whose it is may change.
+    /// The place of each object, whose owner may change.
     places: HashMap<(String, String), Place>,
     standing: Standing,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// Nothing is known yet.
+    /// No list is complete yet.
     #[default]
     Unknown,
     /// The watch has reported all there are.
@@ -96,12 +96,12 @@ impl<T> Shelf<T> {
         self.standing == Standing::Refused
     }
 
-    /// Those of one cluster, in the order of their names.
+    /// The objects of one cluster, in the order of their names.
     pub(super) fn at(&self, place: &Place) -> impl Iterator<Item = (&String, &T)> {
         self.objects.get(place).into_iter().flatten()
     }
 
-    /// All of them, each with the cluster that it belongs to.
+    /// All objects, each with the cluster that it belongs to.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Place, &T)> {
         let each = self.objects.iter();
         each.flat_map(|(place, objects)| objects.values().map(move |object| (place, object)))
@@ -111,7 +111,7 @@ impl<T> Shelf<T> {
         self.objects.get(place)?.get(name)
     }
 
-    /// Names and owners of those in a namespace that belong to a cluster.
+    /// Names and owners of the objects in a namespace that belong to a cluster.
     pub(super) fn owned_in(&self, namespace: &str) -> impl Iterator<Item = (&str, &str)> {
         let of_clusters = self
             .objects

@@ -27,7 +27,7 @@ fn listed<K>(note: impl Fn(&Result<watcher::Event<K>, watcher::Error>), objects:
     note(&Ok(watcher::Event::InitDone));
 }
 
-/// Where nothing else is there.
+/// Watches with these sets, and no other objects.
 fn watched(sets: Vec<StatefulSet>) -> Watched {
     let watched = Watched::default();
     for kind in KINDS.iter().filter(|kind| **kind != "StatefulSet") {

@@ -68,7 +68,7 @@ fn cluster(spec: &str) -> ValidatedCluster {
     validate(&prod(spec), "").unwrap()
 }
 
-/// What a node proves that has read what is stored.
+/// The proof of a node that has read the stored certificates.
 fn node(name: &str, stored: &StoredPki) -> Trust {
     let fingerprint = |certificate: &Certificate| certificate.fingerprint.clone();
     let leaf = stored.leaf.as_ref();

@@ -26,10 +26,10 @@ pub(in super::super) struct Programs {
 }
 
 impl Programs {
-    /// The given folder, or the first one where they are.
+    /// The given folder, or the first one with the programs.
     ///
     /// # Errors
-    /// Where there is none, or they cannot be run.
+    /// Where there is none, or the programs cannot be run.
     pub(super) async fn find(given: Option<&Path>) -> anyhow::Result<Self> {
         let folder = match given {
             Some(folder) => std::path::absolute(folder)?,
@@ -46,12 +46,12 @@ impl Programs {
         Ok(programs)
     }
 
-    /// Who runs them; `None` for the user of this process.
+    /// The user who runs them; `None` for the user of this process.
     pub(super) fn user(&self) -> Option<u32> {
         self.is_root.then_some(UNPRIVILEGED)
     }
 
-    /// A command line that becomes one of them, and is no shell's.
+    /// A command line that becomes one of them, without a shell.
     pub(super) fn line(&self, name: &str) -> Vec<OsString> {
         let mut line = Vec::new();
         if let Some(user) = self.user() {
@@ -66,10 +66,10 @@ impl Programs {
         line
     }
 
-    /// Runs one of them to its end.
+    /// Runs one program to its end.
     ///
     /// # Errors
-    /// In its words, where it fails.
+    /// In the program's words, where it fails.
     pub(super) async fn run<Argument: AsRef<OsStr>>(
         &self,
         name: &str,
@@ -108,7 +108,7 @@ fn has_all(folder: &Path) -> bool {
     NEEDED.iter().all(|name| folder.join(name).is_file())
 }
 
-/// Where the programs are that a shell would find, or the newest ones of Debian.
+/// The folder of the programs that a shell would find, or of Debian's newest ones.
 fn search(path: Option<&OsStr>, debian: &Path) -> Option<PathBuf> {
     let of_path = path.into_iter().flat_map(std::env::split_paths);
     let mut versions: Vec<u32> = fs::read_dir(debian)

@@ -17,8 +17,8 @@ use tokio::{
 
 use super::Programs;
 
-/// Runs the server until its own standard input ends, which it does with the process that started it, however that ends; then
-/// nothing is left of the server.
+/// Runs the server until its own standard input ends, which happens when the process that started it ends, in whatever way;
+/// then nothing of the server remains.
 const KEEPER: &str = r#"
 folder=$1; shift
 exec 3<&0
@@ -140,7 +140,7 @@ impl Server {
         format!("postgres://postgres@{host}/postgres?sslmode=disable")
     }
 
-    /// Returns once it has ended, and says so.
+    /// Returns once it has ended, with a message.
     pub(in super::super) async fn ended(&mut self) -> String {
         let how = match self.keeper.wait().await {
             Ok(status) => format!("with {status}"),

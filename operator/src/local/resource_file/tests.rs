@@ -44,7 +44,7 @@ fn properties(schema: &Value) -> Vec<(Vec<Option<String>>, Value)> {
     all
 }
 
-/// A document that holds nothing but this value at this place.
+/// A document with only this value at this place.
 fn placed(path: &[Option<String>], value: Value) -> Value {
     path.iter().rev().fold(value, |value, step| match step {
         Some(name) => Value::Object(Map::from_iter([(name.clone(), value)])),

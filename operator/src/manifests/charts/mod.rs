@@ -1,4 +1,5 @@
-//! The generated files of the Helm charts: what they share with the installation by manifest, and the tables of their values.
+//! The generated files of the Helm charts: the parts that they share with the installation by manifest, and the tables of their
+//! values.
 
 mod schema;
 mod values;
@@ -17,8 +18,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const OPERATOR_README: &str = include_str!("operator.md");
 const CLUSTER_README: &str = include_str!("cluster.md");
 
-/// Everything below `helm/` that is not written by hand. Read there: the schema of the operator's values; beside it, in
-/// `manifests/monitoring`: alerts and dashboards.
+/// All generated files below `helm/`. Their inputs: the schema of the operator's values there, and alerts and dashboards in
+/// `manifests/monitoring`.
 ///
 /// # Errors
 /// Where one of these cannot be read or understood.
@@ -104,7 +105,7 @@ fn chart(name: &str, description: &str) -> anyhow::Result<String> {
         "type": "application",
         "version": VERSION,
         "appVersion": VERSION,
-        // With what a provider puts behind it, such as -gke.1.
+        // Also with a provider's suffix, such as -gke.1.
         "kubeVersion": ">=1.33.0-0",
         "keywords": ["configuration", "encryption", "operator"],
     });
@@ -120,7 +121,7 @@ fn definition(crd: &str) -> anyhow::Result<String> {
     let (metadata, spec) = crd
         .split_once("\nspec:\n")
         .context("the definition has no spec")?;
-    // The template has annotations of its own, with what is kept from being pruned.
+    // The template has annotations of its own, beside those that protect from pruning.
     let (before, annotations) = metadata
         .split_once("\n  annotations:\n")
         .context("the definition has no annotations")?;
@@ -137,7 +138,7 @@ fn definition(crd: &str) -> anyhow::Result<String> {
     ))
 }
 
-/// What the templates lay values over: rights and pods, as `install.yaml` has them.
+/// The objects over which the templates lay values: rights and pods, as in `install.yaml`.
 fn operator() -> anyhow::Result<Value> {
     let documents = install::documents()?;
     let of_kind = |kind: &str, pointer: &str| {

@@ -17,7 +17,7 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
         .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
         .context("the definition has no schema of a spec")?;
     let mut spec = json_schema(spec);
-    // What the definition says in words of its own (CEL), no keyword of JSON Schema says.
+    // JSON Schema has no keyword for the definition's own CEL rules.
     if let Some(replicas) = spec
         .pointer_mut("/properties/replicas")
         .and_then(Value::as_object_mut)
@@ -49,7 +49,7 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
         "title": "Values of the chart opensecureconf-cluster",
         "type": "object",
         "additionalProperties": false,
-        // Helm takes away what is set to null: what the templates cannot do without is asked for by name.
+        // Helm removes values that are set to null: the values that the templates need are required by name.
         "required": ["commonLabels", "commonAnnotations", "waitForReady", "spec"],
         "properties": {
             "enabled": {
@@ -113,7 +113,7 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
     }))
 }
 
-/// From Kubernetes' dialect: its own keywords become JSON Schema's, or go; what it would prune is refused.
+/// From Kubernetes' dialect: its own keywords become JSON Schema's, or go; fields that it would prune are refused.
 fn json_schema(schema: &Value) -> Value {
     let Some(members) = schema.as_object() else {
         return schema.clone();
@@ -136,7 +136,7 @@ fn json_schema(schema: &Value) -> Value {
             "items" | "additionalProperties" => {
                 made.insert(keyword.clone(), json_schema(value));
             }
-            // Ranges are in the description and CEL; a default that is null says nothing.
+            // Ranges are in the description and CEL; a default of null means nothing.
             "format" | "nullable" => {}
             "default" if value.is_null() => {}
             _ if keyword.starts_with("x-kubernetes-") => {}

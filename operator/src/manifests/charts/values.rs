@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::manifests::yaml;
 
-/// `values.yaml`. A value whose own default is an empty map and whose members have defaults of their own is left empty: they
-/// follow as comments.
+/// `values.yaml`. A value whose own default is an empty map and whose members have defaults of their own is left empty: the
+/// members follow as comments.
 pub(super) fn file(schema: &Value) -> anyhow::Result<String> {
     let mut text = String::new();
     for (name, value) in members(schema) {
@@ -43,7 +43,7 @@ fn write_value(text: &mut String, name: &str, value: &Value, indent: &str) -> an
         return Ok(());
     }
     let Some(default) = default else {
-        // Nothing is another thing than an empty text.
+        // An absent value differs from an empty text.
         writeln!(text, "{indent}# {name}:")?;
         return Ok(());
     };
@@ -101,7 +101,7 @@ fn describe(value: &Value) -> String {
     text
 }
 
-/// Whether the members are values of ours, each with a description. Kubernetes' own types have none: they are one value.
+/// Whether the members are values of ours, each with a description. Kubernetes' own types have none: they count as one value.
 fn is_group(value: &Value) -> bool {
     let mut inside = members(value).peekable();
     inside.peek().is_some() && inside.all(|(_, value)| value.get("description").is_some())

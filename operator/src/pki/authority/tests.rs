@@ -1,4 +1,4 @@
-//! What strict verifiers demand of certificates. Python is one of them since 3.13: its default contexts verify by the letter of
+//! Demands of strict verifiers on certificates. Python is one of them since 3.13: its default contexts verify by the letter of
 //! RFC 5280, as OpenSSL does with `-x509_strict`.
 
 use std::{
@@ -37,7 +37,7 @@ fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)
 }
 
-/// Whether an extension is marked as one that every verifier must know.
+/// Whether an extension is marked as critical.
 fn is_critical(
     certificate: &X509Certificate<'_>,
     wanted: impl Fn(&ParsedExtension<'_>) -> bool,
@@ -68,7 +68,7 @@ impl Files {
     }
 }
 
-/// What OpenSSL says of a leaf; `None` where it accepts it.
+/// OpenSSL's error for a leaf; `None` where it accepts it.
 fn refusal(leaf: &Path, authorities: &Path, more: &[&str]) -> Option<String> {
     let output = Command::new("openssl")
         .args(["verify", "-x509_strict", "-check_ss_sig", "-attime"])
@@ -148,7 +148,7 @@ fn keys_are_of_the_curve_p256_and_certificates_last_as_long_as_they_are_said_to(
         assert_eq!(certificate.ends, now() + lasts);
         assert_eq!(certificate.begins, now() - SignedDuration::from_hours(1));
     }
-    // No leaf outlives what verifies it.
+    // No leaf outlives its authority.
     let late = now() + days(3652 - 100);
     let last = authority.issue_node_leaf(&names(), late).unwrap();
     assert_eq!(last.certificate.ends, authority.certificate.ends);

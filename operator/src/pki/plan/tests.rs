@@ -1,4 +1,4 @@
-//! Years of a cluster: at each moment each node accepts what each other one shows.
+//! Years of a cluster: at each moment each node accepts the leaf of each other one.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// Whether a client with this bundle takes this leaf for a server of that name.
+/// Whether a client with this bundle accepts this leaf as a server's of that name.
 fn is_server(leaf: &Leaf, name: &str, bundle: &[Certificate], now: Timestamp) -> bool {
     let verifier = WebPkiServerVerifier::builder_with_provider(roots(bundle), provider())
         .build()
@@ -53,7 +53,7 @@ fn is_server(leaf: &Leaf, name: &str, bundle: &[Certificate], now: Timestamp) ->
     verified.is_ok()
 }
 
-/// Whether a server with this bundle takes this leaf for a client's.
+/// Whether a server with this bundle accepts this leaf as a client's.
 fn is_client(leaf: &Leaf, bundle: &[Certificate], now: Timestamp) -> bool {
     let verifier = WebPkiClientVerifier::builder_with_provider(roots(bundle), provider())
         .build()
@@ -148,7 +148,7 @@ impl World {
         self.last = Some(plan);
     }
 
-    /// Files reach one node after the other; all hold at each moment between.
+    /// Files reach one node after the other; the promises hold at each moment between.
     fn files_arrive(&mut self) {
         for ordinal in 0..self.nodes.len() {
             let node = &mut self.nodes[ordinal];
@@ -172,7 +172,7 @@ impl World {
                         .map(|authority| authority.fingerprint.clone())
                         .collect(),
                 );
-                // Between two renewals nothing but the time moves.
+                // Between two renewals only the time changes.
                 if !self.verified.insert(pair) {
                     continue;
                 }
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Lets time pass, with an operator that looks at it at each step, or without one.
+    /// Lets time pass, with an operator that reconciles at each step, or without one.
     fn pass(&mut self, days: i64, step: SignedDuration, operator: bool) {
         let end = self.now + DAY.checked_mul(i32::try_from(days).unwrap()).unwrap();
         while self.now < end {
@@ -297,7 +297,7 @@ fn an_operator_that_was_away_until_the_authority_had_ended_has_the_next_one_sign
         node.leaf = world.stored.leaf.clone().unwrap();
         node.bundle = world.stored.bundle.clone();
     }
-    // Every node takes every other one again, and the one before goes.
+    // Every node accepts every other one again, and the previous authority goes.
     world.check();
     world.settle();
     assert_eq!(world.stored.bundle.len(), 1);
@@ -425,7 +425,7 @@ fn the_old_authority_stays_until_every_node_shows_a_leaf_of_the_new_one() {
 
 #[test]
 fn an_authority_that_somebody_puts_in_its_place_is_given_to_nodes_before_it_signs() {
-    // As a backup of its Secret does that is restored after another one was made.
+    // As where a user restores a backup of the Secret after another authority was made.
     let mut world = World::begin();
     let first = world.stored.bundle[0].clone();
     let restored = Authority::create("shop/prod", begin() - DAY).unwrap();
@@ -435,7 +435,7 @@ fn an_authority_that_somebody_puts_in_its_place_is_given_to_nodes_before_it_sign
     assert!(world.stored.bundle.contains(&restored.certificate));
     let leaf = world.stored.leaf.as_ref().unwrap();
     assert!(leaf.certificate.is_signed_by(&first));
-    // It was made long ago, and nodes have as much time for it as for one that is made now.
+    // It was made long ago, and nodes have as much time for it as for a new one.
     for (minutes, overdue) in [(1, false), (9, false), (11, true)] {
         world.now = begin() + SignedDuration::from_mins(minutes);
         world.operator_acts();
@@ -605,7 +605,7 @@ fn nodes_are_servers_of_their_names_and_the_operator_is_a_client_only() {
     for name in [
         "other.shop.svc",
         "prod.other.svc",
-        // What a name such as `*.svc` or `*.shop.svc` would stand for.
+        // Examples of names that `*.svc` or `*.shop.svc` would cover.
         "prod.svc",
         "shop.svc",
         "svc",

@@ -1,4 +1,4 @@
-//! The pod template of a StatefulSet whose ConfigMap is missing: what the operator has set in it. Pure.
+//! The pod template of a StatefulSet whose ConfigMap is missing: the fields that the operator has set in it. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
@@ -8,8 +8,8 @@ use crate::{
     names::{ANNOTATION_DATABASE, FIELD_MANAGER, RESTARTED_BY_KUBECTL},
 };
 
-/// What of a live template is the operator's: the API server's defaults and what others have set are not. Where nothing says who set what,
-/// it is what `wanted` sets too.
+/// The operator's part of a live template, without the API server's defaults and the fields of others. Where no managers are
+/// recorded, it is the part that `wanted` sets too.
 pub(super) fn adopt(live: &Value, wanted: &Value, entries: &[ManagedFieldsEntry]) -> Value {
     let ours = entries.iter().find(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
@@ -40,7 +40,7 @@ pub(super) fn adopt(live: &Value, wanted: &Value, entries: &[ManagedFieldsEntry]
 }
 
 struct Adoption {
-    /// Whether the API server says what the operator has set.
+    /// Whether the API server records the operator's fields.
     is_told: bool,
 }
 
@@ -52,7 +52,7 @@ impl Adoption {
         wanted: Option<&Value>,
         ours: Option<&Value>,
     ) -> Option<Value> {
-        // Nothing is said of what lies inside: all of it is ours.
+        // The record has no fields inside: all of them are ours.
         if ours.is_some_and(|fields| fields.as_object().is_none_or(Map::is_empty)) {
             return Some(live.clone());
         }

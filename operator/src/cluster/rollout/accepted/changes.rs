@@ -1,4 +1,4 @@
-//! What one pod template has otherwise than another one. Pure.
+//! The differences between two pod templates. Pure.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -11,14 +11,14 @@ use crate::cluster::{
 /// A field that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cluster) struct Change {
-    /// Which one.
+    /// The field.
     pub(in crate::cluster) field: String,
     from: Option<Value>,
     to: Option<Value>,
 }
 
-/// What differs, in the order of the templates. Order alone, and an amount that is spelled otherwise, are no difference: pods would be
-/// replaced for nothing.
+/// The differences, in the order of the templates. Order alone, and another spelling of a quantity, are no difference: pods
+/// would be replaced for nothing.
 pub(in crate::cluster) fn changes(from: &Value, to: &Value) -> Vec<Change> {
     let mut found: Vec<Change> = Vec::new();
     let forwards = difference::differing(from, to);
@@ -40,7 +40,7 @@ fn change(path: &FieldPath, field: String, from: &Value, to: &Value) -> Change {
     }
 }
 
-/// A number for these changes and no others.
+/// A number for exactly these changes.
 pub(in crate::cluster) fn number(changes: &[Change]) -> String {
     let mut fields: Vec<_> = changes
         .iter()
@@ -53,7 +53,7 @@ pub(in crate::cluster) fn number(changes: &[Change]) -> String {
 }
 
 impl Change {
-    /// As the status says it.
+    /// The change in the form of the status.
     pub(in crate::cluster) fn told(&self) -> TemplateChange {
         TemplateChange {
             field: self.field.clone(),

@@ -1,27 +1,27 @@
-//! What a field of the resource asks for, taken over into a pod template that another operator rendered. Pure.
+//! Merges the changes of the resource's fields into a pod template that another operator rendered. Pure.
 //!
-//! Three templates are compared, place by place: one rendered for the fields as they were, one for the fields as they are, and the accepted
-//! one. What differs between the first two is the user's, and goes into the third.
+//! Three templates are compared, place by place: one rendered for the earlier fields, one for the present fields, and the
+//! accepted one. The differences between the first two are the user's, and go into the third.
 
 use serde_json::{Map, Value};
 
 use crate::cluster::difference;
 
-/// The user's change stands where the accepted template has something else than was rendered for the fields as they were: no code can tell
-/// what it means there.
+/// The user changed a place where the accepted template differs from the one rendered for the earlier fields: no code can
+/// decide what the change means there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Conflict;
 
-/// Takes it over.
+/// Merges the change.
 ///
 /// # Errors
-/// Where one place is not known. Nothing is taken over then: half of a change is a template that was never rendered.
+/// Where one place is not known. Nothing is merged then: half of a change would make a template that no operator rendered.
 pub(super) fn merge(before: &Value, after: &Value, accepted: &Value) -> Result<Value, Conflict> {
     let merged = place("", Some(before), Some(after), Some(accepted))?;
     Ok(merged.unwrap_or_default())
 }
 
-/// Maps whose entries may be of several: a user's stand beside the operator's.
+/// Maps whose entries may have several managers: a user's entries stand beside the operator's.
 const SHARED_MAPS: [&str; 2] = ["labels", "annotations"];
 
 fn place(
@@ -38,7 +38,7 @@ fn place(
     }
     let all = [before, after, accepted];
     let are = |is: fn(&Value) -> bool| all.iter().flatten().all(|value| is(value));
-    // An empty one.
+    // An empty map or list.
     let stays = after.is_some() && accepted.is_some();
     let is_keyed = || all.iter().flatten().all(|list| is_keyed(name, list));
     if are(Value::is_array) && is_keyed() {
@@ -51,7 +51,7 @@ fn place(
         return Ok((!merged.is_empty() || stays).then(|| merged.into()));
     }
     match after {
-        // What the user took away is gone, however it was rendered.
+        // A place that the user removed is gone, however it was rendered.
         None => Ok(None),
         Some(_) => Err(Conflict),
     }
@@ -109,8 +109,8 @@ fn items(
     Ok(merged)
 }
 
-/// In which order items stand: as in the accepted template, unless it is the order that the user changed. What the other one has besides
-/// follows what it follows there.
+/// The order of items: that of the accepted template, unless the user changed the order. An item that only the other template
+/// has follows its predecessor there.
 fn order(
     before: &[(Keys, &Value)],
     after: &[(Keys, &Value)],

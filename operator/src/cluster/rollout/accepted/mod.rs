@@ -1,5 +1,5 @@
-//! The accepted pod template: what pods are made from, whatever another release of the operator would render. ConfigMap `NAME-template` keeps
-//! it, with the fields of the resource that it stands for.
+//! The accepted pod template, from which pods are made, whatever another release of the operator would render. ConfigMap
+//! `NAME-template` keeps it, with the fields of the resource for which it was rendered.
 
 mod adopt;
 mod changes;
@@ -21,7 +21,7 @@ use crate::{
     node::AccessKey,
 };
 
-/// Fields of the spec that no pod is made from: a change of them is none of the template's.
+/// Fields of the spec that are in no pod: their changes do not concern the template.
 const NOT_IN_PODS: [&str; 9] = [
     "replicas",
     "storage",
@@ -46,7 +46,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// What this operator renders: nothing waits.
+    /// The template of this operator: nothing waits.
     pub(super) fn all_of(cluster: &ValidatedCluster, wanted: Value) -> Self {
         Self {
             template: wanted,
@@ -55,8 +55,8 @@ impl Accepted {
         }
     }
 
-    /// What a ConfigMap holds; `None` where it is not what the operator wrote, or that is not known: a user who may write `ConfigMaps` may not
-    /// therefore make pods.
+    /// The template in a ConfigMap; `None` where the operator did not write it, or that cannot be checked: a user who may write
+    /// `ConfigMaps` may not therefore make pods.
     pub(in crate::cluster) fn read(
         cluster: &ValidatedCluster,
         config_map: &Value,
@@ -78,8 +78,8 @@ impl Accepted {
         })
     }
 
-    /// What runs, where no ConfigMap says it: a new operator restarts nothing because it is new. The fields may have changed unseen meanwhile;
-    /// an image that the resource names is the user's in any case.
+    /// The running template, where no ConfigMap has one: a new operator must not restart pods because it is new. The fields may
+    /// have changed unseen meanwhile; an image that the resource names is the user's in any case.
     pub(in crate::cluster) fn adopt(cluster: &ValidatedCluster, set: &LiveChild) -> Option<Self> {
         let live = set.object.pointer("/spec/template")?;
         let wanted = rendered(cluster)?;
@@ -118,7 +118,7 @@ impl Accepted {
         build::template_config_map(cluster, entries.collect())
     }
 
-    /// Whether pods are being replaced for what was let in last.
+    /// Whether pods are being replaced for the last accepted changes.
     pub(in crate::cluster) fn is_rolling_out(&self) -> bool {
         self.rollout.is_some()
     }
@@ -139,8 +139,8 @@ impl Accepted {
         node.get("image")?.as_str()
     }
 
-    /// Takes over what fields of the resource ask for since it was accepted, field by field. A field whose change cannot be distinguished from the
-    /// operator's own stays out as a whole, and waits with the rest.
+    /// Merges the changes of the resource's fields since the acceptance, field by field. A field whose change cannot be
+    /// distinguished from the operator's own stays out as a whole, and waits with the rest.
     pub(super) fn follow(&mut self, cluster: &ValidatedCluster, wanted: &Value) {
         let now = fields_of(&cluster.spec);
         if self.fields == now {
@@ -174,8 +174,8 @@ impl Accepted {
         }
     }
 
-    /// What the operator says for itself where the resource says nothing. A user who begins or ends to say it asks for what is rendered then,
-    /// also where this operator would render that anyway.
+    /// Keeps the operator's default where the resource does not set a field. A user who begins or ceases to set it asks for the
+    /// rendered value, even where this operator would render that anyway.
     fn keep_unsaid(&self, field: &str, before: &mut Value) {
         match field {
             "image" => {
@@ -204,7 +204,7 @@ fn is_named(container: &Value, name: &str) -> bool {
     container.get("name").and_then(Value::as_str) == Some(name)
 }
 
-/// Sets the nodes' image, which the step before them has too where there is one.
+/// Sets the nodes' image, also in the step before them where there is one.
 fn set_image(template: &mut Value, image: &str) {
     for list in ["/spec/containers", "/spec/initContainers"] {
         let containers = template.pointer_mut(list).and_then(Value::as_array_mut);
@@ -230,7 +230,7 @@ fn fields_of(spec: &ClusterSpec) -> Map<String, Value> {
     fields
 }
 
-/// What this operator renders for these fields, with the image of the cluster as it is.
+/// The template that this operator renders for these fields, with the present image of the cluster.
 fn render(cluster: &ValidatedCluster, fields: &Map<String, Value>) -> Option<Value> {
     let spec = serde_json::from_value(Value::from(fields.clone())).ok()?;
     rendered(&cluster.with_spec(spec).ok()?)

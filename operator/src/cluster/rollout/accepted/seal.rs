@@ -1,4 +1,4 @@
-//! What proves that the operator wrote the accepted template of a cluster: a code over it, under the cluster key.
+//! The proof that the operator wrote the accepted template of a cluster: a code over it, under the cluster key.
 
 use std::fmt::Write;
 
@@ -37,7 +37,7 @@ pub(super) fn is_right(
     wanted.verify_slice(&bytes).is_ok()
 }
 
-/// A key of any length will do, so there always is one.
+/// HMAC accepts a key of any length, so there always is a result.
 fn over(cluster: &ValidatedCluster, key: &AccessKey, parts: [&str; 3]) -> Option<Hmac<Sha256>> {
     let mut code = Hmac::<Sha256>::new_from_slice(&key.0).ok()?;
     let place = [PURPOSE, &cluster.namespace, cluster.name.as_str()];

@@ -15,7 +15,7 @@ fn accepted(spec: &str, image: &str) -> Accepted {
     Accepted::all_of(&cluster, rendered(&cluster).unwrap())
 }
 
-/// What is accepted after a change of the resource under an operator that renders `image`, and what waits.
+/// The accepted template after a change of the resource under an operator that renders `image`, and the changes that wait.
 fn follow(before: &Accepted, spec: &str, image: &str) -> (Accepted, Vec<String>) {
     let cluster = cluster(spec, image);
     let wanted = rendered(&cluster).unwrap();
@@ -55,7 +55,7 @@ fn an_image_that_the_resource_names_is_the_users() {
         let (after, waits) = follow(&before, &format!("{{image: '{image}'}}"), "node:2");
         assert_eq!(after.image(), Some(image));
         assert_eq!(waits, Vec::<String>::new());
-        // A user who takes it away asks for the operator's own.
+        // A user who removes it asks for the operator's own value.
         let (after, waits) = follow(&after, "{}", "node:2");
         assert_eq!(after.image(), Some("node:2"));
         assert_eq!(waits, Vec::<String>::new());

@@ -5,7 +5,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// A node that has everything, and knows two others that have everything.
+/// A node that lacks nothing, and knows two others that lack nothing.
 fn in_sync() -> NodeDetails {
     NodeDetails {
         ready: true,
@@ -35,7 +35,7 @@ fn pod<'a>(ordinal: usize, revision: &'a str, node: &'a NodeDetails) -> PodSeen<
     }
 }
 
-/// The same pod, which does not serve and whose node does not answer.
+/// The same pod, not serving and with a silent node.
 fn broken(pod: PodSeen<'_>) -> PodSeen<'_> {
     PodSeen {
         state: PodState::NotReady,

@@ -188,7 +188,7 @@ fn a_key_that_is_not_there_or_not_ours_stops_everything() {
     assert_eq!(keys(own, Some(empty()), None), Err("ApiKeyMissing"));
     assert_eq!(keys("{}", Some(foreign()), None), Err("NameTaken"));
     assert_eq!(keys("{}", None, Some(foreign())), Err("NameTaken"));
-    // It is not needed: whose it is does not matter.
+    // The key is not needed, so its owner does not matter.
     let open = "{apiKey: {required: false}}";
     assert_eq!(keys(open, Some(foreign()), None), Ok((false, true)));
 }
@@ -208,7 +208,7 @@ fn keys_that_would_go_with_the_resource_cannot_serve_volumes_that_stay() {
         keys("{}", Some(owned()), Some(owned())),
         Err("RetentionChanged")
     );
-    // The other way round nothing is lost.
+    // The other way round loses nothing.
     assert_eq!(
         keys(delete, Some(secret()), Some(secret())),
         Ok((false, false))

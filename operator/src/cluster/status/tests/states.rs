@@ -1,4 +1,4 @@
-//! Every state that a status reports, as resources in a file: what other programs make of them is tried in `e2e/gitops/`.
+//! Every state that a status reports, as resources in a file: `e2e/gitops/` tests how other programs judge them.
 //! `INSTA_UPDATE=always` writes the file anew.
 
 mod api_key;
@@ -18,16 +18,16 @@ use crate::{
     node::{FenceReason, MemberState},
 };
 
-/// What a state means to a client that waits.
+/// The meaning of a state for a client that waits.
 #[derive(Clone, Copy)]
 enum Means {
-    /// All is as it was asked for.
+    /// The cluster is as requested.
     Ready,
-    /// Something is going on; waiting helps.
+    /// A change is under way; waiting helps.
     UnderWay,
-    /// It stands still until the resource, or what it names, is another one.
+    /// It stands still until the resource, or an object that it names, changes.
     Stalled,
-    /// Nodes serve, and a user has to look.
+    /// Nodes serve, and a user has to act.
     NeedsPerson,
     /// It is being deleted.
     Ending,
@@ -283,7 +283,7 @@ fn to_be_looked_at(states: &mut States) {
     states.add("a node cannot leave", NeedsPerson, &blocked);
 }
 
-/// What a person asked for.
+/// The states that a user asked for.
 fn resting(states: &mut States) {
     let asleep = Course {
         rest: Rest::Asleep { nodes: 1 },

@@ -11,7 +11,7 @@ fn message(status: &ClusterStatus, type_: &str) -> String {
     condition.unwrap().message.clone()
 }
 
-/// A pod whose node ended with these words, again and again.
+/// A pod whose node ended with this message, again and again.
 fn crashing(ordinal: i32, words: &str) -> (Pod, Option<NodeDetails>) {
     let last = json!({ "terminated": { "exitCode": 2, "message": format!("osc-node: {words}") } });
     let pod = json!({
@@ -128,14 +128,14 @@ fn a_volume_on_a_machine_that_is_gone_names_how_the_node_comes_back_without_it()
     );
 }
 
-/// What the status says of nodes that belong to these clusters.
+/// The message about nodes that belong to these clusters.
 fn of_clusters(uids: &[&str]) -> String {
     let pods: Vec<_> = (0..)
         .zip(uids)
         .map(|(ordinal, uid)| {
             let mut details = answer("aa", 1);
             details.as_mut().unwrap().cluster_uid = Some((*uid).to_owned());
-            // One of another cluster does not serve: it waits for nodes of its own.
+            // A node of another cluster does not serve: it waits for nodes of its own.
             details.as_mut().unwrap().ready = *uid == uids[0];
             (pod(ordinal, *uid == uids[0]), details)
         })

@@ -10,7 +10,7 @@ use crate::{
     names::{API_KEY_ENTRY, previous_entry},
 };
 
-/// `ApiKeyRotated`, which is there only where a change of the key was asked for.
+/// `ApiKeyRotated`, which exists only where a user asked for a change of the key.
 pub(super) fn rotated(seen: &Observation<'_>) -> Option<Verdict> {
     let secret = ManagedSecret::ApiKey.name(&seen.cluster.name);
     let namespace = &seen.cluster.namespace;

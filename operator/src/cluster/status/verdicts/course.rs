@@ -1,4 +1,4 @@
-//! What is said of a cluster that sleeps, or is paused.
+//! The verdicts on a cluster that sleeps, or is paused.
 
 use super::{Truth, Verdict, verdict};
 use crate::cluster::{
@@ -56,7 +56,7 @@ pub(super) fn reasons(seen: &Observation<'_>) -> (&'static str, &'static str) {
     }
 }
 
-/// No node can be asked, and that is as it should be.
+/// No node can be asked, as intended.
 pub(super) fn asleep(seen: &Observation<'_>, ready: usize, verdicts: &mut [Verdict]) {
     if !matches!(seen.course.rest, Rest::Asleep { .. }) || ready > 0 {
         return;

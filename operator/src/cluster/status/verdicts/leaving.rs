@@ -1,4 +1,4 @@
-//! Who stays in a cluster that shrinks. Those who leave do not make the others unready.
+//! The nodes that stay in a cluster that shrinks. Leaving nodes do not make the others unready.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,15 @@ use crate::{
     node::MemberState,
 };
 
-/// How many nodes are wanted, where none of those that are there is about to leave.
+/// The number of wanted nodes where none of the present ones is about to leave.
 pub(super) const ALL: usize = usize::MAX;
 
-/// Whether the node of this name is one of those that are wanted.
+/// Whether the node of this name is a wanted one.
 pub(super) fn stays(name: &str, wanted: usize) -> bool {
     ordinal(name).is_none_or(|ordinal| ordinal < wanted)
 }
 
-/// The nodes that are wanted, of those that are there.
+/// The wanted ones of the present nodes.
 pub(in crate::cluster::status) fn staying<'a>(
     seen: &Observation<'_>,
     members: &'a [MemberStatus],
@@ -37,7 +37,7 @@ pub(in crate::cluster::status) fn staying<'a>(
         .collect()
 }
 
-/// Whether fewer pods are wanted than there are: such a change of the StatefulSet restarts no pod.
+/// Whether fewer pods are wanted than exist: such a change of the StatefulSet restarts no pod.
 pub(super) fn is_lowered(stateful_set: &StatefulSet) -> bool {
     let wanted = stateful_set.spec.as_ref().and_then(|spec| spec.replicas);
     let there = stateful_set.status.as_ref().map(|status| status.replicas);
@@ -46,7 +46,7 @@ pub(super) fn is_lowered(stateful_set: &StatefulSet) -> bool {
         .is_some_and(|(wanted, there)| wanted < there)
 }
 
-/// What is said while nodes leave, until the others have forgotten them.
+/// The message while nodes leave, until the others have forgotten them.
 pub(super) fn message(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let pods = seen.pods.iter().map(|(pod, _)| pod.name_any());
     let known = seen

@@ -1,4 +1,4 @@
-//! What is said while pods are replaced.
+//! The verdicts while pods are replaced.
 
 use kube::ResourceExt;
 
@@ -15,7 +15,7 @@ pub(in crate::cluster) const ROLLING_OUT: &str = "RollingOut";
 /// The reason where a pod does not come back.
 pub(in crate::cluster) const ROLLOUT_BLOCKED: &str = "RolloutBlocked";
 
-/// What a rollout has done, and what it still waits for; nothing where none is under way.
+/// The progress of a rollout, and the reason to wait; `None` where none is under way.
 pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let Running::StatefulSet(Some(stateful_set)) = seen.running else {
         return None;
@@ -46,7 +46,7 @@ pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     })
 }
 
-/// What a user has to do where a pod does not come back.
+/// The step that a user has to take where a pod does not come back.
 pub(super) fn blocked(seen: &Observation<'_>, wanted: usize) -> Option<String> {
     let RolloutPlan::Blocked { ordinal, is_last } = seen.rollout else {
         return None;

@@ -1,11 +1,11 @@
-//! What can be done about nodes with another salt than the Secret.
+//! Remedies for nodes with another salt than the Secret.
 
 use super::leaving::ordinal;
 use crate::cluster::{
     recovery, resource::MemberStatus, secrets::ManagedSecret, status::Observation, volumes,
 };
 
-/// What is said of such a node.
+/// The message about such a node.
 pub(super) fn different(
     seen: &Observation<'_>,
     members: &[MemberStatus],
@@ -30,7 +30,7 @@ pub(super) fn different(
     )
 }
 
-/// How the operator is made to take the salt that nodes have. Pods that cannot start keep what was mounted until they are made anew.
+/// How a user makes the operator use the nodes' salt. Pods that cannot start keep the mounted one until they are made anew.
 pub(super) fn put_back(seen: &Observation<'_>, pods: &[String]) -> String {
     let secret = ManagedSecret::Salt.name(&seen.cluster.name);
     let namespace = &seen.cluster.namespace;

@@ -1,4 +1,4 @@
-//! What is said of a cluster whose nodes share a database.
+//! The verdicts on a cluster whose nodes share a database.
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
@@ -110,7 +110,7 @@ fn progressing(
     vec![verdict("Ready", true, "AllNodesReady", message)]
 }
 
-/// What is said while nodes do not serve, or are replaced.
+/// The message while nodes do not serve, or are replaced.
 fn not_all(
     seen: &Observation<'_>,
     deployment: Option<&Deployment>,
@@ -138,7 +138,7 @@ fn not_all(
     }
     let mut told = vec![serve];
     let reason = match database.reason {
-        // What a node says of its database is the cause, whatever its pod says of its probes.
+        // A node's report on its database is the cause, whatever its pod's probes show.
         UNREACHABLE | MIGRATION_FAILED => {
             told.push(database.message.clone());
             database.reason
@@ -157,7 +157,7 @@ fn not_all(
     ]
 }
 
-/// What a rollout has done; nothing where none is under way.
+/// The progress of a rollout; `None` where none is under way.
 fn rollout(deployment: Option<&Deployment>, wanted: usize) -> Option<String> {
     match progress(deployment) {
         Progress::Finished => None,
@@ -171,12 +171,12 @@ fn rollout(deployment: Option<&Deployment>, wanted: usize) -> Option<String> {
     }
 }
 
-/// Condition `DatabaseReachable`: what the nodes say of their database, and the step before them of its tables.
+/// Condition `DatabaseReachable`: the nodes' reports on their database, and that of the step before them on its tables.
 fn reachable(seen: &Observation<'_>) -> Verdict {
     let condition = |holds: Truth, reason, message: String| {
         verdict("DatabaseReachable", holds, reason, message)
     };
-    // One that ends is not ready for that reason, and says nothing of the database.
+    // An ending pod is not ready for that reason alone, and does not concern the database.
     let stays = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
     let answers: Vec<_> = seen
         .pods
@@ -207,7 +207,7 @@ fn reachable(seen: &Observation<'_>) -> Verdict {
     condition(Truth::True, "DatabaseReachable", message)
 }
 
-/// What is said of a node with another salt than the Secret: it was replaced while nodes ran.
+/// The message about a node with another salt than the Secret, which was replaced while nodes ran.
 pub(super) fn different_salt(seen: &Observation<'_>, odd: &MemberStatus) -> String {
     let secret = ManagedSecret::Salt.name(&seen.cluster.name);
     let namespace = &seen.cluster.namespace;

@@ -10,10 +10,10 @@ use crate::{
     node::{ClientCertificate, NodeTls},
 };
 
-/// What is added to messages while port 9000 is open.
+/// The end of messages while port 9000 is open.
 pub(super) const PLAIN_HTTP: &str = "; port 9000 is not encrypted (tls.plainHttp: Allowed)";
 
-/// What is added to `Ready` while port 9443 is wanted and closed.
+/// The end of `Ready` while port 9443 is wanted and closed.
 pub(super) const HTTPS_CLOSED: &str =
     "; port 9443 (HTTPS) is closed, and condition TlsReady says why";
 
@@ -139,7 +139,7 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
     }
 }
 
-/// What is wrong with the Secret of the clients' certificate, as far as that is seen without asking a node.
+/// The fault of the Secret with the clients' certificate, as far as it shows without asking a node.
 fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
     let secret = seen.cluster.client_certificate_secret()?;
     if seen.tls.client_secret_found {

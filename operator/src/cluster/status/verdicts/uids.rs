@@ -13,7 +13,7 @@ use crate::cluster::{recovery, status::Observation, volumes};
 
 const DIFFERENT_CLUSTER_UID: &str = "DifferentClusterUid";
 
-/// A condition of this type that says so; `None` where all nodes that answer belong to the same cluster, or to none yet.
+/// A condition of this type that reports it; `None` where all answering nodes belong to the same cluster, or to none yet.
 pub(super) fn differ(
     seen: &Observation<'_>,
     wanted: usize,
@@ -62,7 +62,7 @@ pub(super) fn differ(
     Some(verdict(type_, false, DIFFERENT_CLUSTER_UID, message))
 }
 
-/// How some nodes go on, and the others join them.
+/// The steps by which some nodes go on, and the others join them.
 fn give_up(seen: &Observation<'_>, these: &[String], others: &[&String]) -> String {
     let (cluster, namespace) = (seen.cluster, &seen.cluster.namespace);
     let backups = others.iter().map(|pod| recovery::backup(cluster, pod));

@@ -1,4 +1,4 @@
-//! Why pods wait, as far as Kubernetes says so.
+//! Why pods wait, as far as Kubernetes reports it.
 
 mod advice;
 mod containers;
@@ -11,7 +11,7 @@ use crate::cluster::{
     dereference::PendingClaim, observe, resource::MemberStatus, status::Observation,
 };
 
-/// What pods wait for that cannot be made or scheduled, and what volumes and containers wait for.
+/// Why pods cannot be made or scheduled, and why volumes and containers wait.
 pub(super) fn reasons(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
     let refused = seen
         .refused_pods
@@ -32,13 +32,13 @@ pub(super) fn reasons(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
     pods.into_iter().chain(volumes).chain(containers).collect()
 }
 
-/// What containers wait for, each with what can be done about it.
+/// Why containers wait, each with its remedy.
 pub(super) fn containers(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
     let said = staying(seen, wanted).filter_map(|pod| Some((pod, containers::reason(pod)?)));
     let mut told = Vec::new();
     let mut advice = Vec::new();
     for (pod, said) in said {
-        // What helps several of them is said once, after all of them.
+        // A remedy for several of them is given once, after all of them.
         let new = advice::container(seen, pod, &said);
         advice.extend(new.filter(|new| !advice.contains(new)));
         told.push(said);
@@ -47,7 +47,7 @@ pub(super) fn containers(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
     told
 }
 
-/// The pods that more can be learnt of: one that is not scheduled has no logs, and its events say what the status says.
+/// The pods that a user can learn more of: an unscheduled one has no logs, and its events repeat the status.
 pub(super) fn where_to_look(seen: &Observation<'_>, members: &[&MemberStatus]) -> Option<String> {
     let is_explained = |name: &str| {
         let mut pods = seen.pods.iter();
@@ -76,7 +76,7 @@ fn unscheduled(pod: &Pod) -> Option<String> {
     })
 }
 
-/// What is said of several pods is said once.
+/// Reports the same message on several pods once.
 fn together(told: impl Iterator<Item = (String, String)>) -> Vec<String> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for (pod, words) in told {
@@ -92,7 +92,8 @@ fn together(told: impl Iterator<Item = (String, String)>) -> Vec<String> {
     groups.into_iter().map(sentence).collect()
 }
 
-/// Most volumes are made only once their pod is scheduled, so one without a volume says nothing before, unless no class ever makes it.
+/// Most volumes are made only once their pod is scheduled, so a missing volume matters only then, unless no class ever makes
+/// it.
 fn counts(seen: &Observation<'_>, claim: &PendingClaim) -> bool {
     let class = claim.class.as_deref().unwrap_or_default();
     let is_absent = class.is_empty() || claim.class_exists == Some(false);

@@ -1,4 +1,4 @@
-//! Nodes that serve and take nothing new.
+//! Nodes that serve and accept no writes.
 
 use kube::ResourceExt;
 use opensecureconf_contract::status::{WRITES_ACCEPTED, WRITES_NOT_READY};
@@ -6,7 +6,7 @@ use opensecureconf_contract::status::{WRITES_ACCEPTED, WRITES_NOT_READY};
 use super::{Verdict, leaving::stays, verdict};
 use crate::cluster::status::Observation;
 
-/// How a node says that it takes writes, and that it takes none because it serves no client yet.
+/// A node's words where it accepts writes, and where it accepts none because it serves no client yet.
 const TAKES: [&str; 2] = [WRITES_ACCEPTED, WRITES_NOT_READY];
 
 /// `Ready` of a cluster with such a node; `None` where there is none.

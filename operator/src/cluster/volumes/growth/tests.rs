@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::names::ANNOTATION_ASKED_SIZE;
 
-/// A claim that asks for one size and has another one.
+/// A claim that requests one size and has another capacity.
 fn claim(ordinal: usize, requested: &str, capacity: &str) -> VolumeClaim {
     read(ordinal, requested, |claim| {
         claim["status"] = json!({ "phase": "Bound", "capacity": { "storage": capacity } });
@@ -20,7 +20,7 @@ fn read(ordinal: usize, requested: &str, change: impl Fn(&mut Value)) -> VolumeC
     VolumeClaim::read(&serde_json::from_value(claim).unwrap()).unwrap()
 }
 
-/// The same, where the operator was who asked.
+/// The same, requested by the operator.
 fn asked(ordinal: usize, requested: &str, capacity: &str) -> VolumeClaim {
     read(ordinal, requested, |claim| {
         claim["metadata"]["annotations"] = json!({ ANNOTATION_ASKED_SIZE: requested });
@@ -53,7 +53,7 @@ fn grow(wanted: &str, template: &str, claims: &[VolumeClaim]) -> Growth {
     decide(wanted, Some(template), claims, Expansion::Allowed)
 }
 
-/// Which claim is asked, and what the status says.
+/// The claims with a request, and the message in the status.
 fn growing(growth: &Growth) -> (Vec<&str>, String) {
     let Growth::Growing { asks, .. } = growth else {
         panic!("{growth:?}");
@@ -217,7 +217,7 @@ fn a_growth_that_failed_is_taken_back_to_what_volumes_have() {
         Growth::Growing { asks, .. } => asks.iter().map(|ask| ask.size.to_string()).collect(),
         _ => Vec::new(),
     };
-    // Kubernetes takes a request down only to what is above what is there.
+    // Kubernetes lowers a request only to a size above the capacity.
     let above = ["2147483649", "1073741825", "1073741825"];
     assert_eq!(sizes(&grow("1Gi", "1Gi", &failed)), above);
     let lowered = [
@@ -255,7 +255,7 @@ fn a_claim_that_somebody_else_grows_is_left_alone() {
     assert_eq!(grow("1Gi", "1Gi", &on_its_way), Growth::Settled);
     let done = three([("10Gi", "10Gi"), ("1Gi", "1Gi"), ("1Gi", "1Gi")]);
     assert_eq!(grow("1Gi", "1Gi", &done), Growth::Settled);
-    // Others are asked for what the resource wants; this one has it, or asks for more already.
+    // Other claims request the resource's size; this one has it, or requests more already.
     let others = vec!["data-prod-1", "data-prod-2"];
     for first in [done, on_its_way] {
         assert_eq!(growing(&grow("2Gi", "1Gi", &first)).0, others);

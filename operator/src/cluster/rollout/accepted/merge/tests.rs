@@ -21,7 +21,7 @@ fn merged(before: &[&str], after: &[&str], accepted: &[&str]) -> Value {
 
 #[test]
 fn what_the_user_changes_enters_and_what_the_operator_changes_does_not() {
-    // The new operator renders A otherwise, adds B and leaves out C; the user changes U, adds V and takes W away.
+    // The new operator renders A differently, adds B and leaves out C; the user changes U, adds V and removes W.
     let before = ["A=new", "B=1", "U=1", "W=1"];
     let after = ["A=new", "B=1", "U=2", "V=1"];
     let accepted = ["A=old", "C=1", "U=1", "W=1"];
@@ -53,7 +53,7 @@ fn a_change_of_what_the_accepted_template_says_otherwise_is_no_half_change() {
         &template(&["EVERY=60000"]),
         &template(&["EVERY=30"]),
     );
-    // The operator made another kind of volume of it, and the user changes its mode.
+    // The operator changed the kind of a volume, and the user changes its mode.
     let volume = |source: Value| json!({ "spec": { "volumes": [source] } });
     conflict(
         &volume(json!({ "name": "tls", "projected": { "defaultMode": 288 } })),
@@ -86,7 +86,7 @@ fn another_kind_of_volume_leaves_nothing_of_the_first_one() {
     assert_eq!(merged, Ok(wanted));
 }
 
-/// What stands in a template: maps of several, lists by name, lists as a whole, values.
+/// The parts of a template: maps with several managers, lists by name, whole lists, values.
 fn any_template() -> impl Strategy<Value = Value> {
     let value = prop_oneof![
         Just(json!("1")),

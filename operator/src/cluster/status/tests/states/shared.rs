@@ -21,7 +21,7 @@ use k8s_openapi::api::{
     core::v1::Pod,
 };
 
-/// Kubernetes ends the names of such pods in letters and digits of its own, also in digits alone.
+/// Kubernetes ends the names of such pods in letters and digits of its own, sometimes in digits alone.
 const NAMES: [&str; 3] = ["prod-7f9c-24567", "prod-7f9c-xk2lp", "prod-7f9c-zzzzz"];
 
 fn cluster() -> ValidatedCluster {
@@ -78,7 +78,7 @@ fn status(
     observed(&seen, &ClusterStatus::default(), &time(1))
 }
 
-/// A pod whose tables are not made.
+/// A pod whose step before the node has not made the tables.
 fn not_migrated() -> (Pod, Option<NodeDetails>) {
     let mut pod = pod(NAMES[2], false);
     let waits = json!([{

@@ -1,4 +1,4 @@
-//! What can be done, while the operator runs, about what pods say.
+//! Remedies for errors of pods, while the operator runs.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -10,22 +10,22 @@ use crate::cluster::{
     volumes,
 };
 
-/// How a node says that the mounted salt is not that of its volume.
+/// A node's error where the mounted salt is not that of its volume.
 const OTHER_SALT: &str = " differs from the salt ";
-/// How a node says that its volume is of no use to it.
+/// A node's errors where its volume is useless to it.
 const USELESS: [&str; 4] = [
     " is damaged (",
     "the database lacks its ",
     "the database belongs to node '",
     "the database belongs to a ",
 ];
-/// How the scheduler says that a volume is on another machine than those that are left.
+/// The scheduler's message where a volume is on a machine that is not available.
 const ELSEWHERE: &str = "volume node affinity conflict";
 
-/// What can be done about what a container said.
+/// The remedy for a container's message.
 pub(super) fn container(seen: &Observation<'_>, pod: &Pod, said: &str) -> Option<String> {
     if said.contains(OTHER_SALT) {
-        // One among nodes that serve is the odd one; where none does, it may be the Secret.
+        // A single one among serving nodes is at fault itself; where none serves, it may be the Secret.
         if seen.pods.iter().any(|(_, details)| details.is_some()) {
             let renewal = renewal(seen, pod);
             return Some(format!("to give up what is on that volume: {renewal}"));
@@ -43,7 +43,7 @@ pub(super) fn container(seen: &Observation<'_>, pod: &Pod, said: &str) -> Option
     })
 }
 
-/// What the scheduler said, and what to do about it.
+/// The scheduler's message, and the remedy.
 pub(super) fn unscheduled(seen: &Observation<'_>, pod: &Pod, said: String) -> String {
     if said.contains(ELSEWHERE) {
         return format!(
@@ -54,7 +54,7 @@ pub(super) fn unscheduled(seen: &Observation<'_>, pod: &Pod, said: String) -> St
     said
 }
 
-/// How a volume is given up, by the resource where it is known who lives on it.
+/// How to give a volume up: through the resource, where its incarnation is known.
 fn renewal(seen: &Observation<'_>, pod: &Pod) -> String {
     let name = pod.name_any();
     let command = match status::incarnation(&name, None, seen.claims) {

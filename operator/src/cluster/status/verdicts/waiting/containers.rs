@@ -1,20 +1,20 @@
-//! Why the containers of a pod do not run, as far as Kubernetes and they themselves say so.
+//! Why the containers of a pod do not run, as far as Kubernetes and their messages show it.
 
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt;
 
 use crate::names::NODE_CONTAINER;
 
-/// What a node's complaint begins with where it cannot start.
+/// The beginning of a node's error where it cannot start.
 const COMPLAINT: &str = "osc-node: ";
-/// What begins every pod: nothing is wrong.
+/// The first states of every pod: nothing is wrong.
 const UNDER_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 /// Longest complaint that is shown, in characters.
 const LONGEST: usize = 300;
 /// Kubernetes' word for a container that took more memory than its limit.
 const OUT_OF_MEMORY: &str = "OOMKilled";
 
-/// What the first container that something is wrong with waits for; those that run before the node come first.
+/// Why the first faulty container waits; containers that run before the node come first.
 pub(super) fn reason(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let first = status.init_container_statuses.iter().flatten();
@@ -88,7 +88,7 @@ fn memory_limit(pod: &Pod, name: &str) -> String {
     }
 }
 
-/// The complaint that a node ended with, in one line; its log lines carry times and are left out.
+/// The error with which a node ended, in one line; its log lines carry times and are left out.
 fn last_words(container: &ContainerStatus) -> Option<String> {
     let ended = container.last_state.as_ref()?.terminated.as_ref()?;
     let said = ended.message.as_deref()?;
