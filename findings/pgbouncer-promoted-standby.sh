@@ -56,7 +56,7 @@ pool_mode = transaction
 server_idle_timeout = 1
 admin_users = app
 INI
-run ../pooler/pgbouncer pooler.ini >pooler.log 2>&1 &
+"${as[@]}" ../pooler/pgbouncer pooler.ini >pooler.log 2>&1 & # not run: its own process, to be ended
 pooler=$!
 
 cat >ask.py <<'PY'
