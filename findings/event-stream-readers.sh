@@ -10,8 +10,8 @@
 #   cut-off     a server that stops in the middle of an event. The specification drops that event; sseclient-py hands out the half.
 #   name-only   an event without data is none. httpx-sse, aiosseclient and fetch-event-source hand one out with empty text, which no
 #               parser of JSON takes.
-#   old-id      the last id holds until another comes. Half of them forget it with the next event, also `eventsource` for its lastEventId
-#               (it sends the right one when it connects again).
+#   old-id      the last id holds until another comes. Four of the six libraries forget it with the next event, also `eventsource` in its
+#               lastEventId (it sends the right one when it connects again).
 #
 # Guess before: the libraries follow the specification in all five; only lines split by hand fail, with requests, at CRLF.
 # What follows for a server: JSON in ASCII, data and an id in every event, LF alone. For a client: a text that is not JSON is no event.

