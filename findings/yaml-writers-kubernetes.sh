@@ -6,8 +6,8 @@
 #
 # Kubernetes reads a mixture of YAML 1.1, 1.2 and its own. A writer quotes what it would itself misread. PyYAML follows 1.1, where a number
 # with an exponent has a dot, 08 is a text and so is `y` (by its own choice): the beginning of a hash, 12e4, becomes 120000, and the
-# month 08 is 8. Writers of 1.2 leave no and y alone, two of them 1_000. In a ConfigMap the API server refuses such a value; as a value of a chart, or in a custom resource
-# that keeps unknown fields, it is another value. js-yaml alone, which quotes for both versions, is right in all.
+# month 08 is 8. Writers of 1.2 leave no and y alone, two of them 1_000. In a ConfigMap, where values are strings, that is an error; as a value
+# of a chart, or in a custom resource that keeps unknown fields, it is another value. js-yaml alone, which quotes for both, is right in all.
 #
 # Guess before: PyYAML is safe, as both speak 1.1; the writers of 1.2 fail at `no`, and at nothing else.
 # What follows: manifests that a program makes are JSON, which is YAML too.
