@@ -12,6 +12,10 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+/// A third of the time of a world went into the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 // The nodes' own simulation, of which the operator's needs the worlds and none of their scenarios.
 #[path = "../../../node/tests/simulation/chaos.rs"]
 #[allow(dead_code, reason = "scenarios of nodes alone use the rest")]

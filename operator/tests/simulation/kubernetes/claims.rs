@@ -8,6 +8,15 @@ use crate::stage::Stage;
 impl Stage {
     /// One round of the volume drivers and of the claim protection.
     pub(crate) fn look_after_claims(&mut self) {
+        let before = self.store.state();
+        if !self.store.settled_claims.stands(before) {
+            self.reconcile_claims();
+            let after = self.store.state();
+            self.store.settled_claims.note(before, after);
+        }
+    }
+
+    fn reconcile_claims(&mut self) {
         let claims: Vec<_> = self
             .store
             .list(CLAIMS)

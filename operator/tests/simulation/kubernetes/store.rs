@@ -24,6 +24,23 @@ pub(crate) struct Change {
     pub(crate) object: Value,
 }
 
+/// A controller depends on the objects alone: where it changed none, it has nothing to do until one changes. Half the time of a
+/// world went into such rounds.
+#[derive(Debug, Default)]
+pub(super) struct Settled(Option<(u64, bool)>);
+
+impl Settled {
+    /// Whether a round would change nothing.
+    pub(super) fn stands(&self, now: (u64, bool)) -> bool {
+        self.0 == Some(now)
+    }
+
+    /// Notes a round between these states.
+    pub(super) fn note(&mut self, before: (u64, bool), after: (u64, bool)) {
+        self.0 = Some(after).filter(|_| before == after);
+    }
+}
+
 /// A status that refuses the request.
 pub(crate) type Refused = StatusCode;
 
@@ -45,6 +62,10 @@ pub(crate) struct Store {
     pub(crate) log: Vec<Change>,
     /// Whether the quota allows another pod.
     pub(crate) may_make_pods: bool,
+    /// The state in which the StatefulSet controller found nothing to do.
+    pub(super) settled_set: Settled,
+    /// The same of those that look after claims.
+    pub(super) settled_claims: Settled,
     /// Wakes the watchers after a change, in the order in which they wait.
     pub(crate) news: Arc<Notify>,
     began: Timestamp,
@@ -62,6 +83,8 @@ impl Store {
             uids: 0,
             log: Vec::new(),
             may_make_pods: true,
+            settled_set: Settled::default(),
+            settled_claims: Settled::default(),
             news: Arc::default(),
             began,
             now: began,
@@ -96,6 +119,11 @@ impl Store {
 
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Everything that controllers go by.
+    pub(super) fn state(&self) -> (u64, bool) {
+        (self.version, self.may_make_pods)
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {

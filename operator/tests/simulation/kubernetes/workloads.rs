@@ -13,6 +13,15 @@ use super::{
 impl Store {
     /// One round of the controller.
     pub(crate) fn control_the_set(&mut self) {
+        let before = self.state();
+        if !self.settled_set.stands(before) {
+            self.reconcile_the_set();
+            let after = self.state();
+            self.settled_set.note(before, after);
+        }
+    }
+
+    fn reconcile_the_set(&mut self) {
         let Some(set) = self.get(STATEFUL_SET).cloned() else {
             return;
         };
