@@ -55,6 +55,9 @@ pub const RESTARTED_BY_KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
 pub const ANNOTATION_ACCEPT: &str = "opensecureconf.io/accept-template";
 /// Annotation of the StatefulSet while its pods are replaced for a change that no field of the resource asks for: the change.
 pub const ANNOTATION_ROLLING_OUT: &str = "opensecureconf.io/rolling-out";
+/// Annotation of ConfigMap `NAME-template`: which serving pod was the last to be deleted for another pod template, as
+/// `POD/UID/RESOURCE_VERSION`.
+pub const ANNOTATION_REPLACING: &str = "opensecureconf.io/replacing";
 /// Label of pods: which pod template they were made from, as Kubernetes numbers them.
 pub const LABEL_REVISION: &str = "controller-revision-hash";
 /// The layout of this release. A renamed annotation, label, path or claim raises it.

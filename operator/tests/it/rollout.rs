@@ -22,6 +22,8 @@ use crate::{
     serving::answered,
 };
 
+mod record;
+
 /// Three nodes that serve, and an operator without work.
 struct Story {
     server: ApiServer,

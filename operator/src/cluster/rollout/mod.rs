@@ -6,6 +6,7 @@ mod drift;
 mod observed;
 mod plan;
 mod prepare;
+mod record;
 mod replace;
 mod silence;
 mod strategy;

@@ -6,11 +6,14 @@ use kube::{
     api::{DeleteParams, Preconditions},
 };
 
-use super::plan::{RolloutPlan, Why};
+use super::{
+    plan::{RolloutPlan, Why},
+    record,
+};
 use crate::{
     cluster::{
-        apply, context::Context, events, observe, resource::OpenSecureConfCluster, rules::Rule,
-        settled::Mandate, validate::ValidatedCluster,
+        apply, context::Context, dereference::DereferencedObjects, events, observe,
+        resource::OpenSecureConfCluster, rules::Rule, settled::Mandate, validate::ValidatedCluster,
     },
     node::NodeDetails,
 };
@@ -23,7 +26,7 @@ use crate::{
 pub(in crate::cluster) async fn carry_out(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    pods: &[(Pod, Option<NodeDetails>)],
+    (found, pods): (&DereferencedObjects, &[(Pod, Option<NodeDetails>)]),
     plan: &RolloutPlan,
     mandate: Mandate<'_>,
     context: &Context,
@@ -31,11 +34,22 @@ pub(in crate::cluster) async fn carry_out(
     let RolloutPlan::Replace { ordinal, why } = plan else {
         return Ok(false);
     };
-    let mut there = pods.iter().map(|(pod, _)| pod);
-    let Some(pod) = there.find(|pod| observe::ordinal(pod) == Some(*ordinal)) else {
+    let there: Vec<_> = pods.iter().map(|(pod, _)| pod).collect();
+    let is_planned = |pod: &&Pod| observe::ordinal(pod) == Some(*ordinal);
+    let Some(planned) = there.iter().copied().find(is_planned) else {
         return Ok(false);
     };
     mandate.may_act()?;
+    let rules = valid.installation.rules;
+    let pod = if *why == Why::Outdated {
+        match record::record(valid, found, &there, planned, context).await? {
+            Some(pod) => pod,
+            // It is judged once more.
+            None => return Ok(true),
+        }
+    } else {
+        planned
+    };
     let name = pod.name_any();
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &valid.namespace);
     // Only the very pod that was judged, in the state of that moment.
@@ -44,12 +58,13 @@ pub(in crate::cluster) async fn carry_out(
             uid: pod.uid(),
             resource_version: pod.resource_version(),
         })
-        .filter(|_| valid.installation.rules.hold(Rule::NothingElseIsDeleted)),
+        .filter(|_| rules.hold(Rule::NothingElseIsDeleted)),
         ..DeleteParams::default()
     };
     match api.delete(&name, &parameters).await {
         Ok(_) => {
             let why = match why {
+                _ if name != planned.name_any() => "its replacement had begun",
                 Why::Outdated => "it was made from another pod template",
                 Why::NotReady => "it was made from another pod template, and does not serve",
             };

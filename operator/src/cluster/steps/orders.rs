@@ -100,6 +100,7 @@ pub(super) async fn rebuild(
 pub(super) async fn roll_out(
     judged: &Judged<'_>,
     set: Option<&StatefulSet>,
+    found: &DereferencedObjects,
     (pods, refused): (&[(Pod, Option<NodeDetails>)], &[RefusedPod]),
     mandate: Option<Mandate<'_>>,
     context: &Context,
@@ -118,7 +119,10 @@ pub(super) async fn roll_out(
         })
     });
     let replaced = match mandate {
-        Some(mandate) => rollout::carry_out(cluster, valid, pods, &plan, mandate, context).await?,
+        Some(mandate) => {
+            let there = (found, pods);
+            rollout::carry_out(cluster, valid, there, &plan, mandate, context).await?
+        }
         None => false,
     };
     Ok((plan, replaced))

@@ -100,7 +100,7 @@ pub(super) async fn pass(
         .filter(|_| is_free && !planned.rebuild.is_under_way());
     let mandate = (!plan.has_orders()).then_some(mandate);
     let (rollout, replaced) =
-        roll_out(judged, set, (&pods, &refused_pods), mandate, context).await?;
+        roll_out(judged, set, found, (&pods, &refused_pods), mandate, context).await?;
     let pause = valid.spec.paused.then_some(Pause { waits });
     let told = planned::told(valid, pause.as_ref(), before, stateful_set.as_ref());
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
