@@ -9,6 +9,8 @@ pub enum Rule {
     ReplacedNodesAreInSync,
     /// Only the very pod or claim that was judged is deleted.
     NothingElseIsDeleted,
+    /// A serving pod is deleted only while the record that all operators share names it.
+    ReplacementsAreRecorded,
     /// A node is instructed to bootstrap the cluster only once a mark names it.
     MarksComeBeforeOrders,
     /// A salt that another writer made meanwhile stands.
@@ -44,6 +46,7 @@ impl Rule {
         Self::PodsGoOneAtATime,
         Self::ReplacedNodesAreInSync,
         Self::NothingElseIsDeleted,
+        Self::ReplacementsAreRecorded,
         Self::MarksComeBeforeOrders,
         Self::SaltsAreMadeOnce,
         Self::NoSaltIsMadeBesideVolumes,

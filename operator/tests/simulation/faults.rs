@@ -47,6 +47,8 @@ pub(crate) enum Trouble {
     SilentNodes,
     /// Writes often take seconds.
     SlowWrites,
+    /// Deletions of pods often arrive a minute late.
+    LateDeletions,
 }
 
 /// How often things go wrong in a world.
@@ -59,6 +61,8 @@ pub(crate) struct Faults {
     slow: f64,
     /// The same for writes.
     slow_writes: f64,
+    /// Deletions of pods that arrive much later.
+    late_deletions: f64,
     /// Watches that lag behind others by seconds.
     stale: f64,
     watch_ends: f64,
@@ -84,6 +88,7 @@ impl Faults {
             gone: 0.0,
             crash: *[0.0, 0.002, 0.01].choose(random).unwrap(),
             slow_writes: 0.0,
+            late_deletions: 0.0,
         }
     }
 
@@ -108,6 +113,10 @@ impl Faults {
             },
             Trouble::SlowWrites => Self {
                 slow_writes: 0.4,
+                ..Self::default()
+            },
+            Trouble::LateDeletions => Self {
+                late_deletions: 0.5,
                 ..Self::default()
             },
         }
@@ -149,6 +158,10 @@ impl Stage {
         if is_write && !matches!(fate.outcome, Outcome::Answered) {
             let outcome = fate.outcome;
             self.tell(|| format!("operator {operator}: {what} will be {outcome:?}"));
+        }
+        let is_late = *method == Method::DELETE && what.contains("/pods/");
+        if is_late && self.happens(self.faults.late_deletions) {
+            fate.before += Duration::from_secs(self.random.random_range(5..90));
         }
         fate.after += Duration::from_millis(2);
         let time = self.world.time;

@@ -8,6 +8,8 @@ use crate::{faults::Trouble, kubernetes::files::Pace};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
     Image,
+    /// A user cannot decide between two images.
+    OneOfTwoImages,
     Restart,
     Scale,
     Hibernate,

@@ -7,8 +7,9 @@ use crate::{
     faults::Trouble,
     plots::{
         Act::{
-            AnotherOperator, Grow, Hibernate, Image, LoseSalt, PartNodes, PassYearAlone, Rebuild,
-            Restart, RestartOperator, RotateAuthority, RotateKey, Scale, Wake,
+            AnotherOperator, Grow, Hibernate, Image, LoseSalt, OneOfTwoImages, PartNodes,
+            PassYearAlone, Rebuild, Restart, RestartOperator, RotateAuthority, RotateKey, Scale,
+            Wake,
         },
         Plot,
     },
@@ -53,6 +54,8 @@ switches! {
         ReplacedNodesAreInSync from 9 by Plot::of(&[Image, PartNodes]).with(Trouble::Nothing);
     nothing_else_is_deleted:
         NothingElseIsDeleted from 47 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded();
+    replacements_are_recorded:
+        ReplacementsAreRecorded from 78 by Plot::of(&[OneOfTwoImages, RestartOperator]).with(Trouble::LateDeletions).crowded();
     marks_come_before_orders:
         MarksComeBeforeOrders from 38 by Plot::of(&[AnotherOperator, RestartOperator]).with(Trouble::SilentNodes).crowded();
     salts_are_made_once: SaltsAreMadeOnce from 4 by Plot::of(&[AnotherOperator]).crowded();

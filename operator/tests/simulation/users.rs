@@ -63,6 +63,10 @@ impl Users {
         let number = self.number;
         match act {
             Act::Image => stage.ask(|spec| spec["image"] = json!(format!("node:{number}"))),
+            Act::OneOfTwoImages => stage.ask(|spec| {
+                let is_one = spec["image"] == "node:one";
+                spec["image"] = json!(if is_one { "node:other" } else { "node:one" });
+            }),
             Act::Restart => stage.ask(|spec| {
                 spec["restartedAt"] = json!(format!("2026-01-01T00:00:{:02}Z", number % 60));
             }),

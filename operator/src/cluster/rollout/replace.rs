@@ -41,7 +41,8 @@ pub(in crate::cluster) async fn carry_out(
     };
     mandate.may_act()?;
     let rules = valid.installation.rules;
-    let pod = if *why == Why::Outdated {
+    let is_recorded = *why == Why::Outdated && rules.hold(Rule::ReplacementsAreRecorded);
+    let pod = if is_recorded {
         match record::record(valid, found, &there, planned, context).await? {
             Some(pod) => pod,
             // It is judged once more.
