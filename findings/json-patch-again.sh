@@ -10,7 +10,7 @@
 # false spares the document and not the patch.
 #
 # Guess before: jsonpatch for Python does that, and none of the others.
-# What follows: make the patch anew for each try (structuredClone), or use one of the others.
+# What follows: have the patch anew for each try (structuredClone), or use one of the others.
 #
 # Output seen: the table at the end of this file (hosts after the patch was applied to a first, a second and a third empty document).
 set -euo pipefail
