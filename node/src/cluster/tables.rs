@@ -48,7 +48,7 @@ pub trait Tables {
     /// Whether any value is held.
     fn has_values(&mut self) -> Result<bool, Self::Error>;
 
-    /// Forgets a row.
+    /// Forgets a deleted row; a live one stays.
     fn purge(&mut self, identity: &Identity) -> Result<(), Self::Error>;
     /// Whether there is any row, tombstones included.
     fn has_rows(&mut self) -> Result<bool, Self::Error>;
@@ -76,7 +76,7 @@ pub trait Tables {
         most: usize,
     ) -> Result<Vec<(Seq, Identity)>, Self::Error>;
 
-    /// Keeps the losing version of a conflict.
+    /// Keeps the losing version of a conflict, once.
     fn put_conflict(
         &mut self,
         row: &Row,

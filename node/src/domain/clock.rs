@@ -86,7 +86,7 @@ impl Incarnation {
     }
 
     /// An incarnation from its stored number.
-    pub fn from_raw(raw: i64) -> Self {
+    pub const fn from_raw(raw: i64) -> Self {
         Self(raw.unsigned_abs())
     }
 

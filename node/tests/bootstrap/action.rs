@@ -131,7 +131,7 @@ impl World {
             Action::OwnerLooksAt(node) => {
                 needs_memory
                     && self.can_look_at(node)
-                    && self.owner.memory != Some(self.nodes[node].disk.incarnation)
+                    && self.owner.memory != Some(self.nodes[node].disk.tables.incarnation)
             }
             Action::OwnerMarks => self.can_mark(),
             Action::OwnerForgets => needs_memory && self.owner.memory.is_some(),

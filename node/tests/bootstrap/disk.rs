@@ -1,81 +1,60 @@
-//! A disk in memory: the tables of one node, and the salt file beside them.
+//! The disk of a node: its tables, which are those of the simulation, and the salt file beside them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use opensecureconf_node::{
-    cluster::{Cursor, FeedRow, Membership, Roster, Seq},
     crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide},
     domain::{
-        Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash, Timestamp,
-        Version,
+        Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, Timestamp, Version,
     },
 };
+
+use crate::tables::{self, Contents};
 
 /// Everything that survives a crash.
 #[derive(Clone)]
 pub(crate) struct Disk {
-    pub(crate) incarnation: Incarnation,
-    pub(crate) membership: Option<Membership>,
-    pub(crate) salt: Option<Salt>,
+    pub(crate) tables: Arc<Contents>,
     pub(crate) salt_file: Option<Salt>,
-    pub(crate) clock: Clock,
-    pub(crate) last: Seq,
-    pub(crate) rows: BTreeMap<Identity, Stored>,
-    pub(crate) staged: BTreeMap<Identity, (Row, RowHash)>,
-    pub(crate) cursors: BTreeMap<Incarnation, Cursor>,
-    pub(crate) roster: Roster,
-    pub(crate) values: BTreeMap<Identity, (Version, String)>,
-}
-
-/// A row with its place in the feed.
-#[derive(Clone)]
-pub(crate) struct Stored {
-    pub(crate) row: Row,
-    pub(crate) hash: RowHash,
-    pub(crate) seq: Seq,
 }
 
 impl Disk {
     /// An empty disk, formatted under this incarnation.
     pub(crate) fn empty(incarnation: Incarnation) -> Self {
         Self {
-            incarnation,
-            membership: None,
-            salt: None,
+            tables: Arc::new(Contents::empty(incarnation)),
             salt_file: None,
-            clock: Clock::default(),
-            last: Seq::START,
-            rows: BTreeMap::new(),
-            staged: BTreeMap::new(),
-            cursors: BTreeMap::new(),
-            roster: Roster::default(),
-            values: BTreeMap::new(),
         }
     }
 
     /// Puts two rows on it: enough for a snapshot of two pages.
     pub(crate) fn with_rows(mut self, salt: &Salt) -> Self {
-        for key in ["one", "two"] {
-            self.last = self.last.next();
-            let row = row(key, self.incarnation, Clock::from_raw(self.last.raw()));
-            let (hash, seq) = (row.hash(), self.last);
-            self.rows
-                .insert(row.identity.clone(), Stored { row, hash, seq });
+        let tables = Arc::make_mut(&mut self.tables);
+        for (key, clock) in ["one", "two"].into_iter().zip(1..) {
+            tables.add(&row(key, tables.incarnation, Clock::from_raw(clock)));
         }
-        self.clock = Clock::from_raw(self.last.raw());
-        self.salt = Some(salt.clone());
+        tables.salt = Some(salt.clone());
         self
     }
 
     pub(crate) fn has_rows(&self) -> bool {
-        !self.rows.is_empty()
+        !self.tables.rows.is_empty()
     }
 
     /// Whether the disk holds the records of a bootstrapped cluster.
     pub(crate) fn is_bootstrapped(&self) -> bool {
-        self.membership
-            .as_ref()
-            .is_some_and(|membership| membership.cluster_uid.is_some())
+        let membership = self.tables.membership.as_ref();
+        membership.is_some_and(|membership| membership.cluster_uid.is_some())
+    }
+
+    /// Carries out one transaction.
+    pub(crate) fn transact<T>(&mut self, work: impl FnOnce(&mut tables::Disk) -> T) -> T {
+        // Pages of one row, so that a snapshot can break off in the middle.
+        let mut transaction = tables::Disk::holding(Arc::clone(&self.tables), 1);
+        let done = work(&mut transaction);
+        transaction.commit().unwrap();
+        self.tables = Arc::clone(transaction.durable());
+        done
     }
 
     /// Finds the salt as a starting node does, and writes it wherever it is missing.
@@ -83,13 +62,13 @@ impl Disk {
         let sources = SaltSources {
             mounted,
             file: self.salt_file.clone(),
-            database: self.salt.clone(),
+            database: self.tables.salt.clone(),
             has_rows: self.has_rows(),
         };
         match decide(&sources, SaltPolicy::Wait)? {
             SaltDecision::Use(salt) => {
                 self.salt_file = Some(salt.clone());
-                self.salt = Some(salt.clone());
+                Arc::make_mut(&mut self.tables).salt = Some(salt.clone());
                 Ok(Some(salt))
             }
             SaltDecision::Generate | SaltDecision::Wait => Ok(None),
@@ -97,33 +76,30 @@ impl Disk {
     }
 }
 
-/// The content in which two disks differ; rows by their versions.
+/// The content in which two disks differ; rows by their versions. No rule of these searches depends on losing versions.
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
+        let Self { tables, salt_file } = self;
+        let Contents {
             incarnation,
             membership,
             salt,
-            salt_file,
             clock,
             last,
-            rows,
-            staged,
             cursors,
             roster,
-            values,
-        } = self;
+            ..
+        } = &**tables;
         write!(
             f,
             "{incarnation:?}{membership:?}{salt:?}{salt_file:?}{clock:?}{last:?}{cursors:?}{roster:?}"
         )?;
-        for stored in rows.values() {
+        for stored in tables.rows.values() {
             write!(f, "{:?}{:?}", stored.row.version, stored.seq)?;
         }
-        write!(f, "{values:?}")?;
-        staged
-            .keys()
-            .try_for_each(|identity| write!(f, "{identity:?}"))
+        write!(f, "{:?}", tables.values)?;
+        let mut staged = tables.staged.keys();
+        staged.try_for_each(|identity| write!(f, "{identity:?}"))
     }
 }
 
@@ -140,15 +116,5 @@ fn row(key: &str, incarnation: Incarnation, clock: Clock) -> Row {
         version: Version { clock, incarnation },
         clocks: BTreeMap::from([(incarnation, clock)]),
         extra: None,
-    }
-}
-
-impl Stored {
-    pub(crate) fn fed(&self) -> FeedRow {
-        FeedRow {
-            seq: self.seq,
-            row: self.row.clone(),
-            hash: self.hash,
-        }
     }
 }

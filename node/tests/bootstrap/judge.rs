@@ -12,14 +12,15 @@ impl World {
         for (index, node) in self.nodes.iter().enumerate() {
             let disk = &node.disk;
             let cluster_uid = disk
+                .tables
                 .membership
                 .as_ref()
                 .and_then(|membership| membership.cluster_uid);
             self.cluster_uids.extend(cluster_uid);
-            let salts = [&disk.salt, &disk.salt_file].into_iter().flatten();
+            let salts = [&disk.tables.salt, &disk.salt_file].into_iter().flatten();
             self.salts
                 .extend(salts.map(|salt| salt.fingerprint().to_string()));
-            let made = self.beginning.mounted.is_none() && disk.salt.is_some();
+            let made = self.beginning.mounted.is_none() && disk.tables.salt.is_some();
             if made && cluster_uid.is_none() {
                 self.wrong = Some(format!("node {index} has a salt and no cluster uid"));
             }
@@ -80,7 +81,7 @@ impl World {
         self.beginning.has_namesakes()
             && left.peek().is_some()
             && left.all(|node| {
-                let status = node.disk.membership.as_ref().map(status);
+                let status = node.disk.tables.membership.as_ref().map(status);
                 matches!(status, Some(LocalStatus::Fenced(FenceReason::Superseded)))
             })
     }

@@ -43,10 +43,11 @@ impl World {
         let said = |node: usize| {
             let node = &self.nodes[node];
             NodeDetails {
-                incarnation: node.disk.incarnation.to_string(),
+                incarnation: node.disk.tables.incarnation.to_string(),
                 cluster_uid: node.disk.is_bootstrapped().then(String::new),
                 salt_fingerprint: node
                     .disk
+                    .tables
                     .salt
                     .as_ref()
                     .map(|salt| salt.fingerprint().to_string()),
@@ -69,7 +70,7 @@ impl World {
     }
 
     pub(crate) fn look_at(&mut self, node: usize) {
-        self.owner.memory = Some(self.nodes[node].disk.incarnation);
+        self.owner.memory = Some(self.nodes[node].disk.tables.incarnation);
     }
 
     /// Whether writing the mark would change anything.
@@ -117,7 +118,7 @@ impl World {
             return;
         };
         for node in self.all() {
-            if self.nodes[node].disk.incarnation == order {
+            if self.nodes[node].disk.tables.incarnation == order {
                 self.told_to_bootstrap(node, order, false);
             }
         }

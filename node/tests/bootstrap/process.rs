@@ -10,7 +10,7 @@ use opensecureconf_node::{
     domain::{Incarnation, Timestamp},
 };
 
-use crate::{disk::Disk, transaction::Transaction};
+use crate::disk::Disk;
 
 /// An event of a node: an [`Input`] that can be replayed.
 #[derive(Debug, Clone)]
@@ -89,12 +89,14 @@ impl Process {
             self.engine = load(life, disk, Now { elapsed, ..now });
         }
         let mut outputs = Vec::new();
-        let mut transaction = Transaction::begin(disk);
-        let Ok(()) = self
-            .engine
-            .step(&mut transaction, now, self.input(event), &mut outputs);
-        let Ok(()) = self.engine.finish(&mut transaction, now, &mut outputs);
-        transaction.commit();
+        let input = self.input(event);
+        let engine = &mut self.engine;
+        Rc::make_mut(disk)
+            .transact(|tables| {
+                engine.step(tables, now, input, &mut outputs)?;
+                engine.finish(tables, now, &mut outputs)
+            })
+            .unwrap();
         outputs
     }
 
@@ -129,10 +131,9 @@ impl Process {
 }
 
 fn load(life: &Life, disk: &mut Rc<Disk>, now: Now) -> Engine {
-    let mut transaction = Transaction::begin(disk);
-    let engine = Engine::load(&mut transaction, life.setup.clone(), now).unwrap();
-    transaction.commit();
-    engine
+    Rc::make_mut(disk)
+        .transact(|tables| Engine::load(tables, life.setup.clone(), now))
+        .unwrap()
 }
 
 /// Writes the salt file where an output demands it.

@@ -15,21 +15,42 @@ use opensecureconf_node::{
 #[derive(Debug, Clone)]
 pub(crate) struct Contents {
     pub(crate) incarnation: Incarnation,
-    clock: Clock,
+    pub(crate) clock: Clock,
     pub(crate) last: Seq,
     pub(crate) rows: BTreeMap<Identity, FeedRow>,
     feed: BTreeMap<Seq, Identity>,
     pub(crate) conflicts: Vec<Row>,
-    cursors: BTreeMap<Incarnation, Cursor>,
+    pub(crate) cursors: BTreeMap<Incarnation, Cursor>,
     pub(crate) roster: Roster,
     pub(crate) membership: Option<Membership>,
     pub(crate) salt: Option<Salt>,
-    staged: BTreeMap<Identity, (Row, RowHash)>,
+    pub(crate) staged: BTreeMap<Identity, (Row, RowHash)>,
     /// The values that this database owns, where its rows are a directory.
     pub(crate) values: BTreeMap<Identity, (Version, String)>,
+    /// The seals of those values.
+    seals: BTreeMap<Identity, Seal>,
 }
 
 impl Contents {
+    /// A fresh database.
+    pub(crate) fn empty(incarnation: Incarnation) -> Self {
+        Self {
+            incarnation,
+            clock: Clock::default(),
+            last: Seq::START,
+            rows: BTreeMap::new(),
+            feed: BTreeMap::new(),
+            conflicts: Vec::new(),
+            cursors: BTreeMap::new(),
+            roster: Roster::default(),
+            membership: None,
+            salt: None,
+            staged: BTreeMap::new(),
+            values: BTreeMap::new(),
+            seals: BTreeMap::new(),
+        }
+    }
+
     /// The state of this database in its cluster, by its own roster; `None` while blank or fenced.
     pub(crate) fn state(&self, rules: opensecureconf_node::cluster::Rules) -> Option<State> {
         let membership = self.membership.as_ref()?;
@@ -151,24 +172,11 @@ pub(crate) struct Disk {
 impl Disk {
     /// An empty disk with a fresh database.
     pub(crate) fn new(incarnation: Incarnation, page: usize) -> Self {
-        let contents = Contents {
-            incarnation,
-            clock: Clock::default(),
-            last: Seq::START,
-            rows: BTreeMap::new(),
-            feed: BTreeMap::new(),
-            conflicts: Vec::new(),
-            cursors: BTreeMap::new(),
-            roster: Roster::default(),
-            membership: None,
-            salt: None,
-            staged: BTreeMap::new(),
-            values: BTreeMap::new(),
-        };
-        Self::holding(Arc::new(contents), page)
+        Self::holding(Arc::new(Contents::empty(incarnation)), page)
     }
 
-    fn holding(durable: Arc<Contents>, page: usize) -> Self {
+    /// A disk with this content.
+    pub(crate) fn holding(durable: Arc<Contents>, page: usize) -> Self {
         Self {
             durable,
             working: None,
@@ -292,8 +300,8 @@ impl Tables for Disk {
         Ok(self.read().values.get(identity).cloned())
     }
 
-    fn value_seal(&mut self, _: &Identity) -> Result<Option<Seal>, Failed> {
-        Ok(None)
+    fn value_seal(&mut self, identity: &Identity) -> Result<Option<Seal>, Failed> {
+        Ok(self.read().seals.get(identity).copied())
     }
 
     fn put_value(
@@ -301,11 +309,16 @@ impl Tables for Disk {
         identity: &Identity,
         version: Version,
         token: &str,
-        _: Option<Seal>,
+        seal: Option<Seal>,
     ) -> Result<(), Failed> {
         let value = (version, token.to_owned());
         let stood = self.row(identity)?;
-        let before = self.write()?.values.insert(identity.clone(), value);
+        let contents = self.write()?;
+        let before = contents.values.insert(identity.clone(), value);
+        match seal {
+            Some(seal) => contents.seals.insert(identity.clone(), seal),
+            None => contents.seals.remove(identity),
+        };
         if let Some((held, before)) = before
             && held.incarnation != version.incarnation
             && before == token
@@ -320,7 +333,9 @@ impl Tables for Disk {
     }
 
     fn drop_value(&mut self, identity: &Identity) -> Result<(), Failed> {
-        if let Some((held, _)) = self.write()?.values.remove(identity) {
+        let contents = self.write()?;
+        contents.seals.remove(identity);
+        if let Some((held, _)) = contents.values.remove(identity) {
             self.traces
                 .push(Trace::ValueDropped(identity.clone(), held));
         }
@@ -341,8 +356,11 @@ impl Tables for Disk {
     }
 
     fn purge(&mut self, identity: &Identity) -> Result<(), Failed> {
+        let is_deleted = |row: &FeedRow| row.row.is_tombstone();
         let contents = self.write()?;
-        if let Some(old) = contents.rows.remove(identity) {
+        if contents.rows.get(identity).is_some_and(is_deleted)
+            && let Some(old) = contents.rows.remove(identity)
+        {
             contents.feed.remove(&old.seq);
             self.traces
                 .push(Trace::Purged(identity.clone(), old.row.version));
@@ -414,7 +432,10 @@ impl Tables for Disk {
     }
 
     fn put_conflict(&mut self, row: &Row, _: RowHash, _: Timestamp) -> Result<(), Failed> {
-        self.write()?.conflicts.push(row.clone());
+        let contents = self.write()?;
+        if !contents.conflicts.contains(row) {
+            contents.conflicts.push(row.clone());
+        }
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! The promises of every store of entries (`store::EntryStore`): one set of cases, for SQLite, for PostgreSQL and for a store
 //! in memory. Each case also fails on a store in memory that breaks its promise.
 //!
+//! [`tables`] does the same for what the engine may expect of its tables.
+//!
 //! A new store gets a [`Subject`](subject::Subject) beside `sqlite.rs`, and a line at the end of this file.
 
 #![expect(
@@ -21,6 +23,7 @@ mod programs;
 mod server;
 mod sqlite;
 mod subject;
+mod tables;
 
 use memory::{Fault, Memory};
 

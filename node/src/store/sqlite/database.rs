@@ -67,14 +67,17 @@ impl OpenedDatabase {
     }
 
     /// How many live entries it has.
-    pub(crate) fn live_entries(&self) -> Result<u64, OpenError> {
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn live_entries(&self) -> Result<u64, OpenError> {
         let sql = "SELECT count(*) FROM entries WHERE token IS NOT NULL";
         let live: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
         Ok(live.unsigned_abs())
     }
 
     /// The engine's tables, for one transaction.
-    pub(crate) fn tables(&self) -> SqliteTables<'_> {
+    pub fn tables(&self) -> SqliteTables<'_> {
         SqliteTables::new(&self.connection)
     }
 

@@ -41,5 +41,5 @@ pub use open_error::{OpenError, OtherMode};
 #[cfg(test)]
 pub(super) use row::tests::row_of;
 pub use schema::SCHEMA_VERSION;
-pub(crate) use tables::SqliteTables;
+pub use tables::{Outcome, SqliteTables};
 pub use values::HomeValue;

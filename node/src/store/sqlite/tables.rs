@@ -13,7 +13,8 @@ use crate::{
 const CONFLICTS: i64 = 10_000;
 
 /// The tables of one database, on the one connection that may write.
-pub(crate) struct SqliteTables<'c> {
+#[derive(Debug)]
+pub struct SqliteTables<'c> {
     connection: &'c Connection,
     begun: bool,
     live: LiveEntries,
@@ -30,11 +31,11 @@ struct LiveEntries {
 
 /// The result of a transaction.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// Whether it wrote any row.
-    pub(crate) wrote: bool,
+    pub wrote: bool,
     /// How many live entries there are more than before.
-    pub(crate) live_change: i64,
+    pub live_change: i64,
 }
 
 impl<'c> SqliteTables<'c> {
@@ -56,7 +57,10 @@ impl<'c> SqliteTables<'c> {
     }
 
     /// Makes everything durable. `live_before` is the number of live entries so far.
-    pub(crate) fn commit(mut self, live_before: u64) -> rusqlite::Result<Outcome> {
+    ///
+    /// # Errors
+    /// Where SQLite could not commit; then nothing was written, or all of it.
+    pub fn commit(mut self, live_before: u64) -> rusqlite::Result<Outcome> {
         if self.live.recount {
             let now: i64 = self.connection.query_row(
                 "SELECT count(*) FROM entries WHERE token IS NOT NULL",
