@@ -6,6 +6,7 @@
 //! | [`names`] | every name, label, port and path |
 //! | [`object_names`] | the texts that Kubernetes accepts as names |
 //! | [`cluster`] | the kind `OpenSecureConfCluster`: resource, reconcile steps, driver |
+//! | [`controller`] | what a controller of any kind needs |
 //! | [`node`] | the client for nodes, and their configuration |
 //! | [`local`] | a cluster as processes on this machine |
 //! | [`manifests`] | the objects that are installed into Kubernetes |
@@ -21,6 +22,7 @@ pub mod api_requests;
 pub mod certificate;
 pub mod cluster;
 pub mod cluster_domain;
+pub mod controller;
 pub mod duration;
 pub mod health;
 pub mod leader;

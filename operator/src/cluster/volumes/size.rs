@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::cluster::difference::amount;
+use crate::controller::difference::amount;
 
 /// Amounts are counted in billionths.
 const BILLION: i128 = 1_000_000_000;

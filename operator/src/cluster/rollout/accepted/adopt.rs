@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
 
 use crate::{
-    cluster::difference,
+    controller::difference,
     names::{ANNOTATION_DATABASE, FIELD_MANAGER, RESTARTED_BY_KUBECTL},
 };
 

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::cluster::difference;
+use crate::controller::difference;
 
 /// The user changed a place where the accepted template differs from the one rendered for the earlier fields: no code can
 /// decide what the change means there.

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// The ports of a Service to set before an apply of the wanted ones; `None` where no two clash.
 ///
 /// A port of the same name and another number becomes ours, and keeps its node port. All others stay.
-pub(super) fn resolved(wanted: &Value, live: &Value) -> Option<Vec<Value>> {
+pub(crate) fn resolved(wanted: &Value, live: &Value) -> Option<Vec<Value>> {
     let (wanted, live) = (ports(wanted)?, ports(live)?);
     let mut clashes = false;
     let resolved = live.iter().map(|there| {

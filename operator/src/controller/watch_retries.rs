@@ -16,12 +16,12 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How long to wait after each failure in a row. The watches of one operator are too few to be spread at random, and without
 /// randomness a simulation is the same each time.
 #[derive(Debug)]
-pub(super) struct WatchBackoff {
+pub(crate) struct WatchBackoff {
     next: Duration,
 }
 
 impl WatchBackoff {
-    pub(super) const NEW: Self = Self { next: FIRST };
+    pub(crate) const NEW: Self = Self { next: FIRST };
 }
 
 impl Iterator for WatchBackoff {
@@ -44,7 +44,7 @@ impl Backoff for WatchBackoff {
 ///
 /// A watch reports that it begins before its first request, and any success resets kube-runtime's backoff; so the beginning
 /// is reported here together with what follows it.
-pub(super) fn rarer<K: Send>(
+pub(crate) fn rarer<K: Send>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
     let told = events.scan(false, |begins, event| {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 pub use owners::{Foreign, last_manager, manager_of, set_by_others, taken_over, unwanted};
 pub use pointer::Pointer;
-pub(in crate::cluster) use quantity::amount;
+pub(crate) use quantity::amount;
 
 /// A field, by its way from the root of its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,7 +170,7 @@ impl Search {
 }
 
 /// The keys of an item of the list with this name; `None` where one manager owns the list as a whole.
-pub(in crate::cluster) fn item_keys(list: &str, item: &Value) -> Option<Map<String, Value>> {
+pub(crate) fn item_keys(list: &str, item: &Value) -> Option<Map<String, Value>> {
     let names: &[&str] = match list {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => &["name"],
         "volumeMounts" => &["mountPath"],

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
 
 /// Whether a namespace is being deleted, or is gone, as far as the operator may read it.
-pub(super) async fn has_begun(client: &Client, namespace: &str) -> bool {
+pub(crate) async fn has_begun(client: &Client, namespace: &str) -> bool {
     let api: Api<Namespace> = Api::all(client.clone());
     match api.get_opt(namespace).await {
         Ok(Some(found)) => found.metadata.deletion_timestamp.is_some(),
@@ -17,7 +17,7 @@ pub(super) async fn has_begun(client: &Client, namespace: &str) -> bool {
 }
 
 /// Whether the API server accepts no new objects there any more, or the namespace is gone.
-pub(super) fn is_ending(error: &kube::Error) -> bool {
+pub(crate) fn is_ending(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else {
         return false;
     };

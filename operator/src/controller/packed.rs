@@ -7,14 +7,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// An object as JSON.
 #[derive(Debug)]
-pub(super) struct Packed<T> {
+pub(crate) struct Packed<T> {
     json: Box<[u8]>,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: Serialize + DeserializeOwned> Packed<T> {
     /// Packs an object.
-    pub(super) fn new(object: &T) -> Self {
+    pub(crate) fn new(object: &T) -> Self {
         Self {
             // An object that cannot be written cannot be opened either: it is read anew from the API server.
             json: serde_json::to_vec(object).unwrap_or_default().into(),
@@ -23,7 +23,7 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
     }
 
     /// The object; `None` where it is not known.
-    pub(super) fn open(&self) -> Option<T> {
+    pub(crate) fn open(&self) -> Option<T> {
         serde_json::from_slice(&self.json).ok()
     }
 }

@@ -6,7 +6,7 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// The quantity in billionths; `None` where the text is none, or where it is larger than any cluster needs.
-pub(in crate::cluster) fn amount(text: &str) -> Option<i128> {
+pub(crate) fn amount(text: &str) -> Option<i128> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && !['.', '+', '-'].contains(&c))
         .unwrap_or(text.len());
