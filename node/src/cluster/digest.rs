@@ -13,18 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{ExchangeId, Seq, WireIdentity};
+use crate::cluster::limits::digests::{AGE, BUCKETS, LISTED_BUCKETS, LISTED_ENTRIES, ROUND};
 use crate::domain::{Clock, Identity, RowHash, Stamp, Timestamp, Version, entry_id};
-
-/// Into how many parts a table is divided.
-const BUCKETS: u16 = 4096;
-/// Buckets whose entries one round lists at most.
-const LISTED_BUCKETS: usize = 64;
-/// Entries that one round lists at most.
-const LISTED_ENTRIES: usize = 4096;
-/// How old a row must be to be compared: long enough to be everywhere, or on its way through a feed.
-const AGE: Duration = Duration::from_mins(10);
-/// How often digests are compared.
-const ROUND: Duration = Duration::from_mins(5);
 
 /// One part of a table: the entries whose names fall into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,6 +9,7 @@ mod digest;
 mod directory;
 mod engine;
 mod identity;
+mod limits;
 mod merge;
 mod peer_table;
 mod protocol;

@@ -4,14 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Address, Cutoff, ExchangeId, MemberName, PeerInfo, ProcessEpoch, Refusal, Seq};
+use crate::cluster::limits::heartbeats::{ASKED_AGAIN, FIRST_RETRY, LONGEST_RETRY, SILENCE};
 use crate::domain::Incarnation;
-
-/// A node that was silent for longer is not healthy.
-pub(super) const SILENCE: Duration = Duration::from_millis(2500);
-/// How often a node that calls by itself is asked all the same: its own calls may be forged.
-pub(super) const ASKED_AGAIN: Duration = Duration::from_secs(5);
-const FIRST_RETRY: Duration = Duration::from_millis(200);
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// The kind of exchange that is under way with a node; one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

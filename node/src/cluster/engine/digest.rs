@@ -24,6 +24,7 @@ use std::{
 };
 
 use super::{Engine, Event, ExchangeId, Now, Output, feed::arrived};
+use crate::cluster::limits::digests::{LOOKED_UP, PAUSE, REPAIR_PAUSE, ROWS, TIMEOUT};
 use crate::{
     cluster::{
         Answer, Cutoff, Digest, Merge, PeerInfo, Request, Rule, Scan, Seq, State, Tables,
@@ -34,17 +35,6 @@ use crate::{
     },
     domain::{Identity, Incarnation, Stamp, Timestamp},
 };
-
-/// A node that has just started, or whose scan failed, does other work first.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// A member that has no digest yet is asked again after this.
-const PAUSE: Duration = Duration::from_secs(5);
-/// The least time between two requests for rows.
-const REPAIR_PAUSE: Duration = Duration::from_secs(1);
-/// Rows in one request.
-const ROWS: usize = 32;
-/// Listed rows that one transaction looks up in the table at most.
-const LOOKED_UP: usize = 512;
 
 /// The present state of the rounds.
 #[derive(Debug)]

@@ -309,7 +309,7 @@ impl Engine {
             self.bootstrap_unbidden(tables, now, out)?;
         }
         if now.elapsed >= self.purge_due {
-            self.purge_due = now.elapsed + super::purge::INTERVAL;
+            self.purge_due = now.elapsed + crate::cluster::limits::purge::INTERVAL;
             self.purge(tables, now, out)?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The change feed: the changes that members send each other, and how far each has come.
 
 use super::{Engine, Event, Now, Output};
+use crate::cluster::limits::feed::{ROWS, TOLD};
 use crate::{
     cluster::{
         ENTRIES_BYTES, FeedRow, Merge, PeerInfo, Request, Rule, Seq, Tables, WireIdentity, WireRow,
@@ -9,12 +10,8 @@ use crate::{
     domain::{Identity, Incarnation, Row, RowHash},
 };
 
-/// Rows in one message at most.
-const ROWS: usize = 512;
 /// So many changes fill a message.
 pub(super) const FULL: u64 = ROWS as u64;
-/// Changes of which it is known that their writers reported them, at most.
-const TOLD: usize = 8 * ROWS;
 
 /// Changes as they are sent.
 pub(super) struct Changes {

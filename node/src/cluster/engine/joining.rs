@@ -1,6 +1,7 @@
 //! Joining: a complete snapshot of one ready member, staged beside the rows and put in force in one durable step.
 
 use super::{Engine, Event, Now, Output, feed::arrived};
+use crate::cluster::limits::joining::ROWS;
 use crate::{
     cluster::{
         Address, Answer, Cursor, ENTRIES_BYTES, LocalStatus, PeerInfo, Phase, Refusal, Request,
@@ -10,9 +11,6 @@ use crate::{
     crypto::Salt,
     domain::{Identity, Incarnation, Version},
 };
-
-/// Rows of one page at most.
-const ROWS: usize = 1000;
 
 /// A snapshot that is being taken.
 #[derive(Debug)]

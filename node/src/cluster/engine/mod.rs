@@ -196,7 +196,7 @@ impl Engine {
             began_at_turn: begin,
             settled: BTreeMap::new(),
             changed: Changed::default(),
-            purge_due: now.elapsed + purge::INTERVAL,
+            purge_due: now.elapsed + crate::cluster::limits::purge::INTERVAL,
             entries: 0,
             writable: true,
             membership,

@@ -6,7 +6,7 @@ use super::{AdminOrder, AdminOutcome, AdminRefusal, Engine, Event, Now, Output, 
 use crate::{
     cluster::{
         ClusterUid, LocalStatus, MemberName, Phase, RosterEntry, Rule, Seq, State, Tables,
-        peer_table::{Exchange, SILENCE},
+        limits::heartbeats::SILENCE, peer_table::Exchange,
     },
     crypto::Salt,
     domain::{Incarnation, Version},

@@ -1,17 +1,11 @@
 //! Purging: a tombstone is forgotten only when every node that could bring the entry back knows of it.
 
-use std::time::Duration;
-
 use super::{Engine, Event, Now, Output};
+use crate::cluster::limits::purge::ROWS;
 use crate::{
     cluster::{Rule, Tables},
     domain::Timestamp,
 };
-
-/// How often the engine looks for tombstones to purge.
-pub(super) const INTERVAL: Duration = Duration::from_secs(10);
-/// Tombstones that one transaction purges at most.
-const ROWS: usize = 512;
 
 impl Engine {
     pub(super) fn purge<T: Tables>(

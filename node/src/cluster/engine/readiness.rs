@@ -6,13 +6,11 @@ use std::{
 };
 
 use super::{Engine, Event, Now, Output};
+use crate::cluster::limits::joining::LOOKS_FOR_ITSELF;
 use crate::{
     cluster::{LocalStatus, PeerInfo, Phase, Rule, State, Tables},
     domain::Incarnation,
 };
-
-/// For so long a node that starts waits at most for its own address to lead to it.
-const LOOKS_FOR_ITSELF: Duration = Duration::from_secs(10);
 
 /// Whether the node serves, and its wait until then.
 #[derive(Debug)]

@@ -6,24 +6,18 @@ use super::{
     Engine, ExchangeId, Now, Output,
     feed::{Changes, FULL},
 };
+use crate::cluster::limits::{
+    feed::RELAY_PAUSE,
+    heartbeats::{ASKED_AGAIN, HEARTBEAT, REFUSED, ROSTER_PAUSE},
+    suspicion::ASK_PAUSE,
+};
 use crate::{
     cluster::{
         Address, Envelope, LocalStatus, Refusal, Request, Rule, State, Tables,
-        peer_table::{ASKED_AGAIN, Exchange, Route},
+        peer_table::{Exchange, Route},
     },
     domain::Incarnation,
 };
-
-/// A node that is not heard otherwise is greeted this often.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-/// How often a node that does not belong here is asked again.
-const REFUSED: Duration = Duration::from_secs(5);
-/// Rosters that differ are exchanged this often at most.
-const ROSTER_PAUSE: Duration = Duration::from_millis(100);
-/// How often a member is asked at most, where a greeting in its name accuses this node.
-const ASK_PAUSE: Duration = Duration::from_millis(20);
-/// Changes that a node only passes on are collected for so long: the node that made them reports them at once.
-const RELAY_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Sends every free node the message that is due.

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use super::{Engine, Event, Now, Output};
+use crate::cluster::limits::stamps::PAUSE;
 use crate::{
     cluster::{PeerInfo, Rule},
     domain::{Clock, Row, RowHash},
 };
-
-/// How often each alarm is logged at most: the sender of such stamps may send them without pause.
-const PAUSE: Duration = Duration::from_mins(1);
 
 /// When alarms were given last.
 #[derive(Debug, Default)]

@@ -5,19 +5,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{AdminOutcome, AdminRefusal, Engine, Event, Now, Output};
+use crate::cluster::limits::suspicion::{TIMEOUT, TRUST};
 use crate::{
     cluster::{
         FenceReason, LocalStatus, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, State, Tables,
     },
     domain::{Clock, Incarnation, Timestamp},
 };
-
-/// A suspicion that stays unanswered for so long suspends no longer: the member may be down, and a forged greeting in its name
-/// must not stop a cluster. Until it is settled this node gives no snapshots, purges nothing, and feeds only rows younger than
-/// the grace period.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// For so long after an answer that settled a suspicion, greetings in that member's name raise none.
-const TRUST: Duration = Duration::from_mins(1);
 
 /// The accusation of one member against this node.
 #[derive(Debug, Clone, Copy)]

@@ -4,13 +4,12 @@
 //! that version. Only a node that began a new life holds values of its earlier one, until it has taken them back.
 
 use super::{Engine, Event, Now, Output};
+use crate::cluster::limits::values::ROWS;
 use crate::{
     cluster::{LocalStatus, Mode, Rule, Rules, State, Tables},
     domain::{Content, Fingerprint, Identity, Incarnation, Row, Seal, Version},
 };
 
-/// Values that one step takes back at most.
-const ROWS: usize = 256;
 /// Rows and bytes that one step reads when a database with entries becomes a directory.
 const PAGE: (usize, usize) = (512, 1 << 20);
 

@@ -1,18 +1,15 @@
 //! A client's write: checked against the stored row, stamped, and held back until enough nodes have it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
+use crate::cluster::limits::stamps::NAMED_AHEAD;
 use crate::{
     cluster::{AckLevel, LocalStatus, Rule, Seq, State, Tables, acknowledgement::AckTargets},
     domain::{Category, Clock, Content, Identity, Incarnation, Row, Seal, Timestamp, Version},
 };
-
-/// How far ahead of this node's wall clock a caller may name an unknown version: more than the difference between the nodes'
-/// wall clocks, and too little to harm the clocks of the cluster.
-const NAMED_AHEAD: Duration = Duration::from_hours(1);
 
 /// One change of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
