@@ -10,6 +10,8 @@ use serde_json::json;
 use crate::{
     api_server::ApiServer,
     reconcile::{CORE, condition, has_condition, reconcile},
+    rollout::ready,
+    serving::answered,
     standstill::message,
     volumes::{change, claim, three_nodes},
 };
@@ -145,6 +147,57 @@ async fn without_the_right_to_delete_claims_nothing_goes_and_the_condition_says_
         message(&blocked).contains("persistentvolumeclaims is forbidden"),
         "{blocked}"
     );
+}
+
+/// The record of the pod whose deletion is under way.
+const RECORD: &str = "opensecureconf.io/replacing";
+
+fn config_map() -> String {
+    format!("{CORE}/configmaps/demo-template")
+}
+
+/// Three nodes that answer and serve, of which the last one is to be rebuilt.
+async fn serving_story() -> (ApiServer, Context, OpenSecureConfCluster) {
+    let entry = RebuildMember {
+        incarnation: "0000000000000002".to_owned(),
+        ..entry(2, true)
+    };
+    let (server, context, cluster) = story(&[entry]).await;
+    for ordinal in 0..3 {
+        change(&server, &pod(ordinal), |pod| {
+            pod["metadata"]["uid"] = json!(format!("pod {ordinal}"));
+            pod["metadata"]["resourceVersion"] = json!("1");
+            pod["status"] = ready(true);
+        });
+    }
+    server.writes();
+    (server, answered(context), cluster)
+}
+
+#[tokio::test]
+async fn a_pod_that_serves_is_named_before_its_claim_and_itself_are_deleted() {
+    let (server, context, mut cluster) = serving_story().await;
+    reconcile(&server, &mut cluster, &context).await;
+    let writes = server.writes();
+    let place = |wanted: String| writes.iter().position(|write| *write == wanted);
+    let named = place(format!("PATCH {}", config_map()));
+    let deletions = [claim(2), pod(2)].map(|path| place(format!("DELETE {path}")));
+    assert!(
+        named.is_some() && named < deletions[0] && deletions[0] < deletions[1],
+        "{writes:#?}"
+    );
+    let record = &server.object(&config_map()).unwrap()["metadata"]["annotations"][RECORD];
+    assert_eq!(*record, json!("demo-2/pod 2/1"));
+}
+
+#[tokio::test]
+async fn a_replacement_that_another_operator_began_comes_before_a_rebuild() {
+    let (server, context, mut cluster) = serving_story().await;
+    change(&server, &config_map(), |config_map| {
+        config_map["metadata"]["annotations"][RECORD] = json!("demo-0/pod 0/1");
+    });
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(deleted(&server), [pod(0)]);
 }
 
 #[tokio::test]

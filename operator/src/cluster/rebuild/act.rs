@@ -12,11 +12,14 @@ use crate::{
     cluster::{
         apply::{self, failed},
         context::Context,
+        dereference::DereferencedObjects,
         events,
         observe::{self, Connection},
         resource::OpenSecureConfCluster,
+        rollout,
         rules::Rule,
         settled::Mandate,
+        status,
         validate::ValidatedCluster,
         volumes::VolumeClaim,
     },
@@ -31,8 +34,7 @@ use crate::{
 pub(in crate::cluster) async fn carry_out(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    claims: &[VolumeClaim],
-    pods: &[(Pod, Option<NodeDetails>)],
+    (found, pods): (&DereferencedObjects, &[(Pod, Option<NodeDetails>)]),
     plan: &RebuildPlan,
     (nodes, mandate): (Option<&Connection>, Mandate<'_>),
     context: &Context,
@@ -58,8 +60,24 @@ pub(in crate::cluster) async fn carry_out(
             ordinal,
             incarnation,
         } => {
-            let claim = claims.iter().find(|claim| claim.ordinal == *ordinal);
-            give_up(cluster, valid, claim, of(*ordinal), incarnation, context).await?;
+            let pod = of(*ordinal).filter(|pod| pod.metadata.deletion_timestamp.is_none());
+            if let Some(planned) = pod {
+                let planned = (planned, status::is_ready(planned));
+                let next = rollout::next_to_delete(valid, (found, pods), planned, context).await?;
+                match next {
+                    Some(next) if next == planned.0 => {}
+                    Some(other) => {
+                        let why = rollout::REPLACEMENT_HAD_BEGUN;
+                        rollout::delete(cluster, valid, other, why, context).await?;
+                        return Ok(true);
+                    }
+                    // It is judged once more.
+                    None => return Ok(true),
+                }
+            }
+            let mut claims = found.volumes.iter();
+            let claim = claims.find(|claim| claim.ordinal == *ordinal);
+            give_up(cluster, valid, (claim, pod), incarnation, context).await?;
             Ok(true)
         }
         RebuildPlan::Finished
@@ -90,8 +108,7 @@ async fn leave(
 async fn give_up(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    claim: Option<&VolumeClaim>,
-    pod: Option<&Pod>,
+    (claim, pod): (Option<&VolumeClaim>, Option<&Pod>),
     incarnation: &str,
     context: &Context,
 ) -> Result<(), apply::Error> {
@@ -108,18 +125,10 @@ async fn give_up(
         }
         events::announce_given_up(cluster, &claim.name, incarnation, &context.recorder).await;
     }
-    if let Some(pod) = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    if let Some(pod) = pod {
         // A pod that changed meanwhile is judged once more: its claim stays for as long as the pod exists.
-        let judged = Preconditions {
-            uid: pod.uid(),
-            resource_version: pod.resource_version(),
-        };
-        let judged = judged_by(valid, judged);
-        if delete(&api, &pod.name_any(), judged).await? {
-            let why = "it is rebuilt with a new volume";
-            events::announce_replaced(cluster, pod, why, &context.recorder).await;
-        }
+        let why = "it is rebuilt with a new volume";
+        rollout::delete(cluster, valid, pod, why, context).await?;
     }
     Ok(())
 }

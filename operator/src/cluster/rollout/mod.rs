@@ -18,7 +18,7 @@ pub(super) use observed::{is_rolled_out, plan_rollout};
 pub(super) use plan::UNDER_WAY;
 pub use plan::{RolloutPlan, Waiting, Why};
 pub(super) use prepare::{prepare, restore_template};
-pub(super) use replace::carry_out;
+pub(super) use replace::{REPLACEMENT_HAD_BEGUN, carry_out, delete, next_to_delete};
 pub use silence::ANSWER_TIMEOUT;
 pub(super) use silence::Silence;
 pub(super) use strategy::ON_DELETE;

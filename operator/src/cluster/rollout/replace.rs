@@ -1,4 +1,4 @@
-//! Deletes the pod that the plan replaces. Its StatefulSet makes a new pod on the same volume.
+//! Deletes the pod that a plan replaces. Its StatefulSet makes a new pod.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -34,26 +34,61 @@ pub(in crate::cluster) async fn carry_out(
     let RolloutPlan::Replace { ordinal, why } = plan else {
         return Ok(false);
     };
-    let there: Vec<_> = pods.iter().map(|(pod, _)| pod).collect();
     let is_planned = |pod: &&Pod| observe::ordinal(pod) == Some(*ordinal);
-    let Some(planned) = there.iter().copied().find(is_planned) else {
+    let Some(planned) = pods.iter().map(|(pod, _)| pod).find(is_planned) else {
         return Ok(false);
     };
     mandate.may_act()?;
-    let rules = valid.installation.rules;
-    let is_recorded = *why == Why::Outdated && rules.hold(Rule::ReplacementsAreRecorded);
-    let pod = if is_recorded {
-        match record::record(valid, found, &there, planned, context).await? {
-            Some(pod) => pod,
-            // It is judged once more.
-            None => return Ok(true),
-        }
-    } else {
-        planned
+    let serves = *why == Why::Outdated;
+    let next = next_to_delete(valid, (found, pods), (planned, serves), context).await?;
+    let Some(pod) = next else {
+        // It is judged once more.
+        return Ok(true);
     };
+    let why = match why {
+        _ if pod != planned => REPLACEMENT_HAD_BEGUN,
+        Why::Outdated => "it was made from another pod template",
+        Why::NotReady => "it was made from another pod template, and does not serve",
+    };
+    delete(cluster, valid, pod, why, context).await?;
+    Ok(true)
+}
+
+/// Why a pod goes that an earlier record names.
+pub(in crate::cluster) const REPLACEMENT_HAD_BEGUN: &str = "its replacement had begun";
+
+/// The pod to delete now: the planned one, or one whose deletion may still arrive. If the planned one serves, a record names the
+/// pod first; `None` where that has to be judged once more.
+///
+/// # Errors
+/// Where the API server refuses.
+pub(in crate::cluster) async fn next_to_delete<'a>(
+    valid: &ValidatedCluster,
+    (found, pods): (&DereferencedObjects, &'a [(Pod, Option<NodeDetails>)]),
+    (planned, serves): (&'a Pod, bool),
+    context: &Context,
+) -> Result<Option<&'a Pod>, apply::Error> {
+    if !serves || !valid.installation.rules.hold(Rule::ReplacementsAreRecorded) {
+        return Ok(Some(planned));
+    }
+    let there: Vec<_> = pods.iter().map(|(pod, _)| pod).collect();
+    record::record(valid, found, &there, planned, context).await
+}
+
+/// Deletes the very pod that was judged, in the state of that moment. Returns whether it was that one.
+///
+/// # Errors
+/// Where the API server refuses.
+pub(in crate::cluster) async fn delete(
+    cluster: &OpenSecureConfCluster,
+    valid: &ValidatedCluster,
+    pod: &Pod,
+    why: &str,
+    context: &Context,
+) -> Result<bool, apply::Error> {
     let name = pod.name_any();
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &valid.namespace);
-    // Only the very pod that was judged, in the state of that moment.
+    let rules = valid.installation.rules;
     let parameters = DeleteParams {
         preconditions: Some(Preconditions {
             uid: pod.uid(),
@@ -64,16 +99,11 @@ pub(in crate::cluster) async fn carry_out(
     };
     match api.delete(&name, &parameters).await {
         Ok(_) => {
-            let why = match why {
-                _ if name != planned.name_any() => "its replacement had begun",
-                Why::Outdated => "it was made from another pod template",
-                Why::NotReady => "it was made from another pod template, and does not serve",
-            };
             events::announce_replaced(cluster, pod, why, &context.recorder).await;
+            Ok(true)
         }
         // The pod is another one by now, or gone.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-        Err(source) => return Err(apply::failed::<Pod>("delete", &name, source)),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
+        Err(source) => Err(apply::failed::<Pod>("delete", &name, source)),
     }
-    Ok(true)
 }

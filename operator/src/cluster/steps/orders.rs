@@ -77,7 +77,8 @@ pub(super) async fn rebuild(
     }
     let (claims, plan) = (&found.volumes, &planned.rebuild);
     let ways = (nodes, mandate);
-    let carried_out = rebuild::carry_out(cluster, valid, claims, pods, plan, ways, context).await;
+    let there = (found, pods);
+    let carried_out = rebuild::carry_out(cluster, valid, there, plan, ways, context).await;
     let rebuild = match carried_out {
         Ok(tried) => Rebuild {
             tried,
