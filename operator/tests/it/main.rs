@@ -21,6 +21,7 @@ mod exchange_rules;
 mod files;
 mod golden;
 mod hibernation;
+mod impostors;
 mod leader;
 mod local_cluster;
 mod local_database;

@@ -15,7 +15,7 @@ use crate::{
         resource::{PendingRollout, TemplateChange},
         volumes::{Progress, VolumeSize},
     },
-    node::{FenceReason, MemberState},
+    node::{FenceReason, MemberState, Unverified},
 };
 
 /// The meaning of a state for a client that waits.
@@ -281,6 +281,17 @@ fn to_be_looked_at(states: &mut States) {
     let blocked =
         ready_with(|seen| seen.blocked = Some("prod-2 does not answer, so it cannot leave"));
     states.add("a node cannot leave", NeedsPerson, &blocked);
+    let unverified = [("prod-0".to_owned(), Unverified::OtherAuthority)];
+    let (wanted, set) = (cluster(1), stateful_set(1, 1));
+    let silent = [(pod(0, true), None)];
+    let mut seen = seen(&wanted, &set, &silent);
+    seen.tls.unverified = &unverified;
+    let impostor = observed(&seen, &ClusterStatus::default(), &time(1));
+    states.add(
+        "another program answers at a pod's address",
+        NeedsPerson,
+        &impostor,
+    );
 }
 
 /// The states that a user asked for.
@@ -556,6 +567,7 @@ fn no_condition_and_no_reason_is_left_out() {
         include_str!("../verdicts/leaving.rs"),
         include_str!("../verdicts/rolling.rs"),
         include_str!("../verdicts/tls.rs"),
+        include_str!("../verdicts/unverified.rs"),
         include_str!("../verdicts/writes.rs"),
         include_str!("../../stalled.rs"),
         include_str!("../../volumes/growth.rs"),

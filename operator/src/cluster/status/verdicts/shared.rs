@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use super::{
     DIFFERENT_SALT, ROLLING_OUT, ROLLOUT_BLOCKED, Truth, Verdict, api_key, available, course,
-    is_https_closed, leaving::ALL, monitoring, readiness, salt_matches, tls, verdict, waiting,
+    is_https_closed, leaving::ALL, monitoring, readiness, salt_matches, tls, unverified, verdict, waiting,
 };
 use crate::{
     cluster::{
@@ -85,6 +85,9 @@ fn progressing(
             (rollout, database),
         );
     }
+    if let Some(unverified) = unverified::condition(seen, "Ready", Truth::False) {
+        return vec![unverified];
+    }
     let wrong = [salt, database];
     let mut wrong = wrong.into_iter().filter(|told| told.holds == Truth::False);
     if let Some(Verdict {
@@ -145,6 +148,7 @@ fn not_all(
         }
         _ => {
             told.extend(reasons);
+            told.extend(unverified::message(seen));
             let members: Vec<_> = members.iter().collect();
             told.extend(waiting::where_to_look(seen, &members));
             "NodesNotReady"

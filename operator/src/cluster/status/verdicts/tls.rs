@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::{Truth, Verdict, verdict};
+use super::{Truth, Verdict, unverified, verdict};
 use crate::{
     cluster::{
         dereference::OptionalKind, resource::TlsMode, secrets::ManagedSecret, status::Observation,
@@ -47,6 +47,10 @@ fn unnamed(seen: &Observation<'_>) -> String {
 /// Condition `TlsReady`.
 pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
     let tls = &seen.cluster.spec.tls;
+    // A renewal waits for such a pod, too: the cause comes first.
+    if let Some(unverified) = unverified::condition(seen, "TlsReady", Truth::False) {
+        return unverified;
+    }
     if let Some(waiting) = seen.tls.waiting.filter(|waiting| waiting.overdue) {
         let message = format!(
             "another authority waits for {}, which does not show that it has the new certificates; look at its log, or delete the pod: \

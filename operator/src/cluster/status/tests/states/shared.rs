@@ -14,7 +14,7 @@ use crate::{
         },
         validate::{ValidatedCluster, validate},
     },
-    node::NodeDetails,
+    node::{NodeDetails, Unverified},
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -112,6 +112,17 @@ pub(super) fn add(states: &mut States) {
         json!([{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" }]);
     let stuck = status(&deployment(1, &stuck), &all(None), |_| {});
     states.add("shared, pods do not come up", Means::NeedsPerson, &stuck);
+    // For ever: an observation borrows it, whatever else that borrows.
+    let unverified: &'static [_] =
+        Box::leak(Box::new([(NAMES[1].to_owned(), Unverified::Ended)]));
+    let mut silent = all(None);
+    silent[1].1 = None;
+    let impostor = status(&steady, &silent, |seen| seen.tls.unverified = unverified);
+    states.add(
+        "shared, another program answers at a pod's address",
+        Means::NeedsPerson,
+        &impostor,
+    );
     let asleep = status(&steady, &[], |seen| {
         seen.course = Course {
             rest: Rest::Asleep { nodes: 3 },
