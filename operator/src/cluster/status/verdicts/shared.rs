@@ -191,7 +191,10 @@ fn reachable(seen: &Observation<'_>) -> Verdict {
     let why = answers.iter().find(|(_, details)| !details.ready);
     if let Some((name, details)) = why {
         let why = details.reasons.join("; ");
-        let message = format!("{name} does not serve: {why}");
+        let message = format!(
+            "{name} does not serve: {why}; look whether the database has a primary that accepts connections, and whether its network \
+             policies let the nodes in"
+        );
         return condition(Truth::False, UNREACHABLE, message);
     }
     let step = format!("init container {MIGRATION_CONTAINER}: ");
@@ -199,7 +202,8 @@ fn reachable(seen: &Observation<'_>) -> Verdict {
     let failed = waits.iter().find(|told| told.contains(&step));
     if let Some(told) = failed {
         let message = format!(
-            "the tables are not made, or are not those of this release, so no new node starts: {told}"
+            "the tables are not made, or are not those of this release, so no new node starts: {told}. Correct what these words are about, and the \
+             pod tries again by itself"
         );
         return condition(Truth::False, MIGRATION_FAILED, message);
     }

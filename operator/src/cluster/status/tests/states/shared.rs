@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Means, States};
+use super::{Means, States, stalls};
 use crate::{
     cluster::{
         hibernation::Rest,
@@ -130,13 +130,10 @@ pub(super) fn add(states: &mut States) {
         };
     });
     states.add("shared, asleep", Means::Ready, &asleep);
-    for reason in ["DatabaseSecretMissing", "DatabaseSecretUnusable"] {
-        let stalled = Stalled {
-            reason,
-            message: "Secret pg-app does not exist (database.secretRef)".to_owned(),
-        };
+    for stalled in stalls::first_of_each(stalls::shared()) {
         let status = status_of_stalled(&steady, &stalled);
-        states.add(&format!("shared, {reason}"), Means::Stalled, &status);
+        let name = format!("shared, {}", stalled.reason);
+        states.add(&name, Means::Stalled, &status);
     }
 }
 
