@@ -246,7 +246,10 @@ async fn who_speaks_no_tls_at_a_pods_address_is_no_node() {
         report.assert_left_alone(what);
         let ready = &report.conditions[0];
         assert_eq!(ready["reason"], "NodesUnreachable", "{what}");
-        assert!(message(ready).contains("look at network policies"), "{ready}");
+        assert!(
+            message(ready).contains("look at network policies"),
+            "{ready}"
+        );
     }
 }
 

@@ -324,7 +324,10 @@ fn lacking(details: &NodeDetails) -> Option<String> {
             format!("{} lacks {} changes of it{away}", member.name, member.lag)
         })
         .collect();
-    let step = if members.clone().any(|member| lacks(&member) && !member.reachable) {
+    let step = if members
+        .clone()
+        .any(|member| lacks(&member) && !member.reachable)
+    {
         "bring back what is not reached"
     } else {
         "wait until they have them"

@@ -99,7 +99,9 @@ impl Place<'_> {
         let Self { field, name } = self;
         Stalled {
             reason: "DatabaseSecretMissing",
-            message: format!("Secret {name} does not exist ({field}); create it, or correct {field}"),
+            message: format!(
+                "Secret {name} does not exist ({field}); create it, or correct {field}"
+            ),
         }
     }
 

@@ -187,11 +187,7 @@ async fn plan_secrets(
 fn tell(
     judged: &Judged<'_>,
     shared: &SharedObjects,
-    (pods, unverified, now): (
-        &[(Pod, Option<NodeDetails>)],
-        UnverifiedPods,
-        Timestamp,
-    ),
+    (pods, unverified, now): (&[(Pod, Option<NodeDetails>)], UnverifiedPods, Timestamp),
     written: Written,
 ) -> ClusterStatus {
     let Judged { valid, before, .. } = judged;

@@ -5,7 +5,8 @@ use kube::ResourceExt;
 
 use super::{
     DIFFERENT_SALT, ROLLING_OUT, ROLLOUT_BLOCKED, Truth, Verdict, api_key, available, course,
-    is_https_closed, leaving::ALL, monitoring, readiness, salt_matches, tls, unverified, verdict, waiting,
+    is_https_closed, leaving::ALL, monitoring, readiness, salt_matches, tls, unverified, verdict,
+    waiting,
 };
 use crate::{
     cluster::{

@@ -11,21 +11,54 @@ const PASSING: &str = "## Reasons that pass by themselves";
 /// Each reason that waits for a person, and words of the step: every message with this reason has some of them.
 const STEPS: &[(&str, &[&str])] = &[
     ("AllNodesFenced", &["osc-node unfence`", "osc-node backup "]),
-    ("ApiKeyMissing", &["`kubectl create secret generic mine -n shop --from-file=key=KEY`"]),
+    (
+        "ApiKeyMissing",
+        &["`kubectl create secret generic mine -n shop --from-file=key=KEY`"],
+    ),
     ("AuthorityNotDistributed", &["delete the pod"]),
-    ("BootstrapNodeLost", &["`kubectl annotate secret prod-salt -n shop "]),
-    ("CertManagerMissing", &["install cert-manager, or choose another tls.mode"]),
-    ("CertificateForbidden", &["grant it, or choose another tls.mode"]),
-    ("CertificateMissing", &["create it with tls.crt and tls.key", "kubectl describe certificate"]),
+    (
+        "BootstrapNodeLost",
+        &["`kubectl annotate secret prod-salt -n shop "],
+    ),
+    (
+        "CertManagerMissing",
+        &["install cert-manager, or choose another tls.mode"],
+    ),
+    (
+        "CertificateForbidden",
+        &["grant it, or choose another tls.mode"],
+    ),
+    (
+        "CertificateMissing",
+        &[
+            "create it with tls.crt and tls.key",
+            "kubectl describe certificate",
+        ],
+    ),
     ("ClientCertificateNotValid", &["put a valid one there"]),
-    ("ClientCertificateRefused", &["correct tls.crt and tls.key in Secret mine"]),
-    ("DatabaseSecretMissing", &["create it, or correct database."]),
-    ("DatabaseSecretUnusable", &["correct that Secret, or name another one in database."]),
-    ("DatabaseUnreachable", &["look whether the database has a primary"]),
+    (
+        "ClientCertificateRefused",
+        &["correct tls.crt and tls.key in Secret mine"],
+    ),
+    (
+        "DatabaseSecretMissing",
+        &["create it, or correct database."],
+    ),
+    (
+        "DatabaseSecretUnusable",
+        &["correct that Secret, or name another one in database."],
+    ),
+    (
+        "DatabaseUnreachable",
+        &["look whether the database has a primary"],
+    ),
     ("DifferentClusterUid", &["`kubectl delete pvc "]),
     ("DifferentSalt", &["`kubectl delete "]),
     ("DoesNotAnswer", &["set force to true"]),
-    ("EarlierKeyAccepted", &["`kubectl patch secret prod-api-key "]),
+    (
+        "EarlierKeyAccepted",
+        &["`kubectl patch secret prod-api-key "],
+    ),
     ("HeadNotHeld", &["wait until they have them", "bring back"]),
     ("InvalidPodTemplate", &["Correct the resource there"]),
     ("InvalidSpec", &["Correct the resource there"]),
@@ -37,9 +70,15 @@ const STEPS: &[(&str, &[&str])] = &[
     ("ModeChanged", &["set it back"]),
     ("NameTaken", &["Rename it, or "]),
     ("NoMember", &["set force to true"]),
-    ("NoOtherNode", &["bring another one back", "set spec.replicas"]),
+    (
+        "NoOtherNode",
+        &["bring another one back", "set spec.replicas"],
+    ),
     ("NoSuchNode", &["correct spec.rebuildMembers"]),
-    ("NodeCertificateRefused", &["`kubectl delete secret prod-node-tls "]),
+    (
+        "NodeCertificateRefused",
+        &["`kubectl delete secret prod-node-tls "],
+    ),
     ("NodeDown", &["bring it back, or set force to true"]),
     ("NodeNotVerified", &["`kubectl delete pod prod-"]),
     ("NodeSuspended", &["Start a member"]),
@@ -53,24 +92,61 @@ const STEPS: &[(&str, &[&str])] = &[
             "create it, or ",
         ],
     ),
-    ("OnHold", &["set it to false", "set hibernate to false", "it goes on once "]),
+    (
+        "OnHold",
+        &[
+            "set it to false",
+            "set hibernate to false",
+            "it goes on once ",
+        ],
+    ),
     ("Paused", &["et it to false"]),
     ("PreviousKeyNotEnded", &["delete the pod"]),
     ("Rejected", &["Correct the field of the resource"]),
     ("RetentionChanged", &["Set it back"]),
-    ("RightsMissing", &["rant it to the operator's service account"]),
-    ("RolloutBlocked", &["Correct what its events and logs name", "Correct what their events and logs name"]),
-    ("SaltMalformed", &["`kubectl delete secret prod-salt -n shop --wait=false`"]),
-    ("SaltMissing", &["`kubectl create secret generic prod-salt -n shop "]),
-    ("ServiceMonitorForbidden", &["grant it to the operator, or set monitoring.serviceMonitor.enabled"]),
-    ("ServiceMonitorUnknown", &["install the Prometheus Operator, or set monitoring.serviceMonitor.enabled"]),
+    (
+        "RightsMissing",
+        &["rant it to the operator's service account"],
+    ),
+    (
+        "RolloutBlocked",
+        &[
+            "Correct what its events and logs name",
+            "Correct what their events and logs name",
+        ],
+    ),
+    (
+        "SaltMalformed",
+        &["`kubectl delete secret prod-salt -n shop --wait=false`"],
+    ),
+    (
+        "SaltMissing",
+        &["`kubectl create secret generic prod-salt -n shop "],
+    ),
+    (
+        "ServiceMonitorForbidden",
+        &["grant it to the operator, or set monitoring.serviceMonitor.enabled"],
+    ),
+    (
+        "ServiceMonitorUnknown",
+        &["install the Prometheus Operator, or set monitoring.serviceMonitor.enabled"],
+    ),
     ("StorageClassCannotChange", &["Set it back"]),
-    ("UnsupportedLayout", &["install an operator of a release", "osc-node backup "]),
+    (
+        "UnsupportedLayout",
+        &["install an operator of a release", "osc-node backup "],
+    ),
     ("VolumeGrowthFailed", &["set storage.size back"]),
-    ("VolumeGrowthForbidden", &["Grant the operator's service account"]),
+    (
+        "VolumeGrowthForbidden",
+        &["Grant the operator's service account"],
+    ),
     ("VolumeWouldShrink", &["Set it to "]),
     ("VolumesCannotGrow", &["set storage.size back"]),
-    ("WritesRefused", &["grow it where its class allows that, or delete entries"]),
+    (
+        "WritesRefused",
+        &["grow it where its class allows that, or delete entries"],
+    ),
 ];
 
 /// The reasons of these lines of the page.

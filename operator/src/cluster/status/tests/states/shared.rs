@@ -113,8 +113,7 @@ pub(super) fn add(states: &mut States) {
     let stuck = status(&deployment(1, &stuck), &all(None), |_| {});
     states.add("shared, pods do not come up", Means::NeedsPerson, &stuck);
     // For ever: an observation borrows it, whatever else that borrows.
-    let unverified: &'static [_] =
-        Box::leak(Box::new([(NAMES[1].to_owned(), Unverified::Ended)]));
+    let unverified: &'static [_] = Box::leak(Box::new([(NAMES[1].to_owned(), Unverified::Ended)]));
     let mut silent = all(None);
     silent[1].1 = None;
     let impostor = status(&steady, &silent, |seen| seen.tls.unverified = unverified);

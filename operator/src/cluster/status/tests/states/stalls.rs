@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use kube::core::Status;
 use super::super::{answer, pod};
 use crate::{
     cluster::{
@@ -24,6 +23,7 @@ use crate::{
     rights::{Lack, Need},
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
+use kube::core::Status;
 use opensecureconf_contract::Salt;
 
 fn cluster(spec: &str) -> ValidatedCluster {
