@@ -46,7 +46,9 @@ impl Becomes {
 
     /// Whether the operator takes it, by its own parser.
     fn takes(&self, value: &Value) -> bool {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         let takes = |command: Command, flag: &str, first: &[&str]| {
             let argument = format!("--{flag}={text}");
             let words = first.iter().copied().chain([argument.as_str()]);
@@ -82,15 +84,23 @@ fn accepts(root: &Value, schema: &Value, value: &Value) -> bool {
                 "integer" => value.is_i64() || value.is_u64(),
                 other => panic!("type {other}"),
             },
-            "minimum" => value.as_i64().is_none_or(|value| value >= wanted.as_i64().unwrap()),
-            "maximum" => value.as_i64().is_none_or(|value| value <= wanted.as_i64().unwrap()),
+            "minimum" => value
+                .as_i64()
+                .is_none_or(|value| value >= wanted.as_i64().unwrap()),
+            "maximum" => value
+                .as_i64()
+                .is_none_or(|value| value <= wanted.as_i64().unwrap()),
             // Helm's patterns are those of Go, which this crate follows: `$` is the end of the text.
             "pattern" => {
                 let pattern = Regex::new(wanted.as_str().unwrap()).unwrap();
                 value.as_str().is_none_or(|text| pattern.is_match(text))
             }
-            "minLength" => value.as_str().is_none_or(|text| length(text) >= wanted.as_u64().unwrap()),
-            "maxLength" => value.as_str().is_none_or(|text| length(text) <= wanted.as_u64().unwrap()),
+            "minLength" => value
+                .as_str()
+                .is_none_or(|text| length(text) >= wanted.as_u64().unwrap()),
+            "maxLength" => value
+                .as_str()
+                .is_none_or(|text| length(text) <= wanted.as_u64().unwrap()),
             "not" => !accepts(root, wanted, value),
             other => panic!("this test does not know the keyword {other}"),
         }
@@ -106,7 +116,11 @@ fn namespaces(at: &'static str, flag: &'static str) -> Sample {
         chart: OPERATOR,
         at,
         becomes: Becomes::Run(flag),
-        taken: [texts(&["a", "team-a", "0", "a-0"]), vec![json!("a".repeat(63))]].concat(),
+        taken: [
+            texts(&["a", "team-a", "0", "a-0"]),
+            vec![json!("a".repeat(63))],
+        ]
+        .concat(),
         refused: [
             texts(&["", "-a", "a-", "A", "a.b", "a b", "a_b", "a\n"]),
             vec![json!("a".repeat(64))],
@@ -124,21 +138,71 @@ fn samples() -> Vec<Sample> {
             at: "/properties/answerTimeout",
             becomes: Becomes::Run("answer-timeout"),
             taken: texts(&[
-                "1s", "9s", "10s", "90s", "3600s", "85999s", "86400s", "1m", "10m", "90m", "90m30s", "999m", "1439m", "1439m59s",
-                "1440m", "1h", "9h", "1h30m", "1h5s", "1h0m0s", "23h59m59s", "24h",
+                "1s",
+                "9s",
+                "10s",
+                "90s",
+                "3600s",
+                "85999s",
+                "86400s",
+                "1m",
+                "10m",
+                "90m",
+                "90m30s",
+                "999m",
+                "1439m",
+                "1439m59s",
+                "1440m",
+                "1h",
+                "9h",
+                "1h30m",
+                "1h5s",
+                "1h0m0s",
+                "23h59m59s",
+                "24h",
             ]),
             refused: texts(&[
-                "", "0s", "0m", "0h", "0h0m0s", "90", "soon", "-5m", "25h", "48h", "100h", "24h1s", "24h1m", "1441m", "1440m1s", "9999m",
-                "86401s", "99999s", "5m1h", "5m5m", "h", "1d", "1h\n", "99999999999999999999s",
+                "",
+                "0s",
+                "0m",
+                "0h",
+                "0h0m0s",
+                "90",
+                "soon",
+                "-5m",
+                "25h",
+                "48h",
+                "100h",
+                "24h1s",
+                "24h1m",
+                "1441m",
+                "1440m1s",
+                "9999m",
+                "86401s",
+                "99999s",
+                "5m1h",
+                "5m5m",
+                "h",
+                "1d",
+                "99999999999999999999s",
             ]),
-            only_by_the_operator: texts(&["1h 30m", "1h90m", "05m", "1.5h", "PT5M", "0h5m"]),
+            only_by_the_operator: texts(&[
+                "1h 30m", "1h90m", "05m", "1.5h", "PT5M", "0h5m", "1h\n",
+            ]),
         },
         Sample {
             chart: OPERATOR,
             at: "/properties/maxConcurrentRollouts",
             becomes: Becomes::Run("max-concurrent-rollouts"),
             taken: vec![json!(1), json!(3), json!(10_000)],
-            refused: vec![json!(0), json!(-1), json!(1.5), json!(10_001), json!("many"), json!("")],
+            refused: vec![
+                json!(0),
+                json!(-1),
+                json!(1.5),
+                json!(10_001),
+                json!("many"),
+                json!(""),
+            ],
             only_by_the_operator: vec![json!("3")],
         },
         namespaces("/properties/watchNamespaces/items", "namespace"),
@@ -177,7 +241,17 @@ fn samples() -> Vec<Sample> {
             becomes: Becomes::Wait("timeout"),
             taken: texts(&["90s", "5m", "1h30m", "4m", "1h5s", "99999h", "0s"]),
             refused: texts(&[
-                "", "soon", "90", "5m1h", "1m1m", "1s1s", "-5m", "1d", "h", "99999999999999999999s", "9999999999999999999h",
+                "",
+                "soon",
+                "90",
+                "5m1h",
+                "1m1m",
+                "1s1s",
+                "-5m",
+                "1d",
+                "h",
+                "99999999999999999999s",
+                "9999999999999999999h",
             ]),
             only_by_the_operator: texts(&["1h 30m", "1.5h"]),
         },
@@ -185,7 +259,11 @@ fn samples() -> Vec<Sample> {
             chart: CLUSTER,
             at: "/properties/name",
             becomes: Becomes::ClusterName,
-            taken: [texts(&["config", "a", "a-0", "nodes", "a-nodes-2"]), vec![json!("a".repeat(40))]].concat(),
+            taken: [
+                texts(&["config", "a", "a-0", "nodes", "a-nodes-2"]),
+                vec![json!("a".repeat(40))],
+            ]
+            .concat(),
             refused: [
                 texts(&["A", "-a", "a-", "0a", "a.b", "a b", "config-nodes"]),
                 vec![json!("a".repeat(41))],
@@ -210,7 +288,9 @@ fn a_chart_takes_what_the_operator_takes_and_nothing_else() {
                 let found = (accepts(&root, schema, value), sample.becomes.takes(value));
                 if found != expected {
                     let at = sample.at;
-                    faults.push(format!("{at} {value}: (chart, operator) is {found:?}, not {expected:?}"));
+                    faults.push(format!(
+                        "{at} {value}: (chart, operator) is {found:?}, not {expected:?}"
+                    ));
                 }
             }
         }
@@ -225,7 +305,9 @@ fn a_charts_own_defaults_are_taken() {
         let root: Value = serde_json::from_str(sample.chart).unwrap();
         let schema = root.pointer(sample.at).unwrap();
         // An empty text, or none, is no argument: the operator's own default counts.
-        let default = schema.get("default").filter(|default| **default != json!(""));
+        let default = schema
+            .get("default")
+            .filter(|default| **default != json!(""));
         if let Some(default) = default {
             assert!(accepts(&root, schema, default), "{}", sample.at);
             assert!(sample.becomes.takes(default), "{}", sample.at);
@@ -235,10 +317,15 @@ fn a_charts_own_defaults_are_taken() {
 
 #[test]
 fn each_argument_that_a_template_makes_of_a_value_has_samples() {
-    let sampled: BTreeSet<_> = samples().iter().filter_map(|sample| sample.becomes.flag()).map(str::to_owned).collect();
+    let sampled: BTreeSet<_> = samples()
+        .iter()
+        .filter_map(|sample| sample.becomes.flag())
+        .map(str::to_owned)
+        .collect();
     let template = |text: &str| {
         let made = text.split("printf \"--").skip(1);
-        made.filter_map(|rest| Some(rest.split_once('=')?.0.to_owned())).collect::<Vec<_>>()
+        made.filter_map(|rest| Some(rest.split_once('=')?.0.to_owned()))
+            .collect::<Vec<_>>()
     };
     let files = files::below("helm", &["yaml", "tpl"]);
     let made: BTreeSet<_> = files.iter().flat_map(|file| template(&file.text)).collect();

@@ -128,7 +128,8 @@ async fn met(speaks: Speaks, place: &str, cluster: &mut Met) -> Report {
             .map(|type_| condition(server, type_)),
         is_reachable: status["members"][0]["reachable"] == true,
         is_marked: salt["metadata"]["annotations"]["opensecureconf.io/bootstrap-incarnation"]
-            .is_string(),
+            .as_str()
+            .is_some_and(|incarnation| !incarnation.is_empty()),
         seen: impostor.stop(),
     }
 }

@@ -27,7 +27,9 @@ struct Example {
 
 /// The examples of a page, in their order.
 fn examples(page: &str) -> Vec<Example> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(page);
     let text = std::fs::read_to_string(path).unwrap();
     let parts = text.split("\n```");
     let inside = parts.skip(1).step_by(2);

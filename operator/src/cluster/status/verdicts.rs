@@ -212,6 +212,7 @@ fn progress(
         told.extend(reasons);
         told.extend(unverified::message(seen));
         told.extend(waiting::where_to_look(seen, &staying));
+        told.extend(waiting::without_pods(seen));
         let summary = told.join("; ");
         let message =
             rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));

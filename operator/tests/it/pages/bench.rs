@@ -22,10 +22,11 @@ case "$1 $2" in
 esac
 "#;
 /// Reaches the local node whatever the name and the port of an address; its certificate is verified for that name.
-const CURL: &str = "#!/bin/bash\nexec \"$REAL_CURL\" -sS --connect-to \"::127.0.0.1:$HTTPS_PORT\" \"$@\"\n";
+const CURL: &str =
+    "#!/bin/bash\nexec \"$REAL_CURL\" -sS --connect-to \"::127.0.0.1:$HTTPS_PORT\" \"$@\"\n";
 /// A node of the page would run for ever at ports that others may have: its settings are judged instead.
 const NODE: &str = r#"#!/bin/bash
-case "$1" in --*) exec "$NODE_BINARY" config "$@" ;; esac
+case "$1" in --*) unset "${!OSC_@}"; exec "$NODE_BINARY" config "$@" ;; esac
 exec "$NODE_BINARY" "$@"
 "#;
 
@@ -106,7 +107,10 @@ impl Bench {
 
     fn output(&self, example: &str) -> Output {
         // The port of the page for nodes, where the page says it as a number.
-        let example = example.replace("--peer-port 9001 --node", &format!("--peer-port {} --node", self.port + 1));
+        let example = example.replace(
+            "--peer-port 9001 --node",
+            &format!("--peer-port {} --node", self.port + 1),
+        );
         let path = std::env::var("PATH").unwrap();
         let file = |name: &str| Path::new(".local/config").join(name);
         let mut command = Command::new("bash");

@@ -53,7 +53,9 @@ impl Kubectl {
                 "kubernetes.io/tls",
                 files @ ..,
             ] => {
-                let files = files.iter().map(|file| file.strip_prefix("--from-file=").unwrap());
+                let files = files
+                    .iter()
+                    .map(|file| file.strip_prefix("--from-file=").unwrap());
                 assert_eq!(files.collect::<Vec<_>>(), TLS_ENTRIES);
                 self.secrets.insert((*name).to_owned());
             }
@@ -87,7 +89,8 @@ impl Kubectl {
     }
 
     fn patch(&mut self, patch: &str) {
-        let patch: Value = serde_json::from_str(patch).unwrap_or_else(|error| panic!("{patch}: {error}"));
+        let patch: Value =
+            serde_json::from_str(patch).unwrap_or_else(|error| panic!("{patch}: {error}"));
         merge(&mut self.resource, &patch);
         let read: OpenSecureConfCluster = serde_json::from_value(self.resource.clone()).unwrap();
         let whole = serde_json::to_value(read).unwrap();

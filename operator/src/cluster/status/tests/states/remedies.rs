@@ -90,6 +90,8 @@ const STEPS: &[(&str, &[&str])] = &[
             "FailedCreate: ",
             "Unschedulable: ",
             "create it, or ",
+            "mark one as the default, or ",
+            "`kubectl describe statefulset prod -n shop`",
         ],
     ),
     (
@@ -100,7 +102,7 @@ const STEPS: &[(&str, &[&str])] = &[
             "it goes on once ",
         ],
     ),
-    ("Paused", &["et it to false"]),
+    ("Paused", &["et it to false", "and there are none"]),
     ("PreviousKeyNotEnded", &["delete the pod"]),
     ("Rejected", &["Correct the field of the resource"]),
     ("RetentionChanged", &["Set it back"]),
