@@ -58,6 +58,8 @@ fn the_examples_about_tls_do_what_the_page_says() {
         match example.language.as_str() {
             _ if is_run_elsewhere(&example) => continue,
             "bash" => {
+                // An example is for a cluster as it was: one of them says what another one would undo.
+                kubectl.begin_anew(RESOURCE);
                 for call in bench.run(&example.text) {
                     kubectl.take(&call);
                 }

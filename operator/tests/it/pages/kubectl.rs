@@ -33,6 +33,11 @@ impl Kubectl {
         }
     }
 
+    /// The same with this resource.
+    pub(super) fn begin_anew(&mut self, resource: &str) {
+        self.resource = serde_saphyr::from_str(resource).unwrap();
+    }
+
     /// The verbs so far.
     pub(super) fn asked(&self) -> &BTreeSet<String> {
         &self.asked
