@@ -211,6 +211,10 @@ async fn who_shows_another_certificate_at_a_pods_address_is_no_node() {
         report.assert_told(what, words);
     }
 
+    let notes = story.server.notes();
+    let announced = |note: &String| note.starts_with("what answers at the address of demo-0 ");
+    assert!(notes.iter().any(announced), "{notes:?}");
+
     // The same program with the nodes' leaf is asked: what it says would have counted.
     let leaf = pki.leaf.clone().unwrap();
     let report = met(Speaks::Tls(Box::new(leaf)), &place, &mut story).await;

@@ -6,11 +6,16 @@ mod kubectl;
 
 use std::path::Path;
 
+use clap::{Args, Command};
 use k8s_openapi::api::core::v1::PodSpec;
-use opensecureconf_operator::{node::NodeTls, pki::cluster_names};
+use opensecureconf_node::cli::command as osc_node;
+use opensecureconf_operator::{local, node::NodeTls, pki::cluster_names};
 use serde_json::{Value, json};
 
-use crate::valid;
+use crate::{
+    mentions::{self, Mention},
+    valid,
+};
 use bench::Bench;
 use kubectl::{Kubectl, is_in};
 
@@ -25,12 +30,14 @@ struct Example {
     text: String,
 }
 
+fn text(page: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    std::fs::read_to_string(path.join(page)).unwrap()
+}
+
 /// The examples of a page, in their order.
 fn examples(page: &str) -> Vec<Example> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../docs")
-        .join(page);
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = text(page);
     let parts = text.split("\n```");
     let inside = parts.skip(1).step_by(2);
     inside
@@ -89,6 +96,39 @@ fn the_examples_about_a_local_cluster_do_what_the_page_says() {
         let members = bench.printed(text);
         assert!(members.contains("config-0"), "{members}");
     }
+}
+
+#[test]
+fn every_command_that_both_pages_name_is_parsed_as_it_stands() {
+    let parsed = |program: &str, words: &[String]| {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        match (program, words.as_slice()) {
+            ("osc-operator", ["local", rest @ ..]) => {
+                let command = local::Settings::augment_args(Command::new("local"));
+                let words = ["local"].iter().chain(rest);
+                command.try_get_matches_from(words).map(drop)
+            }
+            ("osc-node", words) => {
+                let words = ["osc-node"].iter().chain(words);
+                osc_node().try_get_matches_from(words).map(drop)
+            }
+            other => panic!("no parser for {other:?}"),
+        }
+    };
+    let (mut count, mut faults) = (0, Vec::new());
+    for page in ["tls.md", "local.md"] {
+        let text = text(page);
+        for program in ["osc-node", "osc-operator"] {
+            for Mention { place, words } in mentions::in_text(program, page, &text) {
+                count += 1;
+                if let Err(error) = parsed(program, &words) {
+                    faults.push(format!("{place}: {words:?}: {error}"));
+                }
+            }
+        }
+    }
+    assert!(count >= 7, "{count}");
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 /// Names and form of what a node reports of its certificates.

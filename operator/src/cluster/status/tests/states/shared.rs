@@ -176,6 +176,19 @@ fn what_nodes_say_of_their_database_is_told() {
 }
 
 #[test]
+fn where_another_program_answers_in_a_nodes_place_the_cluster_is_not_ready() {
+    let unverified: &'static [_] = Box::leak(Box::new([(NAMES[1].to_owned(), Unverified::NoTls)]));
+    let mut pods = all(None);
+    pods[1].1 = None;
+    let steady = deployment(3, &json!([]));
+    let told = status(&steady, &pods, |seen| seen.tls.unverified = unverified);
+    for type_ in ["Ready", "TlsReady"] {
+        assert_eq!(condition(&told, type_), Some(("False", "NodeNotVerified")));
+    }
+    assert!(!told.members[1].reachable);
+}
+
+#[test]
 fn a_node_that_ends_says_nothing_of_its_database() {
     let mut pods = all(None);
     let (mut ends, details) = node("prod-5d8b-99999", Some("the node is stopping"));
