@@ -130,66 +130,68 @@ fn namespaces(at: &'static str, flag: &'static str) -> Sample {
     }
 }
 
-/// Each value that becomes an argument or a name.
-fn samples() -> Vec<Sample> {
+fn answer_timeout() -> Sample {
+    Sample {
+        chart: OPERATOR,
+        at: "/properties/answerTimeout",
+        becomes: Becomes::Run("answer-timeout"),
+        taken: texts(&[
+            "1s",
+            "9s",
+            "10s",
+            "90s",
+            "3600s",
+            "85999s",
+            "86400s",
+            "1m",
+            "10m",
+            "90m",
+            "90m30s",
+            "999m",
+            "1439m",
+            "1439m59s",
+            "1440m",
+            "1h",
+            "9h",
+            "1h30m",
+            "1h5s",
+            "1h0m0s",
+            "23h59m59s",
+            "24h",
+        ]),
+        refused: texts(&[
+            "",
+            "0s",
+            "0m",
+            "0h",
+            "0h0m0s",
+            "90",
+            "soon",
+            "-5m",
+            "25h",
+            "48h",
+            "100h",
+            "24h1s",
+            "24h1m",
+            "1441m",
+            "1440m1s",
+            "9999m",
+            "86401s",
+            "99999s",
+            "5m1h",
+            "5m5m",
+            "h",
+            "1d",
+            "99999999999999999999s",
+        ]),
+        only_by_the_operator: texts(&["1h 30m", "1h90m", "05m", "1.5h", "PT5M", "0h5m", "1h\n"]),
+    }
+}
+
+/// Those of the operator's chart.
+fn of_operator() -> Vec<Sample> {
     vec![
-        Sample {
-            chart: OPERATOR,
-            at: "/properties/answerTimeout",
-            becomes: Becomes::Run("answer-timeout"),
-            taken: texts(&[
-                "1s",
-                "9s",
-                "10s",
-                "90s",
-                "3600s",
-                "85999s",
-                "86400s",
-                "1m",
-                "10m",
-                "90m",
-                "90m30s",
-                "999m",
-                "1439m",
-                "1439m59s",
-                "1440m",
-                "1h",
-                "9h",
-                "1h30m",
-                "1h5s",
-                "1h0m0s",
-                "23h59m59s",
-                "24h",
-            ]),
-            refused: texts(&[
-                "",
-                "0s",
-                "0m",
-                "0h",
-                "0h0m0s",
-                "90",
-                "soon",
-                "-5m",
-                "25h",
-                "48h",
-                "100h",
-                "24h1s",
-                "24h1m",
-                "1441m",
-                "1440m1s",
-                "9999m",
-                "86401s",
-                "99999s",
-                "5m1h",
-                "5m5m",
-                "h",
-                "1d",
-                "99999999999999999999s",
-            ]),
-            only_by_the_operator: texts(&[
-                "1h 30m", "1h90m", "05m", "1.5h", "PT5M", "0h5m", "1h\n",
-            ]),
-        },
+        answer_timeout(),
         Sample {
             chart: OPERATOR,
             at: "/properties/maxConcurrentRollouts",
@@ -235,6 +237,12 @@ fn samples() -> Vec<Sample> {
             refused: texts(&[""]),
             only_by_the_operator: Vec::new(),
         },
+    ]
+}
+
+/// Those of the chart of a cluster.
+fn of_cluster() -> Vec<Sample> {
+    vec![
         Sample {
             chart: CLUSTER,
             at: "/properties/waitForReady/properties/timeout",
@@ -272,6 +280,14 @@ fn samples() -> Vec<Sample> {
             only_by_the_operator: Vec::new(),
         },
     ]
+}
+
+/// Each value that becomes an argument or a name.
+fn samples() -> Vec<Sample> {
+    [of_operator(), of_cluster()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[test]

@@ -67,8 +67,7 @@ pub(super) fn without_pods(seen: &Observation<'_>) -> Option<String> {
     let is_silent = seen.pods.is_empty() && seen.refused_pods.is_empty();
     is_silent.then(|| {
         format!(
-            "no pod is there yet; if it stays so, look at what keeps the StatefulSet from making them: `kubectl describe statefulset {name} -n \
-             {namespace}`"
+            "no pod is there yet: `kubectl describe statefulset {name} -n {namespace}` shows what it waits for"
         )
     })
 }
