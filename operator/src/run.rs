@@ -25,6 +25,8 @@ use crate::{
 
 /// Shorter ones would take every late answer for a node that is cut off, longer ones hold a rollout that is to mend it.
 const ANSWER_TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+/// More would be written with an exponent by Helm.
+const ROLLOUTS_AT_ONCE: RangeInclusive<usize> = 1..=10_000;
 
 /// Settings of the operator.
 #[derive(Debug, clap::Args)]
@@ -47,7 +49,7 @@ pub struct Settings {
         value_name = "NUMBER",
         env = "OSC_OPERATOR_MAX_CONCURRENT_ROLLOUTS",
         default_value_t = AT_ONCE,
-        value_parser = at_least_one
+        value_parser = rollouts_at_once
     )]
     pub max_concurrent_rollouts: usize,
     /// How long a rollout waits for nodes that serve and do not answer the operator, from 1s to 24h; then it counts that they serve
@@ -105,10 +107,10 @@ fn answer_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+fn rollouts_at_once(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("it must be a number, and at least 1".to_owned()),
+        Ok(number) if ROLLOUTS_AT_ONCE.contains(&number) => Ok(number),
+        _ => Err("it must be a number from 1 to 10000".to_owned()),
     }
 }
 

@@ -91,10 +91,8 @@ impl FileCare {
         let files = self.secret.iter().map(|path| (path, Content::Secret));
         let files = files.chain(self.public.iter().map(|path| (path, Content::Public)));
         let wide: BTreeSet<_> = files
-            .filter_map(|(path, content)| {
-                let file = std::fs::metadata(path).ok()?;
-                is_wide(&file, content, is_own_group(file.gid())).then(|| path.clone())
-            })
+            .filter(|(path, content)| is_open(path, *content))
+            .map(|(path, _)| path.clone())
             .collect();
         self.metrics.wide(wide.len());
         for path in wide.difference(&self.told_wide) {
@@ -159,6 +157,25 @@ enum Content {
     Public,
 }
 
+/// Whether others may do with a file what they should not; no where it is not there.
+fn is_open(path: &Path, content: Content) -> bool {
+    // Who reads a mounted Secret is decided by who mounts it: no other pod sees the volume. Where the platform chooses the
+    // user, the operator mounts Secrets for any user (0444).
+    let content = if is_mounted_by_kubernetes(path) {
+        Content::Public
+    } else {
+        content
+    };
+    std::fs::metadata(path).is_ok_and(|file| is_wide(&file, content, is_own_group(file.gid())))
+}
+
+/// Whether the kubelet wrote this file into a volume: it replaces all files at once, by a link of this name.
+fn is_mounted_by_kubernetes(path: &Path) -> bool {
+    let link = path.parent().map(|folder| folder.join("..data"));
+    let link = link.and_then(|link| std::fs::symlink_metadata(link).ok());
+    link.is_some_and(|link| link.is_symlink())
+}
+
 /// Whether others than the node may read secrets, or change the file. The node's own group is not another: Kubernetes gives
 /// mounted files to it (`fsGroup`), with 0440 or 0660.
 fn is_wide(file: &Metadata, content: Content, own_group: bool) -> bool {
@@ -184,6 +201,28 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_mounted_secret_that_any_user_of_the_pod_reads_is_no_finding() {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = folder.path().join("mounted");
+        let version = mounted.join("..2026_01_01");
+        std::fs::create_dir_all(&version).unwrap();
+        std::os::unix::fs::symlink("..2026_01_01", mounted.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/api-key", mounted.join("api-key")).unwrap();
+        let by_hand = folder.path().join("api-key");
+        let of = |mode| {
+            for file in [&version.join("api-key"), &by_hand] {
+                std::fs::write(file, "a key").unwrap();
+                std::fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
+            }
+            [&mounted.join("api-key"), &by_hand].map(|file| is_open(file, Content::Secret))
+        };
+        // `podSecurity: Platform`: the operator's Secrets have 0444, and perhaps no group of the node's.
+        assert_eq!(of(0o444), [false, true]);
+        assert_eq!(of(0o600), [false, false]);
+        assert_eq!(of(0o666), [true, true], "others may change it");
+    }
 
     #[test]
     fn what_others_may_read_or_change_is_wide_and_what_kubernetes_mounts_is_not() {

@@ -47,12 +47,16 @@ pub(super) async fn from_shared(
         Err(error) => return Err(error),
     };
     let ours = there.filter(|there| is_ours(&there.metadata, cluster));
-    Ok(ours.map(|_| {
-        stalled(format!(
-            "Deployment {name} runs nodes of this cluster that share a database, and mode cannot be changed: set it back to Shared, with \
-             database. To begin anew without what the database holds: `kubectl delete deployment {name} -n {namespace}`"
-        ))
-    }))
+    Ok(ours.map(|_| nodes_share(cluster)))
+}
+
+/// That nodes of a shared database run.
+pub(super) fn nodes_share(cluster: &ValidatedCluster) -> Stalled {
+    let (name, namespace) = (&cluster.name, &cluster.namespace);
+    stalled(format!(
+        "Deployment {name} runs nodes of this cluster that share a database, and mode cannot be changed: set it back to Shared, with \
+         database. To begin anew without what the database holds: `kubectl delete deployment {name} -n {namespace}`"
+    ))
 }
 
 fn stalled(message: String) -> Stalled {

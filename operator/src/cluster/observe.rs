@@ -15,15 +15,18 @@ use super::{
 };
 use crate::{
     names::PEERS_PORT,
-    node::{NodeClient, NodeDetails, PodAddresses},
+    node::{NodeClient, NodeDetails, PodAddresses, Silence, Unverified},
 };
 
-/// The pods in the order of their ordinals, each with its node's answer.
+/// The pods at whose address another program than a node of the cluster answers.
+pub(super) type UnverifiedPods = Vec<(String, Unverified)>;
+
+/// The pods in the order of their ordinals, each with its node's answer; and those whose node could not be verified.
 pub(super) async fn nodes(
     mut pods: Vec<Pod>,
     nodes: Option<&Connection>,
     cluster: &ValidatedCluster,
-) -> Vec<(Pod, Option<NodeDetails>)> {
+) -> (Vec<(Pod, Option<NodeDetails>)>, UnverifiedPods) {
     pods.sort_by_key(ordinal);
     if let Some(connection) = nodes {
         connection.addresses.set(
@@ -33,15 +36,24 @@ pub(super) async fn nodes(
         );
     }
     let answers = pods.into_iter().map(|pod| async {
-        let details = match nodes {
+        let answer = match nodes {
             Some(connection) if ip(&pod).is_some() => {
-                connection.client.status(&address(cluster, &pod)).await
+                connection.client.ask(&address(cluster, &pod)).await
             }
-            _ => None,
+            _ => Err(Silence::NoAnswer),
         };
-        (pod, details)
+        (pod, answer)
     });
-    join_all(answers).await
+    let mut unverified = UnverifiedPods::new();
+    let mut asked = Vec::new();
+    for (pod, answer) in join_all(answers).await {
+        if let Err(Silence::NotVerified(why)) = &answer {
+            tracing::warn!(pod = pod.name_any(), why = %why, "node_not_verified");
+            unverified.push((pod.name_any(), why.clone()));
+        }
+        asked.push((pod, answer.ok()));
+    }
+    (asked, unverified)
 }
 
 /// The connection to the nodes of one cluster.

@@ -30,7 +30,7 @@ impl From<validate::Error> for Stalled {
     fn from(error: validate::Error) -> Self {
         Self {
             reason: error.reason(),
-            message: error.to_string(),
+            message: format!("{error}. Correct the resource there, and the operator applies it"),
         }
     }
 }
@@ -81,7 +81,11 @@ impl Stalled {
     pub(super) fn rejected(error: &apply::Error) -> Option<Self> {
         Some(Self {
             reason: "Rejected",
-            message: error.rejection()?,
+            message: format!(
+                "{}. Correct the field of the resource that these words are about; where a policy or a quota of this cluster refuses it, have \
+                 that changed, and the operator tries again by itself",
+                error.rejection()?
+            ),
         })
     }
 

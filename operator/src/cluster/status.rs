@@ -33,13 +33,13 @@ use super::{
 };
 use crate::{
     names::STATUS_FIELD_MANAGER,
-    node::{NodeCertificates, NodeDetails},
+    node::{NodeCertificates, NodeDetails, Unverified},
     pki::Waiting,
 };
 pub use failing::failing;
 pub use upgrade::Upgrade;
 use verdicts::Verdict;
-pub(super) use verdicts::{PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING};
+pub(super) use verdicts::{NOT_VERIFIED, PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING};
 
 /// Everything that a status is made from.
 #[derive(Debug)]
@@ -127,6 +127,8 @@ pub struct Tls<'a> {
     pub unnamed: &'a [String],
     /// That this certificate has ended or not begun, where that is so.
     pub not_valid: Option<&'a str>,
+    /// The pods at whose address another program than a node of the cluster answers.
+    pub unverified: &'a [(String, Unverified)],
 }
 
 /// The state of the ServiceMonitor.

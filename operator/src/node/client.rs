@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use opensecureconf_contract::{Salt, key_header, route};
-use reqwest::{Client, Response, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
 
-use super::{AccessKey, AdminCommand, CommandError, NodeDetails, NodeStatus};
+use super::{AccessKey, AdminCommand, CommandError, NodeDetails, NodeStatus, Silence, Unverified};
 #[cfg(feature = "simulated-nodes")]
 use super::{SimulatedNodes, simulated::Simulated};
 
@@ -72,10 +72,27 @@ impl NodeClient {
 
     /// The status of the node at `address`; `None` when it gives no sensible answer in time.
     pub async fn status(&self, address: &str) -> Option<NodeDetails> {
+        self.ask(address).await.ok()
+    }
+
+    /// The same, or why there is none.
+    ///
+    /// # Errors
+    /// Where the node gives no sensible answer in time, or what answers is no node of the cluster.
+    pub async fn ask(&self, address: &str) -> Result<NodeDetails, Silence> {
         #[cfg(feature = "simulated-nodes")]
         if let Some(nodes) = &self.simulated {
-            return nodes.status(address).await;
+            return nodes.status(address).await.ok_or(Silence::NoAnswer);
         }
+        let request = self.status_request(address).ok_or(Silence::NoAnswer)?;
+        let answer = request.send().await.map_err(|error| {
+            Unverified::of(&error).map_or(Silence::NoAnswer, Silence::NotVerified)
+        })?;
+        details(answer).await.ok_or(Silence::NoAnswer)
+    }
+
+    /// `None` where a key fits in no header.
+    fn status_request(&self, address: &str) -> Option<RequestBuilder> {
         let url = self.url(address, route::STATUS_WITH_DETAILS);
         let mut request = self.http.get(url).timeout(TIMEOUT);
         if let Some(key) = &self.api_key {
@@ -85,9 +102,7 @@ impl NodeClient {
         if let Some(key) = self.cluster_key.as_ref().filter(|_| self.scheme == "https") {
             request = request.header(key_header::CLUSTER_KEY, key.header()?);
         }
-        let answer = request.send().await.ok()?.error_for_status().ok()?;
-        let status = read(answer, STATUS_BYTES).await?;
-        serde_json::from_slice::<NodeStatus>(&status).ok()?.details
+        Some(request)
     }
 
     /// The salt of the node at `address`; `None` when it has none, or gives no sensible answer in time.
@@ -152,6 +167,12 @@ impl NodeClient {
     fn url(&self, address: &str, path: &str) -> String {
         format!("{}://{address}{path}", self.scheme)
     }
+}
+
+/// The details of an answer with a status; `None` where it is none.
+async fn details(answer: Response) -> Option<NodeDetails> {
+    let status = read(answer.error_for_status().ok()?, STATUS_BYTES).await?;
+    serde_json::from_slice::<NodeStatus>(&status).ok()?.details
 }
 
 /// Reads a whole body up to a limit; `None` when it is longer or breaks off. A node's image may be hostile.

@@ -5,6 +5,7 @@ mod client;
 mod command_error;
 mod mutual_tls;
 pub mod settings;
+mod silence;
 #[cfg(feature = "simulated-nodes")]
 mod simulated;
 
@@ -20,5 +21,6 @@ pub use opensecureconf_contract::{
         NodeTls,
     },
 };
+pub use silence::{Silence, Unverified};
 #[cfg(feature = "simulated-nodes")]
 pub use simulated::{Caller, SimulatedNodes};

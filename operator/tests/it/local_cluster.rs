@@ -148,7 +148,7 @@ pub(crate) fn three_free_ports() -> u16 {
 }
 
 /// The first port for `nodes` nodes, each of which needs `each` ports.
-fn free_ports(each: u16, nodes: u16) -> u16 {
+pub(crate) fn free_ports(each: u16, nodes: u16) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 11_000 + u16::try_from(std::process::id() % 300).unwrap() * 60;
     loop {

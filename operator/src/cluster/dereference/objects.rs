@@ -21,6 +21,7 @@ use crate::{
 
 /// The existing objects of a cluster.
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(Default))]
 pub struct DereferencedObjects {
     /// The Secrets that the operator makes, as far as they exist.
     pub secrets: ObservedSecrets,

@@ -1,10 +1,14 @@
-//! The event that clients have no HTTPS because of a certificate that the resource names.
+//! The events that clients have no HTTPS because of a certificate that the resource names, and that another program answers in the
+//! place of a node.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::EventType;
 
 use super::{News, in_this_version};
-use crate::cluster::resource::{ClusterStatus, OpenSecureConfCluster, TlsMode};
+use crate::cluster::{
+    resource::{ClusterStatus, OpenSecureConfCluster, TlsMode},
+    status::NOT_VERIFIED,
+};
 
 /// That `TlsReady` has become false, once for each reason.
 pub(super) fn news(
@@ -12,10 +16,11 @@ pub(super) fn news(
     before: &ClusterStatus,
     after: &ClusterStatus,
 ) -> Option<News> {
-    if !matches!(cluster.spec.tls.mode, TlsMode::Secret | TlsMode::Issuer) {
+    let closed = newly_closed(before, after)?;
+    let is_named = matches!(cluster.spec.tls.mode, TlsMode::Secret | TlsMode::Issuer);
+    if !is_named && closed.reason != NOT_VERIFIED {
         return None;
     }
-    let closed = newly_closed(before, after)?;
     Some(News {
         type_: EventType::Warning,
         reason: closed.reason.clone(),
@@ -67,6 +72,8 @@ mod tests {
             named("ClientCertificateRefused")
         );
         assert_eq!(reason(&missing, &open), None);
+        let impostor = status("False", "NodeNotVerified");
+        assert_eq!(reason(&open, &impostor), named("NodeNotVerified"));
         let silent = status("Unknown", "NodesUnreachable");
         assert_eq!(reason(&nothing, &silent), None);
     }

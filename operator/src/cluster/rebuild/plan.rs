@@ -244,9 +244,9 @@ impl Wanted<'_> {
         let is_alone = !others().any(NodeSeen::lives);
         if !others().any(serves) && (node.is_ready || is_alone || !entry.force) {
             let what = if nodes.len() > 1 {
-                "no other node serves that could give it back what it has"
+                "no other node serves that could give it back what it has; bring another one back first"
             } else {
-                "there is no other node that could give it back what it has"
+                "there is no other node that could give it back what it has; set spec.replicas to more first"
             };
             return self.blocked("NoOtherNode", what.to_owned());
         }
@@ -313,6 +313,7 @@ fn lacking(details: &NodeDetails) -> Option<String> {
     let members = details.members.iter();
     let lacks = |member: &&NodeMember| member.state == MemberState::Member && member.lag > 0;
     let lacking: Vec<_> = members
+        .clone()
         .filter(lacks)
         .map(|member| {
             let away = if member.reachable {
@@ -323,7 +324,15 @@ fn lacking(details: &NodeDetails) -> Option<String> {
             format!("{} lacks {} changes of it{away}", member.name, member.lag)
         })
         .collect();
-    (!lacking.is_empty()).then(|| lacking.join(", "))
+    let step = if members
+        .clone()
+        .any(|member| lacks(&member) && !member.reachable)
+    {
+        "bring back what is not reached"
+    } else {
+        "wait until they have them"
+    };
+    (!lacking.is_empty()).then(|| format!("{}; {step}", lacking.join(", ")))
 }
 
 #[cfg(test)]

@@ -70,10 +70,15 @@ pub enum Error {
         namespace: String,
     },
     /// The user's own Secret does not exist, or has no such entry.
-    #[error("Secret {secret} with entry '{entry}' does not exist (apiKey.secretRef)")]
+    #[error(
+        "Secret {secret} with entry '{entry}' does not exist (apiKey.secretRef). Create it, with the key in file KEY: `kubectl create secret \
+         generic {secret} -n {namespace} --from-file={entry}=KEY`; or correct apiKey.secretRef, or leave it out for a key that the operator makes"
+    )]
     ApiKeyMissing {
         /// The Secret's name.
         secret: String,
+        /// Its namespace.
+        namespace: String,
         /// Its entry.
         entry: String,
     },
@@ -184,6 +189,7 @@ pub fn plan(
     {
         return Err(Error::ApiKeyMissing {
             secret: reference.name.clone(),
+            namespace: cluster.namespace.clone(),
             entry: reference.key.clone(),
         });
     }

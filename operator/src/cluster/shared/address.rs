@@ -99,7 +99,9 @@ impl Place<'_> {
         let Self { field, name } = self;
         Stalled {
             reason: "DatabaseSecretMissing",
-            message: format!("Secret {name} does not exist ({field})"),
+            message: format!(
+                "Secret {name} does not exist ({field}); create it, or correct {field}"
+            ),
         }
     }
 
@@ -107,7 +109,9 @@ impl Place<'_> {
         let Self { field, name } = self;
         Stalled {
             reason: "DatabaseSecretUnusable",
-            message: format!("Secret {name} ({field}) {problem}"),
+            message: format!(
+                "Secret {name} ({field}) {problem}; correct that Secret, or name another one in {field}"
+            ),
         }
     }
 

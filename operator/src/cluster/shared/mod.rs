@@ -15,6 +15,8 @@ mod converge;
 mod objects;
 pub(in crate::cluster) mod rollout;
 mod salt;
+#[cfg(test)]
+pub(in crate::cluster) mod stalls;
 mod steps;
 
 pub(super) use objects::SharedObjects;

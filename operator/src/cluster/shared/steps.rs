@@ -17,7 +17,7 @@ use crate::{
         context::Context,
         hibernation::Rest,
         layout, mode_change,
-        observe::{self, Connection},
+        observe::{self, Connection, UnverifiedPods},
         ownership,
         packed::Packed,
         pause::Pause,
@@ -126,7 +126,7 @@ async fn pass(
         return Ok(Passed::default());
     }
     let nodes = connect(valid, found, context);
-    let pods = observe::nodes(pods, nodes.as_ref(), valid).await;
+    let (pods, unverified) = observe::nodes(pods, nodes.as_ref(), valid).await;
     let secrets = plan_secrets(judged, shared, layout.clone(), nodes.as_ref(), &pods).await;
     let addresses = Addresses::read(database, shared.named());
     let known = Known {
@@ -147,7 +147,12 @@ async fn pass(
         waits: written.waits.clone(),
     };
     Ok(Passed {
-        status: Some(tell(judged, shared, (&pods, context.now()), written)),
+        status: Some(tell(
+            judged,
+            shared,
+            (&pods, unverified, context.now()),
+            written,
+        )),
         was_idle,
         conclusion,
     })
@@ -182,7 +187,7 @@ async fn plan_secrets(
 fn tell(
     judged: &Judged<'_>,
     shared: &SharedObjects,
-    (pods, now): (&[(Pod, Option<NodeDetails>)], Timestamp),
+    (pods, unverified, now): (&[(Pod, Option<NodeDetails>)], UnverifiedPods, Timestamp),
     written: Written,
 ) -> ClusterStatus {
     let Judged { valid, before, .. } = judged;
@@ -205,7 +210,8 @@ fn tell(
     let told = planned::told(valid, pause.as_ref(), before, None);
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
-    let certificates = CertificatesSeen::look(valid, found, &refused, now);
+    let judged_by = (refused.as_slice(), unverified);
+    let certificates = CertificatesSeen::look(valid, found, judged_by, now);
     let replicas = deployment
         .as_ref()
         .and_then(|there| there.spec.as_ref()?.replicas);

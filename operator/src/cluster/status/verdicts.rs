@@ -9,6 +9,7 @@ mod salts;
 mod shared;
 mod tls;
 mod uids;
+mod unverified;
 mod waiting;
 mod writes;
 
@@ -28,6 +29,7 @@ pub(super) use leaving::staying;
 use leaving::stays;
 pub(in crate::cluster) use rolling::{ROLLING_OUT, ROLLOUT_BLOCKED};
 pub(super) use tls::is_https_closed;
+pub(in crate::cluster) use unverified::NOT_VERIFIED;
 
 /// The status of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,7 +210,9 @@ fn progress(
         }
         let mut told = vec![serve];
         told.extend(reasons);
+        told.extend(unverified::message(seen));
         told.extend(waiting::where_to_look(seen, &staying));
+        told.extend(waiting::without_pods(seen));
         let summary = told.join("; ");
         let message =
             rollout.unwrap_or_else(|| format!("waiting for {wanted} nodes to serve, {ready} do"));
@@ -276,7 +280,8 @@ fn available(ready: usize) -> Verdict {
 /// Whether every node holds the rows of the others, by their reports on each other.
 fn replicated(seen: &Observation<'_>, wanted: usize) -> Verdict {
     let Some(blocked) = seen.blocked else {
-        return known_replication(seen, wanted);
+        return unverified::condition(seen, "Replicated", Truth::Unknown)
+            .unwrap_or_else(|| known_replication(seen, wanted));
     };
     verdict("Replicated", false, "MemberUnavailable", blocked)
 }

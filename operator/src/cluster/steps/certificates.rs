@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::cluster::{
     certificates,
     dereference::{DereferencedObjects, OptionalKind},
+    observe::UnverifiedPods,
     settled::RefusedKind,
     status::Tls,
     validate::ValidatedCluster,
@@ -17,14 +18,15 @@ pub(in crate::cluster) struct CertificatesSeen {
     unnamed: Vec<String>,
     not_valid: Option<String>,
     is_secret_there: bool,
+    unverified: UnverifiedPods,
 }
 
 impl CertificatesSeen {
-    /// Judges the objects that were read, and those that could not be written.
+    /// Judges the objects that were read, those that could not be written, and the nodes that could not be verified.
     pub(in crate::cluster) fn look(
         cluster: &ValidatedCluster,
         found: &DereferencedObjects,
-        refused: &[RefusedKind],
+        (refused, unverified): (&[RefusedKind], UnverifiedPods),
         now: Timestamp,
     ) -> Self {
         let kind = match refused.iter().find(|(kind, _)| kind == "Certificate") {
@@ -36,6 +38,7 @@ impl CertificatesSeen {
             unnamed: certificates::unnamed(cluster, found),
             not_valid: certificates::not_valid(found, now),
             is_secret_there: found.client_tls.is_some(),
+            unverified,
         }
     }
 
@@ -47,6 +50,7 @@ impl CertificatesSeen {
             certificates: Some(&self.kind),
             unnamed: &self.unnamed,
             not_valid: self.not_valid.as_deref(),
+            unverified: &self.unverified,
         }
     }
 }

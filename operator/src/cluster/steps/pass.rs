@@ -50,7 +50,7 @@ pub(super) async fn pass(
         return Ok(Passed::default());
     }
     let nodes = connect(valid, found, context);
-    let pods = observe::nodes(pods, nodes.as_ref(), valid).await;
+    let (pods, unverified) = observe::nodes(pods, nodes.as_ref(), valid).await;
     let refused_pods =
         pod_creation::refused(&context.client, valid, found.stateful_set.as_ref(), &pods).await;
     let planned = planned::plan(&context.client, valid, found, &pods).await;
@@ -105,7 +105,8 @@ pub(super) async fn pass(
     let told = planned::told(valid, pause.as_ref(), before, stateful_set.as_ref());
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
-    let certificates = CertificatesSeen::look(valid, found, &refused, context.now());
+    let judged_by = (refused.as_slice(), unverified);
+    let certificates = CertificatesSeen::look(valid, found, judged_by, context.now());
     let goes_on = (pause.as_ref(), key_rotation.as_ref());
     let seen = Observation {
         cluster: &told,

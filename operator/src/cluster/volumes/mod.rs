@@ -16,6 +16,8 @@ mod expansion;
 mod growth;
 mod proof;
 mod size;
+#[cfg(test)]
+pub(in crate::cluster) mod stalls;
 mod template;
 
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::PersistentVolumeClaim};

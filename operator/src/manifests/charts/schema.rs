@@ -64,6 +64,7 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
                 "description": "Name of the cluster; without it the release's. Another name is another cluster.",
                 "type": "string",
                 "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$",
+                "not": { "pattern": "-nodes$" },
                 "maxLength": 40,
                 "default": "",
             },
@@ -83,7 +84,8 @@ pub(super) fn of_cluster(crd: &Value) -> anyhow::Result<Value> {
                     "timeout": {
                         "description": "How long it waits, such as 90s or 5m. Helm's own --timeout should be longer.",
                         "type": "string",
-                        "pattern": "^([0-9]+[hms])+$",
+                        "pattern": "^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$",
+                        "minLength": 2,
                         "default": "4m",
                     },
                     "image": {

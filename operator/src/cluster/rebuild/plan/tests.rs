@@ -190,7 +190,7 @@ fn what_a_node_holds_that_leaves_is_waited_for() {
     let RebuildPlan::Blocked(blocked) = planned(&[entry(false)], &nodes) else {
         panic!("it holds what prod-1 lacks");
     };
-    let missing = "prod-1 lacks 7 changes of it and is not reached";
+    let missing = "prod-1 lacks 7 changes of it and is not reached; bring back what is not reached";
     assert_eq!(
         (blocked.reason, blocked.missing.as_str()),
         ("HeadNotHeld", missing)

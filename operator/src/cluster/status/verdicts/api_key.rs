@@ -23,7 +23,7 @@ pub(super) fn rotated(seen: &Observation<'_>) -> Option<Verdict> {
         KeyRotation::Paused => (
             Truth::False,
             "Paused",
-            "another API key waits: paused is true".to_owned(),
+            "another API key waits: spec.paused is true; set it to false".to_owned(),
         ),
         KeyRotation::Distributing(WaitedFor { nodes, overdue }) => {
             let nodes = named(nodes);

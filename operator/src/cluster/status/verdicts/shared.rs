@@ -5,7 +5,8 @@ use kube::ResourceExt;
 
 use super::{
     DIFFERENT_SALT, ROLLING_OUT, ROLLOUT_BLOCKED, Truth, Verdict, api_key, available, course,
-    is_https_closed, leaving::ALL, monitoring, readiness, salt_matches, tls, verdict, waiting,
+    is_https_closed, leaving::ALL, monitoring, readiness, salt_matches, tls, unverified, verdict,
+    waiting,
 };
 use crate::{
     cluster::{
@@ -85,6 +86,9 @@ fn progressing(
             (rollout, database),
         );
     }
+    if let Some(unverified) = unverified::condition(seen, "Ready", Truth::False) {
+        return vec![unverified];
+    }
     let wrong = [salt, database];
     let mut wrong = wrong.into_iter().filter(|told| told.holds == Truth::False);
     if let Some(Verdict {
@@ -145,6 +149,7 @@ fn not_all(
         }
         _ => {
             told.extend(reasons);
+            told.extend(unverified::message(seen));
             let members: Vec<_> = members.iter().collect();
             told.extend(waiting::where_to_look(seen, &members));
             "NodesNotReady"
@@ -187,7 +192,10 @@ fn reachable(seen: &Observation<'_>) -> Verdict {
     let why = answers.iter().find(|(_, details)| !details.ready);
     if let Some((name, details)) = why {
         let why = details.reasons.join("; ");
-        let message = format!("{name} does not serve: {why}");
+        let message = format!(
+            "{name} does not serve: {why}; look whether the database has a primary that accepts connections, and whether its network \
+             policies let the nodes in"
+        );
         return condition(Truth::False, UNREACHABLE, message);
     }
     let step = format!("init container {MIGRATION_CONTAINER}: ");
@@ -195,7 +203,8 @@ fn reachable(seen: &Observation<'_>) -> Verdict {
     let failed = waits.iter().find(|told| told.contains(&step));
     if let Some(told) = failed {
         let message = format!(
-            "the tables are not made, or are not those of this release, so no new node starts: {told}"
+            "the tables are not made, or are not those of this release, so no new node starts: {told}. Correct what these words are about, and the \
+             pod tries again by itself"
         );
         return condition(Truth::False, MIGRATION_FAILED, message);
     }

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::{Truth, Verdict, verdict};
+use super::{Truth, Verdict, unverified, verdict};
 use crate::{
     cluster::{
         dereference::OptionalKind, resource::TlsMode, secrets::ManagedSecret, status::Observation,
@@ -47,6 +47,10 @@ fn unnamed(seen: &Observation<'_>) -> String {
 /// Condition `TlsReady`.
 pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
     let tls = &seen.cluster.spec.tls;
+    // A renewal waits for such a pod, too: the cause comes first.
+    if let Some(unverified) = unverified::condition(seen, "TlsReady", Truth::False) {
+        return unverified;
+    }
     if let Some(waiting) = seen.tls.waiting.filter(|waiting| waiting.overdue) {
         let message = format!(
             "another authority waits for {}, which does not show that it has the new certificates; look at its log, or delete the pod: \
@@ -70,10 +74,8 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
     let wrong = reported.iter().find_map(|(name, tls)| {
         let error = tls.node.as_ref()?.error.as_ref()?;
         Some(format!(
-            "{name} does not use the certificates of nodes that it has: {error}; if that does not pass, have others issued: \
-             `kubectl delete secret {} -n {} --wait=false`",
-            ManagedSecret::NodeTls.name(&seen.cluster.name),
-            seen.cluster.namespace
+            "{name} does not use the certificates of nodes that it has: {error}; {}",
+            others_issued(seen)
         ))
     });
     if let Some(message) = wrong {
@@ -98,9 +100,11 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
             let error = error
                 .as_deref()
                 .unwrap_or("the certificate is not there yet");
-            Some(format!("{name} {state}: {error}"))
+            Some(format!("{name} {state}: {error}; {}", correction(seen)))
         }
-        None => Some(format!("{name} does not serve port 9443 yet")),
+        None => Some(format!(
+            "{name} does not serve port 9443 yet: it does once its pod is replaced; condition Ready says what that waits for"
+        )),
     });
     if let Some(message) = wrong {
         return verdict("TlsReady", false, "ClientCertificateRefused", message);
@@ -137,6 +141,23 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
             format!("port 9443 is served{}{plain}", unnamed(seen)),
         ),
     }
+}
+
+/// What mends the certificate that nodes read for clients.
+fn correction(seen: &Observation<'_>) -> String {
+    match seen.cluster.client_certificate_secret() {
+        Some(secret) => format!("correct tls.crt and tls.key in Secret {secret}"),
+        None => others_issued(seen),
+    }
+}
+
+/// The command that has the nodes' certificates issued anew.
+fn others_issued(seen: &Observation<'_>) -> String {
+    format!(
+        "if that does not pass, have others issued: `kubectl delete secret {} -n {} --wait=false`",
+        ManagedSecret::NodeTls.name(&seen.cluster.name),
+        seen.cluster.namespace
+    )
 }
 
 /// The fault of the Secret with the clients' certificate, as far as it shows without asking a node.

@@ -61,6 +61,17 @@ pub(super) fn where_to_look(seen: &Observation<'_>, members: &[&MemberStatus]) -
     (!names.is_empty()).then(|| format!("look at the events and logs of pod {}", names.join(", ")))
 }
 
+/// What a user can look at where there is neither a pod nor a refusal to make one.
+pub(super) fn without_pods(seen: &Observation<'_>) -> Option<String> {
+    let (name, namespace) = (&seen.cluster.name, &seen.cluster.namespace);
+    let is_silent = seen.pods.is_empty() && seen.refused_pods.is_empty();
+    is_silent.then(|| {
+        format!(
+            "no pod is there yet: `kubectl describe statefulset {name} -n {namespace}` shows what it waits for"
+        )
+    })
+}
+
 fn staying<'a>(seen: &Observation<'a>, wanted: usize) -> impl Iterator<Item = &'a Pod> {
     let pods = seen.pods.iter().map(|(pod, _)| pod);
     pods.filter(move |pod| stays(&pod.name_any(), wanted))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Means, States};
+use super::{Means, States, stalls};
 use crate::{
     cluster::{
         hibernation::Rest,
@@ -14,7 +14,7 @@ use crate::{
         },
         validate::{ValidatedCluster, validate},
     },
-    node::NodeDetails,
+    node::{NodeDetails, Unverified},
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -112,6 +112,16 @@ pub(super) fn add(states: &mut States) {
         json!([{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" }]);
     let stuck = status(&deployment(1, &stuck), &all(None), |_| {});
     states.add("shared, pods do not come up", Means::NeedsPerson, &stuck);
+    // For ever: an observation borrows it, whatever else that borrows.
+    let unverified: &'static [_] = Box::leak(Box::new([(NAMES[1].to_owned(), Unverified::Ended)]));
+    let mut silent = all(None);
+    silent[1].1 = None;
+    let impostor = status(&steady, &silent, |seen| seen.tls.unverified = unverified);
+    states.add(
+        "shared, another program answers at a pod's address",
+        Means::NeedsPerson,
+        &impostor,
+    );
     let asleep = status(&steady, &[], |seen| {
         seen.course = Course {
             rest: Rest::Asleep { nodes: 3 },
@@ -119,13 +129,10 @@ pub(super) fn add(states: &mut States) {
         };
     });
     states.add("shared, asleep", Means::Ready, &asleep);
-    for reason in ["DatabaseSecretMissing", "DatabaseSecretUnusable"] {
-        let stalled = Stalled {
-            reason,
-            message: "Secret pg-app does not exist (database.secretRef)".to_owned(),
-        };
+    for stalled in stalls::first_of_each(stalls::shared()) {
         let status = status_of_stalled(&steady, &stalled);
-        states.add(&format!("shared, {reason}"), Means::Stalled, &status);
+        let name = format!("shared, {}", stalled.reason);
+        states.add(&name, Means::Stalled, &status);
     }
 }
 
@@ -166,6 +173,19 @@ fn what_nodes_say_of_their_database_is_told() {
         condition(&silent, "DatabaseReachable"),
         Some(("Unknown", "NodesUnreachable"))
     );
+}
+
+#[test]
+fn where_another_program_answers_in_a_nodes_place_the_cluster_is_not_ready() {
+    let unverified: &'static [_] = Box::leak(Box::new([(NAMES[1].to_owned(), Unverified::NoTls)]));
+    let mut pods = all(None);
+    pods[1].1 = None;
+    let steady = deployment(3, &json!([]));
+    let told = status(&steady, &pods, |seen| seen.tls.unverified = unverified);
+    for type_ in ["Ready", "TlsReady"] {
+        assert_eq!(condition(&told, type_), Some(("False", "NodeNotVerified")));
+    }
+    assert!(!told.members[1].reachable);
 }
 
 #[test]

@@ -1,0 +1,32 @@
+//! Pods at whose address another program than a node of this cluster answers.
+
+use super::{Truth, Verdict, verdict};
+use crate::cluster::status::Observation;
+
+/// The reason where that is so.
+pub(in crate::cluster) const NOT_VERIFIED: &str = "NodeNotVerified";
+
+/// The pods with what answers at their address, and the step; `None` where all that answer are nodes of this cluster.
+pub(super) fn message(seen: &Observation<'_>) -> Option<String> {
+    let (first, _) = seen.tls.unverified.first()?;
+    let found = seen.tls.unverified.iter();
+    let found: Vec<_> = found
+        .map(|(pod, why)| format!("what answers at the address of {pod} {why}"))
+        .collect();
+    let namespace = &seen.cluster.namespace;
+    Some(format!(
+        "{}; the operator shows no key to what it cannot verify, and counts it as no node. A node takes up a renewed certificate within a few \
+         minutes; if this stays, see what runs there (`kubectl logs {first} -n {namespace} -c node`), and replace the pod: `kubectl delete pod {first} -n {namespace} \
+         --wait=false`",
+        found.join(", ")
+    ))
+}
+
+/// This condition, where there is such a pod.
+pub(super) fn condition(
+    seen: &Observation<'_>,
+    type_: &'static str,
+    holds: Truth,
+) -> Option<Verdict> {
+    Some(verdict(type_, holds, NOT_VERIFIED, message(seen)?))
+}
