@@ -5,9 +5,9 @@
 # 1.26), openapi-python-client 0.29.1. One document of OpenAPI 3.1 with one object, read from a server that has got a field more since.
 #
 # Both JSON Schema and OpenAPI say that an object may have members that its schema does not name, unless additionalProperties is false. So a server adds
-# fields in minor versions. openapi-generator means the opposite unless told (disallowAdditionalPropertiesIfNotPresent, whose default its help calls "incorrect"), and
-# two of its clients act on it: 200 becomes an error the day the server is upgraded, `unknown field "later"`. Its other clients have the same
-# setting and read on, so one's own test in another language shows nothing. `additionalProperties: true` in the document helps both.
+# fields in minor versions. openapi-generator means the opposite unless told (disallowAdditionalPropertiesIfNotPresent, whose default its help
+# calls "incorrect"), and two of its clients act on it: 200 becomes an error the day the server is upgraded, `unknown field "later"`. Its other
+# clients have the same setting and read on, so one's own test in another language shows nothing. `additionalProperties: true` helps both.
 #
 # Guess before: generated clients pass over what they do not know; ogen, which validates, perhaps not.
 # What follows for a document: additionalProperties: true on each object of an answer, though it is the default. For who generates:
