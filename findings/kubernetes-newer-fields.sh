@@ -7,7 +7,7 @@
 # Each minor version of Kubernetes adds fields, and promises that clients from before go on. A kubelet of 1.36 writes status.declaredFeatures into its node
 # (its features are on by default), so client-java fails to list nodes from the day of the upgrade: "The field `declaredFeatures` in the JSON string is not
 # defined". One object with a newer field ends a whole list. The others read it, and all but fabric8's forget what they do not know:
-# who reads an object, changes it and replaces it takes the newer field away, without an error, and pods are replaced for it.
+# who reads an object, changes it and replaces it takes the newer field away, without an error. In a template of pods that is another template.
 #
 # Guess before: all read what they know and pass over the rest; the Python and JavaScript clients keep it for the way back, client-go does not.
 # What follows: upgrade client-java before the cluster; change objects by patches of what is meant.
