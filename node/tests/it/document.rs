@@ -126,6 +126,31 @@ async fn every_route_that_answers_get_answers_head_without_a_body() {
     node.stop().await;
 }
 
+/// The objects in a schema that have members of their own.
+fn objects<'d>(schema: &'d Value, found: &mut Vec<&'d Value>) {
+    if schema.get("properties").is_some() {
+        found.push(schema);
+    }
+    match schema {
+        Value::Object(members) => members.values().for_each(|member| objects(member, found)),
+        Value::Array(items) => items.iter().for_each(|item| objects(item, found)),
+        _ => {}
+    }
+}
+
+/// Clients generated for Go and Java refuse a field that comes with a later release, unless the document announces it.
+#[test]
+fn every_object_may_have_more_members_in_a_later_release() {
+    let document = document();
+    let mut found = Vec::new();
+    objects(&document["components"]["schemas"], &mut found);
+    objects(&document["paths"], &mut found);
+    assert!(found.len() > 10, "only {} objects", found.len());
+    for object in found {
+        assert!(object.get("additionalProperties").is_some(), "{object}");
+    }
+}
+
 #[test]
 fn every_answer_tells_its_headers_and_every_refusal_its_words() {
     let document = document();

@@ -12,6 +12,7 @@ use utoipa::openapi::{
     security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme},
 };
 
+use super::later_fields;
 use crate::{
     api::{
         answer::{error::ApiError, problem::Problem},
@@ -62,6 +63,7 @@ pub(in crate::api) fn complete(document: &mut OpenApi) {
             }
         }
     }
+    later_fields::open(document);
 }
 
 /// Who may send a body may send it slowly, or too much of it.

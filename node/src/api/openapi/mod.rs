@@ -4,6 +4,7 @@
 
 mod bodies;
 mod complete;
+mod later_fields;
 mod parameters;
 mod refusals;
 
