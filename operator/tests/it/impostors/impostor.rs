@@ -22,7 +22,7 @@ use rustls::{
 };
 
 /// How long an impostor waits for what never comes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How an impostor speaks.
 pub(super) enum Speaks {
@@ -74,7 +74,7 @@ impl Impostor {
                     stream: stream.unwrap(),
                     read: Vec::new(),
                 };
-                tap.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                tap.stream.set_read_timeout(Some(TIMEOUT)).unwrap();
                 // A connection that its caller ends is a failure for the impostor.
                 let _ = speaks.serve(&mut tap, &mut seen.inside);
                 seen.outside.extend(tap.read);
