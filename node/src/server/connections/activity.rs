@@ -114,6 +114,12 @@ impl Activity {
         standing.map_or_else(CancellationToken::new, |standing| standing.outdated.clone())
     }
 
+    /// The same for the exchange of certificates that comes next, as long as the connection goes on.
+    pub(super) fn outdated_again(&self) -> CancellationToken {
+        let standing = self.standing.get();
+        standing.map_or_else(CancellationToken::new, Standing::outdated_again)
+    }
+
     /// Whether the client's certificate is not accepted any more.
     pub(super) fn is_withdrawn(&self) -> bool {
         self.standing.get().is_some_and(Standing::is_withdrawn)

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -151,7 +150,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut stopped = pin!(shared.stop.cancelled());
     let mut evicted = pin!(activity.told.notified());
     let mut cut_off = pin!(activity.mark.cut_off.wait());
-    let mut outdated = pin!(outdated.cancelled_owned().fuse());
+    let mut outdated = pin!(outdated.cancelled_owned());
     let mut rests = pin!(activity.rests.notified());
     let mut conduct = Conduct::new(&activity, shared.timeouts);
     let mut alarm = pin!(sleep_until(conduct.retires_at));
@@ -176,7 +175,13 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                     };
                     return Poll::Ready(end);
                 }
-                if outdated.as_mut().poll(context).is_ready() {
+                let mut exchanged = false;
+                while outdated.as_mut().poll(context).is_ready() {
+                    exchanged = true;
+                    // Before the judgement: it may be the next exchange that takes the client's authority away.
+                    outdated.set(activity.outdated_again().cancelled_owned());
+                }
+                if exchanged {
                     conduct.retires_at = Instant::now();
                     if !activity.is_busy() && activity.is_withdrawn() {
                         conduct.leave(ConnectionEnd::Age, FAREWELL);
@@ -283,11 +288,8 @@ impl<'a> Conduct<'a> {
             Overdue::Silent => return Next::End(ConnectionEnd::Silent),
             Overdue::Head => {
                 self.activity.refuse_head(Refusal::SlowHead);
-                self.leave = Some(Leave {
-                    // The refusal says it.
-                    says_by: None,
-                    ..Leave::new(ConnectionEnd::SlowHead, now, FAREWELL)
-                });
+                let refused = Leave::that_is_known(ConnectionEnd::SlowHead, now, FAREWELL);
+                self.leave = Some(refused);
             }
             // In the middle of a frame no answer can be sent.
             Overdue::Frames => return Next::End(ConnectionEnd::SlowHead),
@@ -309,6 +311,8 @@ impl<'a> Conduct<'a> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
     use crate::api::ConnectionMark;
 

@@ -26,10 +26,10 @@ pub(super) enum Next {
 pub(super) struct Leave {
     pub(super) end: ConnectionEnd,
     /// When it ends, whatever still runs.
-    pub(super) until: Instant,
+    until: Instant,
     /// When it informs the client at the latest; `None` once it did. On HTTP/2 it waits until nothing runs: many clients drop
     /// running requests at a GOAWAY.
-    pub(super) says_by: Option<Instant>,
+    says_by: Option<Instant>,
     /// It was at rest before the last poll, which sent all that was left.
     was_at_rest: bool,
 }
@@ -43,6 +43,14 @@ impl Leave {
             // The time between is for answers to correct clients, which read on.
             says_by: Some(until - FAREWELL.min(limit / 2)),
             was_at_rest: false,
+        }
+    }
+
+    /// The same where the answer that is being sent says it.
+    pub(super) fn that_is_known(end: ConnectionEnd, now: Instant, limit: Duration) -> Self {
+        Self {
+            says_by: None,
+            ..Self::new(end, now, limit)
         }
     }
 
