@@ -252,14 +252,17 @@ async fn a_connection_that_must_make_room_says_goodbye_after_the_answer_or_after
     client.begin(1, "GET", asset, END_STREAM).await;
     client.answers().await;
     let mut others = Vec::new();
-    let began = Instant::now();
-    for n in 0..48 {
+    for n in 0..47 {
         let source = format!("127.0.1.{}", n / 16 + 1);
         others.push(Client::connect_from(&node.url, &source).await);
     }
     for other in &mut others {
         other.answers().await;
     }
+    let began = Instant::now();
+    // Of an address without another one: the place of a connection that is about to end would be taken at once.
+    let mut new = Client::connect_from(&node.url, "127.0.2.1").await;
+    new.answers().await;
     let frames = client.rest().await;
     let has_goodbye = frames.iter().any(|frame| frame.kind == GOAWAY);
     assert!(has_goodbye, "{frames:?}");

@@ -90,19 +90,22 @@ fn folder_of_modules(file: &Path, root: bool) -> PathBuf {
 fn modules(text: &str) -> impl Iterator<Item = String> {
     text.lines().filter_map(|line| {
         let line = line.trim();
-        let after = match line.strip_prefix("pub") {
-            Some(rest) => rest.split_once(' ')?.1,
-            None => line,
+        let after = line.strip_prefix("pub").unwrap_or(line);
+        let after = match after.strip_prefix('(') {
+            Some(within) => within.split_once(')')?.1,
+            None => after,
         };
-        let name = after.strip_prefix("mod ")?.strip_suffix(';')?;
+        let name = after.trim_start().strip_prefix("mod ")?;
+        let name = name.strip_suffix(';')?;
         Some(name.to_owned())
     })
 }
 
 #[test]
 fn modules_are_found_however_visible_they_are() {
-    let text = "mod one;\npub(crate) mod two;\n    pub mod three;\nmod four {\n// mod five;\n";
-    assert!(modules(text).eq(["one", "two", "three"]));
+    let text = "mod one;\npub(crate) mod two;\n    pub mod three;\n\
+        pub(in crate::one) mod four;\nmod five {\n// mod six;\n";
+    assert!(modules(text).eq(["one", "two", "three", "four"]));
     for (file, root) in [
         ("node/src/lib.rs", true),
         ("node/tests/it/main.rs", true),
