@@ -409,44 +409,4 @@ mod tests {
         let elsewhere = ring.data_key(&user_key(), elsewhere, None, now).await;
         assert!(!Arc::ptr_eq(&first.key, &elsewhere.unwrap().key));
     }
-
-    #[tokio::test]
-    #[ignore = "measures"]
-    async fn zz_measured() {
-        let resident = || {
-            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-            statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-        };
-        let ring = KeyRing::start(
-            &Salt::from_bytes(&[1; 64]).unwrap(),
-            Iterations(1),
-            NonZeroUsize::MIN,
-            [2; 32],
-            40_000,
-            KeyMetrics::unregistered().unwrap(),
-        )
-        .unwrap();
-        println!(
-            "DataKey {} CachedKey {} KeyPlace {}",
-            size_of::<DataKey>(),
-            size_of::<CachedKey>(),
-            size_of::<KeyPlace>()
-        );
-        let mut last = resident();
-        for n in 0..40_000_u32 {
-            let key = UserKey::from_header(format!("key {n}").as_bytes());
-            let derived = derived(&ring, &key).await;
-            ring.opened(&derived, true);
-            if n % 10_000 == 9_999 {
-                drop(derived);
-                ring.wipe_expired();
-                println!(
-                    "{} keys: {} bytes each of the last 10000",
-                    ring.cached_keys(),
-                    (resident() - last) / 10_000
-                );
-                last = resident();
-            }
-        }
-    }
 }
