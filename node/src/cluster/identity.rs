@@ -43,6 +43,9 @@ impl Seq {
 pub struct MemberName(String);
 
 impl MemberName {
+    /// The length of the longest one, in bytes.
+    pub const LONGEST: usize = 256;
+
     /// A name.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())

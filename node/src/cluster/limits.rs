@@ -19,6 +19,8 @@ pub(super) mod heartbeats {
     pub(in crate::cluster) const FIRST_RETRY: Duration = Duration::from_millis(200);
     /// up to this.
     pub(in crate::cluster) const LONGEST_RETRY: Duration = Duration::from_secs(5);
+    /// Nodes that are no members, and at no address of the list, of which this node remembers a greeting.
+    pub(in crate::cluster) const STRANGERS: usize = 256;
     /// Rosters that differ are exchanged this often at most.
     pub(in crate::cluster) const ROSTER_PAUSE: Duration = Duration::from_millis(100);
 }

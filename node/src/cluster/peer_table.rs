@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Address, Cutoff, ExchangeId, MemberName, PeerInfo, ProcessEpoch, Refusal, Seq};
-use crate::cluster::limits::heartbeats::{ASKED_AGAIN, FIRST_RETRY, LONGEST_RETRY, SILENCE};
+use crate::cluster::limits::heartbeats::{ASKED_AGAIN, FIRST_RETRY, LONGEST_RETRY, SILENCE, STRANGERS};
 use crate::domain::Incarnation;
 
 /// The kind of exchange that is under way with a node; one at a time.
@@ -153,6 +153,31 @@ impl PeerTable {
                 || contact.hello.turn < hello.turn
                 || asked.is_some_and(|began| began > contact.noted)
         })
+    }
+
+    /// Makes room for the greeting of a node that is no member: forgets the strangers that were silent for longest. A caller
+    /// with the cluster key may greet under any number of names.
+    pub(super) fn make_room_for(
+        &mut self,
+        stranger: Incarnation,
+        is_member: impl Fn(Incarnation) -> bool,
+    ) {
+        if self.known.contains_key(&stranger) || self.known.len() < STRANGERS {
+            return;
+        }
+        // Those that this node asks are as few as its list.
+        let is_asked = |who| self.routes.values().any(|route| route.who == Some(who));
+        let mut strangers: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(who, _)| !is_member(**who) && !is_asked(**who))
+            .map(|(who, contact)| (contact.heard, *who))
+            .collect();
+        strangers.sort_unstable();
+        let surplus = (strangers.len() + 1).saturating_sub(STRANGERS);
+        for (_, who) in strangers.into_iter().take(surplus) {
+            self.known.remove(&who);
+        }
     }
 
     /// Whether a member may be at the address that it announces: the address is listed or its own already, or neither the list

@@ -219,9 +219,7 @@ impl Config {
                 .parse_optional("MIN_USER_KEY_LENGTH", "a number of characters from 1")
                 .map_or(1, NonZeroUsize::get),
             api_keys: api_key_required.then(|| access_keys::api_keys(&mut values)),
-            node_id: values
-                .text("CLUSTER_NODE_ID")
-                .unwrap_or_else(|| format!("node-{port}")),
+            node_id: peers::node_id(&mut values, port),
             auth_failures_per_minute: values
                 .parse("AUTH_FAILURES_PER_MINUTE", "a number of failures"),
             trusted_proxies: listening::trusted_proxies(&mut values),

@@ -12,7 +12,7 @@ use opensecureconf_contract::status::PeerProof;
 
 use super::{Values, read_items};
 use crate::{
-    cluster::AckLevel,
+    cluster::{AckLevel, MemberName},
     os::{line_file, regular_file},
 };
 
@@ -23,6 +23,17 @@ pub struct PeerList {
     pub now: Vec<PeerAddress>,
     /// Where they came from; watched.
     pub file: Option<PathBuf>,
+}
+
+/// The name of this node.
+pub(super) fn node_id(values: &mut Values<'_>, port: u16) -> String {
+    let given = values.text("CLUSTER_NODE_ID");
+    let name = given.unwrap_or_else(|| format!("node-{port}"));
+    if name.len() > MemberName::LONGEST {
+        let fault = format!("is longer than {} bytes", MemberName::LONGEST);
+        values.faults.add("OSC_CLUSTER_NODE_ID", &fault);
+    }
+    name
 }
 
 /// How nodes prove themselves to each other.

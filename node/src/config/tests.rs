@@ -283,6 +283,13 @@ fn a_shared_database_needs_its_authorities_and_its_salt() {
 }
 
 #[test]
+fn a_name_that_other_nodes_would_refuse_is_refused_at_the_start() {
+    let name = "n".repeat(256);
+    assert!(faults(&[("OSC_CLUSTER_NODE_ID", &(name.clone() + "n"))])[0].contains("256 bytes"));
+    config(&[], &[("OSC_CLUSTER_NODE_ID", &name)], &[]).unwrap();
+}
+
+#[test]
 fn every_bad_item_of_a_list_is_named() {
     for (variable, list, fault) in [
         (

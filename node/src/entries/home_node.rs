@@ -1,6 +1,6 @@
 //! Questions to the node that has a value.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{Error, Session, WriteTerms};
 use crate::{
@@ -80,30 +80,24 @@ impl Session<'_> {
             .ok()
     }
 
-    /// Asks one owner for many entries; gives the entries that it had. If it stops answering, the others are missing.
+    /// Asks one owner for many entries; gives the first of them, as many as it answers at once: each row, or that it has none.
+    /// Nothing where it does not answer.
     pub(super) async fn fetch(
         &self,
         federation: &Federation,
         place: &Place,
-        mut wanted: &[Identity],
-    ) -> Result<BTreeMap<Identity, Row>, Error> {
-        let mut rows = BTreeMap::new();
-        while !wanted.is_empty() {
-            let question = Question::Fetch(wanted.iter().map(WireIdentity::from).collect());
-            let answer = self
-                .ask(federation, &place.address, question, FETCH_MANY)
-                .await;
-            let found = match answer {
-                Some(ValueAnswer::Found(found)) if !found.is_empty() => found,
-                _ => break,
-            };
-            wanted = wanted.get(found.len()..).unwrap_or_default();
-            for found in found.into_iter().flatten() {
-                let row = found.into_row()?;
-                rows.insert(row.identity.clone(), row);
-            }
-        }
-        Ok(rows)
+        wanted: &[Identity],
+    ) -> Result<Vec<Option<Row>>, Error> {
+        let question = Question::Fetch(wanted.iter().map(WireIdentity::from).collect());
+        let answer = self
+            .ask(federation, &place.address, question, FETCH_MANY)
+            .await;
+        let Some(ValueAnswer::Found(found)) = answer else {
+            return Ok(Vec::new());
+        };
+        let rows = found.into_iter().take(wanted.len());
+        let rows = rows.map(|found| found.map(FoundValue::into_row).transpose());
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Changes an entry at its owner; `None` when it has another version there.

@@ -1,15 +1,17 @@
-//! Federated: the values of a list, from their owners: one call to each for a part of the list, all at the same time.
+//! Federated: the values of a list, from their owners: each is asked for a part of the list, all at the same time, and again
+//! once its first answer is used up. The node holds one answer of each at a time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::ControlFlow,
     sync::Arc,
     time::Instant,
 };
 
 use futures::future::join_all;
+use tokio::runtime::Handle;
 
-use super::{Entries, Session, find::is_elsewhere};
+use super::{Entries, Federation, Session, find::is_elsewhere};
 use crate::{
     cluster::{Place, ValueLocation, View},
     domain::{Category, Identity, Principal, Row},
@@ -71,13 +73,23 @@ impl ScatterGather {
             let rows = self.part.min(left);
             let (part, scanned) = snapshot.rows(&selection, Reach { rows, ..reach })?;
             all.looked_at += scanned.looked_at;
-            let rows = tokio::runtime::Handle::current().block_on(self.complete(part));
-            for row in &rows {
+            let mut elsewhere = self.first_answers(&part);
+            let mut last = None;
+            for row in part {
+                // Owners are asked again and again where values are large.
+                if last.is_some() && Instant::now() >= reach.until {
+                    all.stopped_at = last;
+                    return Ok(all);
+                }
+                last = Some(names(&row.identity));
+                let Some(row) = self.with_value(row, &mut elsewhere) else {
+                    continue;
+                };
                 let still_selected = selection.category.as_deref().is_none_or(|wanted| {
                     row.category.as_ref().map(Category::as_str) == Some(wanted)
                 });
                 if still_selected
-                    && let Some(entry) = ListedEntry::of(row)
+                    && let Some(entry) = ListedEntry::of(&row)
                     && visit(entry).is_break()
                 {
                     return Ok(all);
@@ -94,53 +106,100 @@ impl ScatterGather {
         }
     }
 
-    /// The rows with their values, without rows whose values are missing.
-    async fn complete(&mut self, rows: Vec<Row>) -> Vec<Row> {
-        let mut wanted: BTreeMap<Place, Vec<Identity>> = BTreeMap::new();
-        let Some(view) = &self.view else {
-            return rows;
+    /// The first answers of all owners of values of these rows.
+    fn first_answers(&self, rows: &[Row]) -> BTreeMap<Place, ValuesOfOwner> {
+        let mut elsewhere = BTreeMap::<_, ValuesOfOwner>::new();
+        let (Some(view), Some(federation)) = (&self.view, &self.entries.federation) else {
+            return elsewhere;
         };
         for row in rows.iter().filter(|row| is_elsewhere(row)) {
-            match view.holder(row.version.incarnation) {
-                ValueLocation::At(place) => {
-                    wanted.entry(place).or_default().push(row.identity.clone());
-                }
-                ValueLocation::Silent { name } => drop(self.missing.insert(name)),
-                ValueLocation::Unclear { names } => self.missing.extend(names),
-                ValueLocation::Here | ValueLocation::Gone => self.lost += 1,
+            if let ValueLocation::At(place) = view.holder(row.version.incarnation) {
+                let values = elsewhere.entry(place).or_default();
+                values.wanted.push(row.identity.clone());
             }
         }
-        let mut had = BTreeMap::new();
-        if let Some(federation) = &self.entries.federation {
-            let session = self.entries.of(self.principal);
-            let asked = wanted.iter().map(async |(place, identities)| {
-                let rows = session.fetch(federation, place, identities).await;
-                (place, identities, rows)
-            });
-            for (place, identities, fetched) in join_all(asked).await {
-                let mut fetched = fetched.unwrap_or_default();
-                for identity in identities {
-                    had.insert(identity.clone(), (&place.name, fetched.remove(identity)));
-                }
-            }
-        }
-        let mut complete = Vec::with_capacity(rows.len());
-        for row in rows {
-            if !is_elsewhere(&row) {
-                complete.push(row);
-                continue;
-            }
-            match had.remove(&row.identity) {
-                Some((_, Some(found))) if is_newer(&found, &row) && !is_elsewhere(&found) => {
-                    // A tombstone means that the owner deleted it a moment ago.
-                    complete.push(found);
-                }
-                Some((owner, _)) => drop(self.missing.insert(owner.clone())),
-                None => {}
-            }
-        }
-        complete
+        let session = self.entries.of(self.principal);
+        let asked = elsewhere
+            .iter_mut()
+            .map(|(place, values)| values.ask(session, federation, place));
+        Handle::current().block_on(join_all(asked));
+        elsewhere
     }
+
+    /// A row with its value; `None` where that is missing.
+    fn with_value(
+        &mut self,
+        row: Row,
+        elsewhere: &mut BTreeMap<Place, ValuesOfOwner>,
+    ) -> Option<Row> {
+        if !is_elsewhere(&row) {
+            return Some(row);
+        }
+        let (view, federation) = (self.view.as_ref()?, self.entries.federation.as_ref()?);
+        match view.holder(row.version.incarnation) {
+            ValueLocation::At(place) => {
+                let values = elsewhere.get_mut(&place)?;
+                if values.had.is_empty() {
+                    let session = self.entries.of(self.principal);
+                    Handle::current().block_on(values.ask(session, federation, &place));
+                }
+                // A tombstone means that the owner deleted it a moment ago.
+                let found = values.had.pop_front().flatten().filter(|found| {
+                    found.identity == row.identity && is_newer(found, &row) && !is_elsewhere(found)
+                });
+                if found.is_none() {
+                    self.missing.insert(place.name);
+                }
+                found
+            }
+            ValueLocation::Silent { name } => {
+                self.missing.insert(name);
+                None
+            }
+            ValueLocation::Unclear { names } => {
+                self.missing.extend(names);
+                None
+            }
+            ValueLocation::Here | ValueLocation::Gone => {
+                self.lost += 1;
+                None
+            }
+        }
+    }
+}
+
+/// What one owner answers for a part of a list.
+#[derive(Debug, Default)]
+struct ValuesOfOwner {
+    /// The entries, in the order of the list.
+    wanted: Vec<Identity>,
+    /// How many of them it has answered.
+    answered: usize,
+    /// Its last answer, as far as it is not used up.
+    had: VecDeque<Option<Row>>,
+}
+
+impl ValuesOfOwner {
+    /// Asks for the entries that follow. If the owner does not answer, it is asked for none of them any more.
+    async fn ask(&mut self, session: Session<'_>, federation: &Federation, place: &Place) {
+        let wanted = self.wanted.get(self.answered..).unwrap_or_default();
+        if wanted.is_empty() {
+            return;
+        }
+        let found = session.fetch(federation, place, wanted).await;
+        let found = found.unwrap_or_default();
+        self.answered = if found.is_empty() {
+            self.wanted.len()
+        } else {
+            self.answered + found.len()
+        };
+        self.had = found.into();
+    }
+}
+
+fn names(identity: &Identity) -> (String, String) {
+    let Identity { environment, key } = identity;
+    (environment.as_str().to_owned(), key.as_str().to_owned())
 }
 
 /// Whether an owner's row is at least as new as the directory's.

@@ -1,6 +1,6 @@
 //! The jobs of the writer thread, and their answers.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::oneshot;
 
@@ -30,7 +30,12 @@ pub(super) struct WriteBatch {
 pub(super) enum Job {
     Write(Write, AckLevel, WriteReply),
     Batch(WriteBatch),
-    Request(Box<Envelope<Request>>, oneshot::Sender<Envelope<Answer>>),
+    Request {
+        message: Box<Envelope<Request>>,
+        /// The room of the message, given back once it is handled: its sender may be gone before.
+        room: Option<Arc<Reservation>>,
+        reply: oneshot::Sender<Envelope<Answer>>,
+    },
     Answered {
         from: Address,
         exchange: ExchangeId,
@@ -99,7 +104,11 @@ impl Waiters {
                 level,
                 reply: self.add(Waiter::Write(reply)),
             },
-            Job::Request(message, reply) => Input::Request {
+            Job::Request {
+                message,
+                room: _,
+                reply,
+            } => Input::Request {
                 message,
                 reply: self.add(Waiter::Request(reply)),
             },
@@ -192,5 +201,38 @@ impl From<WriteRefusal> for WriteError {
             WriteRefusal::NotServing(reason) => Self::NotServing(reason),
             WriteRefusal::OthersRefused => Self::OthersRefused,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::budget::Pool;
+
+    #[test]
+    fn a_message_keeps_its_room_until_it_is_handled_although_its_sender_is_gone() {
+        let pool = Pool::shared("peers", 1 << 20);
+        let room = pool.try_reserve(Ipv4Addr::UNSPECIFIED.into(), 1000);
+        let hello = serde_json::json!({
+            "protocol": { "major": 1, "minor": 2 }, "release": "none", "cluster": "", "mode": "replica", "name": "one",
+            "incarnation": 1, "process_epoch": 2, "turn": 1, "heard": null, "epoch_began": 0, "address": null,
+            "cluster_uid": null, "salt": null, "ready": false, "source": false, "acknowledges": false, "fenced": false,
+            "has_rows": false, "head": 0, "purged": 0, "origin": null, "received": null, "roster": 0, "entries": 0, "time": 0,
+        });
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Request {
+            message: Box::new(Envelope {
+                hello: serde_json::from_value(hello).unwrap(),
+                body: Request::Heartbeat,
+            }),
+            room: Some(Arc::new(room.unwrap())),
+            reply,
+        };
+        drop(answer);
+        assert_eq!(pool.in_use().reserved, 1000);
+        assert!(Waiters::default().input(job).is_some());
+        assert_eq!(pool.in_use().reserved, 0);
     }
 }

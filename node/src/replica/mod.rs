@@ -135,13 +135,19 @@ impl Replica {
         })
     }
 
-    /// Answers another node.
+    /// Answers another node. The message keeps its room until it is handled, also where nothing waits for the answer any more.
     pub async fn request(
         &self,
         message: Box<Envelope<Request>>,
+        room: Option<Arc<Reservation>>,
     ) -> Result<Envelope<Answer>, Ended> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Job::Request(message, reply)).await?;
+        let job = Job::Request {
+            message,
+            room,
+            reply,
+        };
+        self.ask(job).await?;
         answer.await.map_err(|_| Ended)
     }
 

@@ -197,7 +197,7 @@ impl Writer {
         };
         let fits = match (&job, room) {
             (Job::Write(write, ..), room) => has_room(write, room),
-            (Job::Request(message, _), Room::Nothing) => {
+            (Job::Request { message, .. }, Room::Nothing) => {
                 !matches!(message.body, Request::Push { .. })
             }
             _ => true,

@@ -18,6 +18,8 @@ pub(crate) struct Certificates {
     metrics: FileMetrics,
     /// Whether other nodes judge it.
     judged: bool,
+    /// The digest of what was read at the start, and is in force since.
+    began: Option<[u8; 32]>,
 }
 
 impl Certificates {
@@ -33,6 +35,7 @@ impl Certificates {
             status,
             metrics,
             judged: false,
+            began: None,
         }
     }
 
@@ -51,18 +54,19 @@ impl Certificates {
         Ok(())
     }
 
-    /// Reads them for the first time.
+    /// Reads them for the first time. The caller puts them in force.
     ///
     /// # Errors
     /// Where they cannot be used.
-    pub(crate) fn read(&self) -> anyhow::Result<Identity> {
+    pub(crate) fn read(&mut self) -> anyhow::Result<Identity> {
         let identity = Identity::read(&self.files)?;
+        self.began = Some(identity.digest());
         self.show(&identity);
         Ok(identity)
     }
 
-    /// Puts the certificates in force whenever they change, until the future is dropped, and once at the beginning. Unusable
-    /// ones change nothing.
+    /// Puts the certificates in force whenever they change, until the future is dropped, and at the beginning where they are
+    /// others than [`Self::read`] found. Unusable ones change nothing.
     pub(crate) async fn follow(
         self,
         mut put_in_force: impl FnMut(&Identity) -> anyhow::Result<()>,
@@ -81,7 +85,9 @@ impl Certificates {
                     fault = Some(error);
                 }
                 let known = last.as_ref().map(Identity::in_force);
-                if fault.is_none() || known != Some(identity.in_force()) {
+                // Connections would end for nothing.
+                let as_it_began = last.is_none() && self.began == Some(identity.digest());
+                if !as_it_began && (fault.is_none() || known != Some(identity.in_force())) {
                     put_in_force(&identity)?;
                 }
                 Ok(identity)
@@ -90,10 +96,11 @@ impl Certificates {
             match taken {
                 Ok(identity) => {
                     self.show(&identity);
-                    let now = identity.in_force();
+                    let (now, digest) = (identity.in_force(), identity.digest());
                     let before = last.replace(identity).map(|last| last.in_force());
                     let mended = told.is_some() && fault.is_none();
-                    if before.is_some_and(|before| before != now || mended) {
+                    let as_it_began = self.began.is_none_or(|began| began == digest);
+                    if before.map_or(!as_it_began, |before| before != now || mended) {
                         self.tell(&now);
                     }
                 }
@@ -151,5 +158,48 @@ impl Certificates {
             Shown::ToNodes => "node",
             Shown::ToClients => "clients",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, time::Duration};
+
+    use rcgen::generate_simple_self_signed;
+    use tempfile::TempDir;
+    use tokio::{sync::mpsc, time::timeout};
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn write(folder: &Path) {
+        let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        fs::write(folder.join("crt.pem"), made.cert.pem()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_in_force_since_the_start_is_put_in_force_no_second_time() {
+        let folder = TempDir::new().unwrap();
+        write(folder.path());
+        let files = TlsFiles {
+            certificate: folder.path().join("crt.pem"),
+            key: folder.path().join("key.pem"),
+            key_password: None,
+            client_authorities: None,
+        };
+        let (status, metrics) = (Arc::default(), Metrics::new().unwrap().files);
+        let mut certificates = Certificates::new(files, Shown::ToClients, status, metrics);
+        let began = certificates.read().unwrap().digest();
+        let (taken, mut in_force) = mpsc::unbounded_channel();
+        let following = tokio::spawn(certificates.follow(move |identity| {
+            let _ = taken.send(identity.digest());
+            Ok(())
+        }));
+        let early = timeout(Duration::from_millis(500), in_force.recv()).await;
+        assert!(early.is_err(), "connections would end for nothing");
+        write(folder.path());
+        assert_ne!(in_force.recv().await.unwrap(), began);
+        following.abort();
     }
 }

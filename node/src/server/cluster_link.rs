@@ -182,3 +182,15 @@ pub(crate) async fn flush(store: &Replica) {
         tracing::warn!("shutdown_flush_timed_out");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{budget::CacheSizes, crypto::DataKey};
+
+    #[test]
+    fn a_cached_key_is_counted_with_all_that_it_takes() {
+        // The cache took as much beside each key.
+        const AROUND: usize = 550;
+        assert!(size_of::<DataKey>() + AROUND <= CacheSizes::KEY);
+    }
+}

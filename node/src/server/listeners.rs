@@ -80,7 +80,7 @@ impl Listeners {
             ..StartIdentities::default()
         };
         if let Some(files) = config.tls.clone() {
-            let certificates = certificates(files, Shown::ToClients);
+            let mut certificates = certificates(files, Shown::ToClients);
             let identity = usable("HTTPS", certificates.read())?;
             let live = LiveTls::new(identity.server_config()?);
             read.clients = Some((certificates, live));

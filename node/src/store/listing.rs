@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::ReadError;
-use crate::domain::{Category, Row, Timestamp};
+use crate::domain::{Category, Identity, Row, Timestamp};
 
 /// How long a list waits for its turn while slow clients hold all of them.
 pub const LIST_WAIT: Duration = Duration::from_secs(5);
@@ -14,6 +14,9 @@ pub const LIST_WAIT: Duration = Duration::from_secs(5);
 /// The least stack of a visitor, in bytes: it may read the value of an entry there, however deep that is (a test in `api`
 /// compares it with `json::STACK`, which stores do not know).
 pub const VISITOR_STACK: usize = 8 << 20;
+
+/// The bytes of values after which a snapshot gives no more rows at once: whoever wants more asks again.
+pub const ROWS_BYTES: usize = 1 << 20;
 
 /// Which entries a list is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,11 +79,44 @@ pub trait EntrySnapshot {
         visit: &mut dyn FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<Scanned, ReadError>;
 
-    /// The first selected entries in (environment, key) order within a reach, with values where this node holds them.
+    /// The first selected entries in (environment, key) order within a reach, with values where this node holds them. It ends
+    /// early with [`ROWS_BYTES`] of them, as [`GatheredRows`] does.
     ///
     /// # Errors
     /// Where the store cannot be read.
     fn rows(&self, selection: &Selection, reach: Reach) -> Result<(Vec<Row>, Scanned), ReadError>;
+}
+
+/// Rows, as long as they take no more memory than [`ROWS_BYTES`] and one row more.
+#[derive(Debug, Default)]
+pub struct GatheredRows {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl GatheredRows {
+    /// Takes a row, and breaks where it is the last.
+    pub fn take(&mut self, row: Row) -> ControlFlow<()> {
+        self.bytes += row.content.as_ref().map_or(0, |it| it.as_str().len());
+        self.rows.push(row);
+        if self.bytes < ROWS_BYTES {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+
+    /// All rows, and how far the scan came that gave them.
+    pub fn end(self, mut scanned: Scanned) -> (Vec<Row>, Scanned) {
+        if self.bytes >= ROWS_BYTES {
+            let names = |row: &Row| {
+                let Identity { environment, key } = &row.identity;
+                (environment.as_str().to_owned(), key.as_str().to_owned())
+            };
+            scanned.stopped_at = self.rows.last().map(names);
+        }
+        (self.rows, scanned)
+    }
 }
 
 impl<'a> ListedEntry<'a> {

@@ -25,7 +25,8 @@ pub use error::{Cause, ReadError, WriteError};
 pub(crate) use health::SharedWriteHealth;
 pub use health::WriteHealth;
 pub use listing::{
-    EntrySnapshot, LIST_WAIT, ListedEntry, Reach, Scanned, Selection, VISITOR_STACK,
+    EntrySnapshot, GatheredRows, LIST_WAIT, ListedEntry, ROWS_BYTES, Reach, Scanned, Selection,
+    VISITOR_STACK,
 };
 pub(crate) use measured::Measured;
 pub use salt::{

@@ -12,6 +12,7 @@ use rustls::{
         NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier, danger::ClientCertVerifier,
     },
 };
+use sha2::{Digest, Sha256};
 
 use super::{
     InForce, KnownHosts,
@@ -164,6 +165,16 @@ impl Identity {
             .verify_client_cert(leaf, others, now)
             .with_context(|| refused("nodes that this one asks would"))?;
         Ok(())
+    }
+
+    /// A digest over its certificates and authorities.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut digest = Sha256::new_with_prefix(self.chain.len().to_be_bytes());
+        for part in self.chain.iter().chain(self.authorities.iter().flatten()) {
+            digest.update(part.len().to_be_bytes());
+            digest.update(part);
+        }
+        digest.finalize().into()
     }
 
     /// The facts that the status shows of it.

@@ -1,6 +1,15 @@
 //! Federated: values stay with the nodes that received them, and every node serves them.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use reqwest::Method;
 use rusqlite::Connection;
@@ -463,4 +472,49 @@ async fn the_mode_is_fixed_with_the_bootstrap_and_another_one_is_refused_by_name
     cluster.nodes[1].set("OSC_CLUSTER_ENABLED", "false");
     let (code, complaint) = cluster.nodes[1].run_to_its_end(&[]);
     assert_eq!(code, Some(2), "{complaint}");
+}
+
+/// The memory of a node's process, in KiB.
+fn resident(id: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kib.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_holds_one_answer_of_each_other_node_at_a_time() {
+    const VALUES: usize = 32;
+    let cluster = Cluster::federated(2).await;
+    let value = "x".repeat(900_000);
+    for number in 0..VALUES {
+        let key = format!("large-{number}");
+        let created = cluster.api(1).create(&key, value.as_str()).await;
+        let version = created.with(201).version();
+        if number == VALUES - 1 {
+            cluster.everywhere(&key, &version).await;
+        }
+    }
+    let id = cluster.nodes[0].id();
+    let before = resident(id);
+    let over = Arc::new(AtomicBool::new(false));
+    let most = std::thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            let mut most = 0;
+            while !over.load(Ordering::Relaxed) {
+                most = resident(id).max(most);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            most
+        }
+    });
+    let names = cluster.api(0).get("/configs?keys_only=true").await;
+    over.store(true, Ordering::Relaxed);
+    let names = names.with(200);
+    assert_eq!(missing(&names), None);
+    assert_eq!(keys(&names.body).len(), VALUES);
+    let grown = most.join().unwrap().saturating_sub(before);
+    // All of them together take 38 MB as ciphertext.
+    assert!(grown < 24 << 10, "{grown} KiB more");
 }

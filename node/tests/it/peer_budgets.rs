@@ -218,3 +218,46 @@ async fn an_answer_keeps_its_room_until_the_other_node_has_it() {
     cluster.until_reserved(|bytes| bytes == 0).await;
     cluster.node.kill();
 }
+
+#[tokio::test]
+async fn of_greetings_under_any_number_of_names_the_last_are_remembered() {
+    let lonely = Lonely::bootstrapped(&[]).await;
+    let mut hello = lonely.greeting().await;
+    for number in 0..600 {
+        hello["name"] = format!("stranger-{number}").into();
+        hello["incarnation"] = (10_000 + number).into();
+        hello["process_epoch"] = (20_000 + number).into();
+        lonely.told(&hello, json!("heartbeat")).await;
+    }
+    let url = format!("{}/cluster/status?details=true", lonely.node.url);
+    let status = lonely.client.get(url).header("X-Cluster-Key", CLUSTER_KEY);
+    let status = status.header("X-API-Key", API_KEY);
+    let status: Value = status.send().await.unwrap().json().await.unwrap();
+    let members = status["details"]["members"].as_array().unwrap();
+    assert!(members.len() <= 256, "{} are known", members.len());
+    let last = members
+        .iter()
+        .any(|member| member["name"] == "stranger-599");
+    assert!(last, "{members:?}");
+}
+
+#[tokio::test]
+async fn a_greeting_with_longer_texts_than_any_nodes_is_refused() {
+    let lonely = Lonely::bootstrapped(&[]).await;
+    let hello = lonely.greeting().await;
+    for (field, length) in [
+        ("name", 257),
+        ("release", 257),
+        ("salt", 257),
+        ("address", 321),
+    ] {
+        let mut long = hello.clone();
+        long[field] = "n".repeat(length).into();
+        let answer = lonely.ask(&long, json!("heartbeat")).await;
+        assert_eq!(answer.status(), 400, "{field}");
+    }
+    let mut marks = hello.clone();
+    marks["inherited"] = (0..5_000).map(|n| json!([n, 1])).collect();
+    let answer = lonely.ask(&marks, json!("heartbeat")).await;
+    assert_eq!(answer.status(), 400);
+}

@@ -729,6 +729,27 @@ async fn connections_of_an_authority_that_is_taken_away_carry_no_further_request
     );
 }
 
+#[tokio::test]
+async fn a_connection_that_outlived_one_exchange_of_certificates_ends_with_the_next() {
+    let mut node = Node::start(&[]);
+    let shown = node.issue(&Leaf {
+        names: &[OPERATOR],
+        usages: OF_CLIENTS,
+        days: (-1, 1),
+    });
+    let mut idle = node.connect(&shown).await;
+    idle.write_all(ORDER.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    idle.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 200");
+    let (old, new) = (node.authority.pem(), Authority::new("nodes"));
+    let leaf = node.issue(&Leaf::of_node(NAMES));
+    node.exchange(&leaf, &(old + &new.pem()));
+    let leaf = new.issue(&Leaf::of_node(NAMES));
+    node.exchange(&leaf, &new.pem());
+    assert!(!rest(&mut idle).await.contains("HTTP/1.1"));
+}
+
 /// The files of a user who mounts the wrong certificate.
 fn authority_as_leaf() -> Pair {
     let mut parameters = CertificateParams::new(vec!["a.nodes.example".to_owned()]).unwrap();

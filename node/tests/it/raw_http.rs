@@ -1,4 +1,4 @@
-//! HTTP/1.1 byte by byte, for requests that no client library sends.
+//! HTTP/1.1 byte by byte, for requests that no client library sends, and the frames of HTTP/2.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -25,6 +25,15 @@ pub(crate) struct RawAnswer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
+}
+
+/// A frame of HTTP/2.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl RawAnswer {
@@ -107,6 +116,32 @@ impl RawHttp {
         }
         answer.body = String::from_utf8(self.read.drain(..length).collect()).unwrap();
         Some(answer)
+    }
+
+    /// The next frame of HTTP/2; `None` where the connection ends before.
+    pub(crate) async fn frame(&mut self) -> Option<Frame> {
+        timeout(TIMEOUT, self.read_frame()).await.unwrap()
+    }
+
+    async fn read_frame(&mut self) -> Option<Frame> {
+        const HEAD: usize = 9;
+        loop {
+            if let [high, middle, low, kind, flags, a, b, c, d, ..] = *self.read {
+                let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+                if self.read.len() >= HEAD + length {
+                    let payload = self.read.drain(..HEAD + length).skip(HEAD).collect();
+                    return Some(Frame {
+                        kind,
+                        flags,
+                        stream: u32::from_be_bytes([a, b, c, d]),
+                        payload,
+                    });
+                }
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
     }
 
     /// Whether these bytes came, and no method has consumed them.

@@ -25,6 +25,14 @@ pub(crate) fn token(value: u8) -> String {
     URL_SAFE.encode(bytes)
 }
 
+/// A token of about 800 kB.
+pub(crate) fn large_token() -> String {
+    let mut bytes = vec![1; 25 + 16 * 37_497 + 32];
+    bytes[0] = 0x80;
+    bytes[1..9].fill(0);
+    URL_SAFE.encode(bytes)
+}
+
 /// The value that a row has.
 pub(crate) fn token_of(row: &Row) -> Option<&str> {
     row.content.as_ref().and_then(Content::token)

@@ -11,8 +11,8 @@ use opensecureconf_node::{
     cluster::{AckLevel, Change, Expected, Write, Written},
     domain::{Category, Clock, Content, Identity, Incarnation, Row, Timestamp, Version},
     store::{
-        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ListedEntry,
-        Reach, ReadError, Scanned, Selection, WriteError, WriteHealth,
+        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, GatheredRows,
+        ListedEntry, Reach, ReadError, Scanned, Selection, WriteError, WriteHealth,
     },
 };
 use tokio::sync::Notify;
@@ -410,13 +410,15 @@ impl EntrySnapshot for Moment {
     }
 
     fn rows(&self, selection: &Selection, reach: Reach) -> Result<(Vec<Row>, Scanned), ReadError> {
-        let mut names = Vec::new();
+        let mut gathered = GatheredRows::default();
         let scanned = self.scan(selection, reach, &mut |entry| {
-            names.extend(Identity::of(entry.environment, entry.key));
-            ControlFlow::Continue(())
+            let name = Identity::of(entry.environment, entry.key);
+            let row = name.and_then(|name| self.state.rows.get(&name));
+            row.map_or(ControlFlow::Continue(()), |(_, row)| {
+                gathered.take(row.clone())
+            })
         })?;
-        let row = |name: &Identity| self.state.rows.get(name).map(|(_, row)| row.clone());
-        Ok((names.iter().filter_map(row).collect(), scanned))
+        Ok(gathered.end(scanned))
     }
 }
 

@@ -14,6 +14,7 @@ mod files;
 mod imports;
 mod links;
 mod mentions;
+mod modules;
 mod source;
 mod table;
 mod words;

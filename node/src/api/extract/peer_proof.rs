@@ -1,6 +1,6 @@
 //! Requests of nodes and our own programs prove themselves by what they sign: judged before a byte of the body is read.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use axum::{
     body::{Body, to_bytes},
@@ -64,7 +64,10 @@ pub(in crate::api) async fn judge(node: Node, request: Request, next: Next) -> R
             }
             // The room is kept until the answer is made.
             let answer = match take_body(&node, request, &proven).await {
-                Ok((request, _room)) => next.run(request).await,
+                Ok((mut request, room)) => {
+                    request.extensions_mut().insert(Arc::clone(&room));
+                    next.run(request).await
+                }
                 Err(error) => error.into_response(),
             };
             signed(proofs, &proven, answer).await
@@ -92,7 +95,7 @@ async fn take_body(
     node: &NodeState,
     request: Request,
     proven: &Proven,
-) -> Result<(Request, Reservation), ApiError> {
+) -> Result<(Request, Arc<Reservation>), ApiError> {
     let (mut parts, body) = request.into_parts();
     let length = usize::try_from(proven.body.length)
         .ok()
@@ -110,28 +113,32 @@ async fn take_body(
         return Err(ApiError::UnreadableProof);
     }
     parts.extensions.insert(proven.clone());
-    Ok((Request::from_parts(parts, Body::from(bytes)), room))
+    Ok((
+        Request::from_parts(parts, Body::from(bytes)),
+        Arc::new(room),
+    ))
 }
 
-/// The body of a message between nodes, and the room that it takes until this is dropped.
+/// The body of a message between nodes, and the room that it takes until this and its clones are dropped.
 pub(in crate::api) struct PeerBody {
     pub(in crate::api) bytes: bytes::Bytes,
-    _room: Option<Reservation>,
+    pub(in crate::api) room: Option<Arc<Reservation>>,
 }
 
 /// Reads the body of a message between nodes, whose sender proved itself.
 pub(in crate::api) async fn body(node: &NodeState, request: Request) -> Result<PeerBody, ApiError> {
     let (parts, body) = request.into_parts();
     let room = if parts.extensions.get::<Proven>().is_some() {
-        // It is read already.
-        None
+        // It is read already, into this room.
+        parts.extensions.get::<Arc<Reservation>>().cloned()
     } else {
         let announced = parts.headers.get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-        Some(room(node, announced.unwrap_or(MESSAGE_BYTES)).await?)
+        let room = room(node, announced.unwrap_or(MESSAGE_BYTES)).await?;
+        Some(Arc::new(room))
     };
     let bytes = read_up_to(MESSAGE_BYTES, body, node).await?;
-    Ok(PeerBody { bytes, _room: room })
+    Ok(PeerBody { bytes, room })
 }
 
 /// Room for a message and for what is read of it.

@@ -11,7 +11,10 @@ use crate::{
     api::{
         Node, NodeState,
         answer::{error::ApiError, exact_json, untaken::AnswerRoom},
-        extract::{auth::Peer, peer_proof},
+        extract::{
+            auth::Peer,
+            peer_proof::{self, PeerBody},
+        },
     },
     budget::{ROOM_WAIT, Reservation},
     cluster::{self, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, WireIdentity},
@@ -37,15 +40,18 @@ pub(in crate::api) async fn exchange(
     if !clustered {
         return Err(ApiError::UnknownRoute);
     }
-    let message = peer_proof::body(&node, request).await?;
+    let PeerBody { bytes, room: taken } = peer_proof::body(&node, request).await?;
     let mut message: Envelope<cluster::Request> =
-        serde_json::from_slice(&message.bytes).map_err(|_| ApiError::UnreadableBody)?;
+        serde_json::from_slice(&bytes).map_err(|_| ApiError::UnreadableBody)?;
+    if !message.hello.is_of_a_nodes_length() {
+        return Err(ApiError::UnreadableBody);
+    }
     // It is dialled: only what is an address and nothing else may get that far.
     let address = message.hello.address.take();
     message.hello.address =
         address.filter(|address| PeerAddress::parse(address.as_str()).is_some());
     let room = room_for_answer(&node, replica, &message.body).await?;
-    let answer = replica.request(Box::new(message)).await?;
+    let answer = replica.request(Box::new(message), taken).await?;
     written(answer, room)
 }
 

@@ -114,6 +114,11 @@ impl Engine {
         let offset = hello.time.as_micros().saturating_sub(now.wall.as_micros());
         let address =
             address.filter(|address| exchange_began.is_some() || self.may_be_asked(hello, address));
+        let states = &self.states;
+        if !states.contains_key(&hello.incarnation) {
+            self.peers
+                .make_room_for(hello.incarnation, |who| states.contains_key(&who));
+        }
         self.peers
             .heard(hello, address, now.elapsed, offset, exchange_began);
         if self.membership.status != LocalStatus::Member {

@@ -122,6 +122,23 @@ pub struct PeerInfo {
     pub time: Timestamp,
 }
 
+/// The longest address in a greeting: a name of DNS and a port, and then some.
+const LONGEST_ADDRESS: usize = 320;
+/// The most purge marks in a greeting.
+const MOST_MARKS: usize = 4096;
+
+impl PeerInfo {
+    /// Whether it is no longer than those of nodes: a node remembers it. The cluster's id is compared with this node's own.
+    pub fn is_of_a_nodes_length(&self) -> bool {
+        let salt = self.salt.as_deref().unwrap_or_default();
+        let address = self.address.as_ref().map_or("", Address::as_str);
+        let texts = [self.name.as_str(), self.release.as_str(), salt];
+        texts.iter().all(|text| text.len() <= MemberName::LONGEST)
+            && address.len() <= LONGEST_ADDRESS
+            && self.inherited.len() <= MOST_MARKS
+    }
+}
+
 /// A message.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Envelope<T> {

@@ -3,7 +3,10 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU8, AtomicU32, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
@@ -57,6 +60,10 @@ pub(super) struct Activity {
     /// HTTP/2 only.
     frames_began: AtomicU64,
     protocol: AtomicU8,
+    /// Requests are over whose answer the client does not have as a whole. HTTP/2 only.
+    unsent: AtomicBool,
+    /// The connection ends, and waits until nothing runs on it.
+    takes_leave: AtomicBool,
     /// The next answer is the last.
     retiring: AtomicBool,
     evicted: AtomicBool,
@@ -69,6 +76,8 @@ pub(super) struct Activity {
     standing: OnceLock<Standing>,
     /// Wakes the connection when it has to make room.
     pub(super) told: Notify,
+    /// Wakes a connection that takes leave after its last request.
+    pub(super) rests: Notify,
 }
 
 impl Activity {
@@ -81,6 +90,8 @@ impl Activity {
             head_began: AtomicU64::new(0),
             frames_began: AtomicU64::new(0),
             protocol: AtomicU8::new(Protocol::Unknown as u8),
+            unsent: AtomicBool::new(false),
+            takes_leave: AtomicBool::new(false),
             retiring: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             refusal: AtomicU8::new(0),
@@ -88,6 +99,7 @@ impl Activity {
             most: Mutex::default(),
             standing: OnceLock::new(),
             told: Notify::new(),
+            rests: Notify::new(),
         }
     }
 
@@ -100,6 +112,12 @@ impl Activity {
     pub(super) fn outdated(&self) -> CancellationToken {
         let standing = self.standing.get();
         standing.map_or_else(CancellationToken::new, |standing| standing.outdated.clone())
+    }
+
+    /// The same for the exchange of certificates that comes next, as long as the connection goes on.
+    pub(super) fn outdated_again(&self) -> CancellationToken {
+        let standing = self.standing.get();
+        standing.map_or_else(CancellationToken::new, Standing::outdated_again)
     }
 
     /// Whether the client's certificate is not accepted any more.
@@ -125,7 +143,22 @@ impl Activity {
 
     /// Whether a request is being answered, or its body read.
     pub(super) fn is_busy(&self) -> bool {
-        self.busy.load(Relaxed) > 0
+        self.busy.load(SeqCst) > 0
+    }
+
+    /// Whether the client of HTTP/2 lacks the end of an answer whose request is over.
+    pub(super) fn has_unsent(&self, has: bool) {
+        self.unsent.store(has, Relaxed);
+    }
+
+    /// Whether no request runs, and the client has all answers.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.is_busy() && !self.unsent.load(Relaxed)
+    }
+
+    /// From now on the end of the last request wakes the connection.
+    pub(super) fn take_leave(&self) {
+        self.takes_leave.store(true, SeqCst);
     }
 
     /// Bytes of a head came.
@@ -261,7 +294,9 @@ impl Clone for Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.answered.store(self.0.now(), Relaxed);
-        self.0.busy.fetch_sub(1, Relaxed);
+        if self.0.busy.fetch_sub(1, SeqCst) == 1 && self.0.takes_leave.load(SeqCst) {
+            self.0.rests.notify_one();
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -27,8 +26,10 @@ use super::{
     edge::{Edge, EdgeParts},
     handshake::{LiveTls, Shaken},
     intake::Intake,
+    leave::{Leave, Next},
     limits::{
-        EVICTION, FAREWELL, LAST_ANSWERS, MAX_HEAD_BYTES, MAX_STREAMS, RECEIVE_WINDOW, SEND_BUFFER,
+        EVICTION, FAREWELL, FINISH, LAST_ANSWERS, MAX_HEAD_BYTES, MAX_STREAMS, RECEIVE_WINDOW,
+        SEND_BUFFER,
     },
     refusal::Refusal,
     stall_guard::StallGuard,
@@ -39,9 +40,6 @@ use crate::{
     config::Timeouts,
     metrics::{ConnectionEnd, PortMetrics},
 };
-
-/// How long running requests may take after the node stopped listening.
-const FINISH: Duration = Duration::from_secs(30);
 
 /// The parts that the connections of a port share.
 #[derive(Debug)]
@@ -152,7 +150,8 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut stopped = pin!(shared.stop.cancelled());
     let mut evicted = pin!(activity.told.notified());
     let mut cut_off = pin!(activity.mark.cut_off.wait());
-    let mut outdated = pin!(outdated.cancelled_owned().fuse());
+    let mut outdated = pin!(outdated.cancelled_owned());
+    let mut rests = pin!(activity.rests.notified());
     let mut conduct = Conduct::new(&activity, shared.timeouts);
     let mut alarm = pin!(sleep_until(conduct.retires_at));
     let bell = Arc::new(Bell::default());
@@ -176,24 +175,26 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                     };
                     return Poll::Ready(end);
                 }
-                if outdated.as_mut().poll(context).is_ready() {
+                let mut exchanged = false;
+                while outdated.as_mut().poll(context).is_ready() {
+                    exchanged = true;
+                    // Before the judgement: it may be the next exchange that takes the client's authority away.
+                    outdated.set(activity.outdated_again().cancelled_owned());
+                }
+                if exchanged {
                     conduct.retires_at = Instant::now();
-                    if conduct.leaving.is_none() && !activity.is_busy() && activity.is_withdrawn() {
+                    if !activity.is_busy() && activity.is_withdrawn() {
                         conduct.leave(ConnectionEnd::Age, FAREWELL);
-                        http.as_mut().graceful_shutdown();
-                        continue;
                     }
                 }
-                if conduct.leaving.is_none() {
-                    if stopped.as_mut().poll(context).is_ready() {
-                        conduct.leave(ConnectionEnd::Stopped, FINISH);
-                    } else if evicted.as_mut().poll(context).is_ready() {
-                        conduct.leave(ConnectionEnd::Evicted, EVICTION);
-                    }
-                    if conduct.leaving.is_some() {
-                        http.as_mut().graceful_shutdown();
-                        continue;
-                    }
+                if stopped.as_mut().poll(context).is_ready() {
+                    conduct.leave(ConnectionEnd::Stopped, FINISH);
+                }
+                if evicted.as_mut().poll(context).is_ready() {
+                    conduct.leave(ConnectionEnd::Evicted, EVICTION);
+                }
+                while rests.as_mut().poll(context).is_ready() {
+                    rests.set(activity.rests.notified());
                 }
             }
             match conduct.next() {
@@ -226,17 +227,6 @@ fn wait(mut alarm: Pin<&mut Sleep>, until: Instant, context: &mut Context<'_>) -
     rang
 }
 
-/// The next step of a connection by itself.
-#[derive(Debug)]
-enum Next {
-    Wait(Instant),
-    /// Informs the client that it ends.
-    Farewell,
-    /// Polls reading and writing once more after a change.
-    Again,
-    End(ConnectionEnd),
-}
-
 /// When a connection ends, and how.
 #[derive(Debug)]
 struct Conduct<'a> {
@@ -244,8 +234,7 @@ struct Conduct<'a> {
     timeouts: Timeouts,
     /// When it is too old.
     retires_at: Instant,
-    /// Why it is ending, and until when it may take.
-    leaving: Option<(ConnectionEnd, Instant)>,
+    leave: Option<Leave>,
 }
 
 impl<'a> Conduct<'a> {
@@ -256,28 +245,32 @@ impl<'a> Conduct<'a> {
             activity,
             timeouts,
             retires_at: Instant::now() + timeouts.age.saturating_sub(jitter),
-            leaving: None,
+            leave: None,
         }
     }
 
+    /// It ends for this reason, within this time. Where it is ending already, it takes no longer than that.
     fn leave(&mut self, end: ConnectionEnd, limit: Duration) {
-        self.leaving = Some((end, Instant::now() + limit));
+        let new = Leave::new(end, Instant::now(), limit);
+        match &mut self.leave {
+            Some(leave) => leave.hurry(&new),
+            none => {
+                self.activity.take_leave();
+                *none = Some(new);
+            }
+        }
     }
 
     fn next(&mut self) -> Next {
         let now = Instant::now();
-        if let Some((end, until)) = self.leaving {
-            return if now < until {
-                Next::Wait(until)
-            } else {
-                Next::End(end)
-            };
+        if let Some(leave) = &mut self.leave {
+            return leave.next(self.activity, now);
         }
         let http2 = self.activity.protocol() == Protocol::Http2;
         let old = now >= self.retires_at;
         if old && http2 {
             self.leave(ConnectionEnd::Age, LAST_ANSWERS);
-            return Next::Farewell;
+            return Next::Again;
         }
         if old {
             self.activity.retire();
@@ -291,32 +284,50 @@ impl<'a> Conduct<'a> {
             return Next::Wait(until.min(retires_at));
         }
         match what {
-            Overdue::Silent if http2 => {
-                self.leave(ConnectionEnd::Silent, FAREWELL);
-                Next::Farewell
-            }
-            Overdue::Silent => Next::End(ConnectionEnd::Silent),
+            Overdue::Silent if http2 => self.leave(ConnectionEnd::Silent, FAREWELL),
+            Overdue::Silent => return Next::End(ConnectionEnd::Silent),
             Overdue::Head => {
                 self.activity.refuse_head(Refusal::SlowHead);
-                self.leave(ConnectionEnd::SlowHead, FAREWELL);
-                Next::Again
+                let refused = Leave::that_is_known(ConnectionEnd::SlowHead, now, FAREWELL);
+                self.leave = Some(refused);
             }
             // In the middle of a frame no answer can be sent.
-            Overdue::Frames => Next::End(ConnectionEnd::SlowHead),
-            Overdue::Idle => {
-                self.leave(ConnectionEnd::Idle, FAREWELL);
-                Next::Farewell
-            }
+            Overdue::Frames => return Next::End(ConnectionEnd::SlowHead),
+            Overdue::Idle => self.leave(ConnectionEnd::Idle, FAREWELL),
         }
+        Next::Again
     }
 
     /// Hyper has ended it.
     fn ended(&self, with_error: bool) -> ConnectionEnd {
-        match self.leaving {
-            Some((end, _)) => end,
+        match &self.leave {
+            Some(leave) => leave.end,
             None if self.activity.is_retiring() => ConnectionEnd::Age,
             None if with_error => ConnectionEnd::Broken,
             None => ConnectionEnd::Client,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::api::ConnectionMark;
+
+    #[tokio::test]
+    async fn the_end_of_the_last_request_wakes_a_connection_that_takes_leave() {
+        let peer = "192.0.2.1:1".parse().unwrap();
+        let activity = Arc::new(Activity::new(ConnectionMark::new(peer, 1)));
+        activity.speaks(Protocol::Http2);
+        let (first, last) = (activity.begin(), activity.begin());
+        let mut conduct = Conduct::new(&activity, Timeouts::default());
+        conduct.leave(ConnectionEnd::Stopped, FINISH);
+        assert!(matches!(conduct.next(), Next::Wait(_)));
+        drop(first);
+        assert!(activity.rests.notified().now_or_never().is_none());
+        drop(last);
+        activity.rests.notified().await;
     }
 }

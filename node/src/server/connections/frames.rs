@@ -7,8 +7,9 @@ use super::limits::SMALL_HEAD_BYTES;
 const PREFACE: usize = 24;
 /// Length, type, flags and stream of a frame (RFC 9113, section 4.1).
 const FRAME_HEAD: usize = 9;
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
+pub(super) const RST_STREAM: u8 = 3;
 const PUSH_PROMISE: u8 = 5;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
@@ -37,14 +38,70 @@ impl Unfinished {
     }
 }
 
-/// Follows the frames that a client sends.
+/// The head of a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FrameHead {
+    length: usize,
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
+}
+
+impl FrameHead {
+    fn of_bytes(bytes: [u8; FRAME_HEAD]) -> Self {
+        let [high, middle, low, kind, flags, stream @ ..] = bytes;
+        Self {
+            length: usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low),
+            kind,
+            flags,
+            // The highest bit has no meaning.
+            stream: u32::from_be_bytes(stream) & (u32::MAX >> 1),
+        }
+    }
+}
+
+/// Finds the heads of frames among the bytes of one direction.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(super) struct FrameHeads {
     /// Bytes until the next frame begins.
     left: usize,
     head: [u8; FRAME_HEAD],
     /// Bytes of the next frame's head that have come.
     have: usize,
+}
+
+impl FrameHeads {
+    /// Before the first frame come so many bytes.
+    pub(super) fn after(bytes: usize) -> Self {
+        Self {
+            left: bytes,
+            head: [0; FRAME_HEAD],
+            have: 0,
+        }
+    }
+
+    /// The next head that becomes complete with these bytes. Takes away those that it has read.
+    pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<FrameHead> {
+        let skipped = self.left.min(bytes.len());
+        self.left -= skipped;
+        *bytes = bytes.get(skipped..).unwrap_or_default();
+        for place in self.head.iter_mut().skip(self.have) {
+            let (first, rest) = bytes.split_first()?;
+            *place = *first;
+            *bytes = rest;
+            self.have += 1;
+        }
+        self.have = 0;
+        let head = FrameHead::of_bytes(self.head);
+        self.left = head.length;
+        Some(head)
+    }
+}
+
+/// Follows the frames that a client sends.
+#[derive(Debug)]
+pub(super) struct Frames {
+    heads: FrameHeads,
     kind: u8,
     length: usize,
     head_goes_on: bool,
@@ -53,53 +110,31 @@ pub(super) struct Frames {
 impl Frames {
     pub(super) fn new() -> Self {
         Self {
-            left: PREFACE,
-            head: [0; FRAME_HEAD],
-            have: 0,
+            heads: FrameHeads::after(PREFACE),
             kind: DATA,
             length: 0,
             head_goes_on: false,
         }
     }
 
-    /// Reads the next bytes of a connection, and returns the part that they leave incomplete.
-    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Unfinished {
-        loop {
-            let skipped = self.left.min(bytes.len());
-            self.left -= skipped;
-            bytes = bytes.get(skipped..).unwrap_or_default();
-            if bytes.is_empty() {
-                break;
-            }
-            for place in self.head.iter_mut().skip(self.have) {
-                let Some((first, rest)) = bytes.split_first() else {
-                    break;
-                };
-                *place = *first;
-                bytes = rest;
-                self.have += 1;
-            }
-            if self.have == FRAME_HEAD {
-                self.begin();
+    /// Reads the next bytes of a connection, and returns the part that they leave incomplete. Calls `reset` with each stream
+    /// that the client ends.
+    pub(super) fn read(&mut self, mut bytes: &[u8], mut reset: impl FnMut(u32)) -> Unfinished {
+        while let Some(head) = self.heads.next(&mut bytes) {
+            self.length = head.length;
+            self.kind = head.kind;
+            if matches!(head.kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
+                self.head_goes_on = head.flags & END_HEADERS == 0;
+            } else if head.kind == RST_STREAM {
+                reset(head.stream);
             }
         }
         if self.head_goes_on {
             Unfinished::Head
-        } else if self.left > 0 && self.kind != DATA {
+        } else if self.heads.left > 0 && self.kind != DATA {
             Unfinished::Frame(self.length)
         } else {
             Unfinished::Nothing
-        }
-    }
-
-    fn begin(&mut self) {
-        let [high, middle, low, kind, flags, ..] = self.head;
-        self.length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-        self.left = self.length;
-        self.kind = kind;
-        self.have = 0;
-        if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
-            self.head_goes_on = flags & END_HEADERS == 0;
         }
     }
 }
@@ -135,7 +170,7 @@ mod tests {
             let mut frames = Frames::new();
             let mut read = 0;
             for part in bytes.chunks(piece) {
-                let unfinished = frames.read(part);
+                let unfinished = frames.read(part, |_| {});
                 read += part.len();
                 if (begins..ends - 30).contains(&read) {
                     assert_eq!(unfinished, Unfinished::Head, "{read} in pieces of {piece}");
@@ -152,15 +187,16 @@ mod tests {
 
     #[test]
     fn a_frame_counts_until_it_is_whole_unless_it_is_one_of_a_body() {
-        let mut frames = Frames::new();
-        assert_eq!(frames.read(&connection(&[])), Unfinished::Nothing);
+        let mut following = Frames::new();
+        let mut read = |bytes: &[u8]| following.read(bytes, |_| {});
+        assert_eq!(read(&connection(&[])), Unfinished::Nothing);
         let large = [0, 0x40, 0, HEADERS, END_HEADERS, 0, 0, 0, 1];
-        assert_eq!(frames.read(&large), Unfinished::Frame(16 << 10));
-        assert_eq!(frames.read(&large).needs(), 16 << 10);
-        assert_eq!(frames.read(&vec![0; (16 << 10) - 9]), Unfinished::Nothing);
+        assert_eq!(read(&large), Unfinished::Frame(16 << 10));
+        assert_eq!(read(&large).needs(), 16 << 10);
+        assert_eq!(read(&vec![0; (16 << 10) - 9]), Unfinished::Nothing);
         let (small, rest) = (frame(HEADERS, END_HEADERS, 40), 9);
-        assert_eq!(frames.read(&small[..rest]).needs(), 0);
-        assert_eq!(frames.read(&small[rest..]), Unfinished::Nothing);
-        assert_eq!(frames.read(&frame(DATA, 0, 40)[..20]), Unfinished::Nothing);
+        assert_eq!(read(&small[..rest]).needs(), 0);
+        assert_eq!(read(&small[rest..]), Unfinished::Nothing);
+        assert_eq!(read(&frame(DATA, 0, 40)[..20]), Unfinished::Nothing);
     }
 }

@@ -65,6 +65,11 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// Cancelled when certificates are exchanged once more.
+    pub(super) fn outdated_again(&self) -> CancellationToken {
+        self.live.now().replaced
+    }
+
     /// Whether the certificates were accepted when the connection began, and are no longer: one of them has ended, or the
     /// client's authority is not accepted any more.
     pub(super) fn is_withdrawn(&self) -> bool {

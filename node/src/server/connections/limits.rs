@@ -97,6 +97,8 @@ impl ConnectionLimits {
     }
 }
 
+/// How long running requests may take after the node stopped listening.
+pub(super) const FINISH: Duration = Duration::from_secs(30);
 /// The time that a connection gets to end in good order: two minutes, as an answer does, and some more.
 pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(150);
 /// The same for an idle connection.

@@ -20,6 +20,7 @@ use super::{
     head_room::HeadRoom,
     limits::SMALL_HEAD_BYTES,
     refusal::Refusal,
+    unsent_answers::UnsentAnswers,
 };
 use crate::{budget::Reservation, metrics::PortMetrics};
 
@@ -49,6 +50,10 @@ pub(super) struct Wire<T> {
     head_may_grow: bool,
     /// HTTP/2 only, and meaningless otherwise.
     frames: Frames,
+    /// HTTP/2 only.
+    unsent: UnsentAnswers,
+    /// Whether the client took no more bytes at the last attempt. HTTP/2 only.
+    is_full: bool,
     /// Room for the incomplete part of HTTP/2.
     frame_room: Option<(usize, Reservation)>,
     /// The answer in the place of hyper's refusal, and how much of it is written.
@@ -78,6 +83,8 @@ impl<T: AsyncRead> Wire<T> {
             head_bytes: 0,
             head_may_grow: false,
             frames: Frames::new(),
+            unsent: UnsentAnswers::new(),
+            is_full: false,
             frame_room: None,
             refusal: None,
             lingering: None,
@@ -123,9 +130,11 @@ impl<T: AsyncRead> Wire<T> {
 
     /// Follows bytes of HTTP/2; fails where there is no room for their incomplete part.
     fn follow_frames(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = self.frames.read(bytes);
+        let Self { frames, unsent, .. } = self;
+        let unfinished = frames.read(bytes, |stream| unsent.forget(stream));
         self.activity
             .frames_unfinished(unfinished != Unfinished::Nothing);
+        self.note_unsent();
         let needed = unfinished.needs();
         if self.frame_room.as_ref().map_or(0, |(held, _)| *held) == needed {
             return Ok(());
@@ -142,6 +151,27 @@ impl<T: AsyncRead> Wire<T> {
             self.frame_room = Some((needed, room));
         }
         Ok(())
+    }
+
+    /// Follows the part of these bytes of HTTP/2 that the client took.
+    fn follow_sent(&mut self, taken: &Poll<io::Result<usize>>, slices: &[io::IoSlice<'_>]) {
+        if self.activity.protocol() != Protocol::Http2 {
+            return;
+        }
+        self.is_full = taken.is_pending();
+        if let Poll::Ready(Ok(mut left)) = *taken {
+            for slice in slices {
+                let part = slice.get(..left).unwrap_or(slice);
+                left -= part.len();
+                self.unsent.sent(part);
+            }
+        }
+        self.note_unsent();
+    }
+
+    fn note_unsent(&self) {
+        self.activity
+            .has_unsent(self.is_full || !self.unsent.is_empty());
     }
 
     /// Our refusal, and where hyper's began, if these bytes end with one.
@@ -263,7 +293,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
             wire.refusal = Some((ours, 0));
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(wire.stream.get_mut()).poll_write(context, bytes)
+        let taken = Pin::new(wire.stream.get_mut()).poll_write(context, bytes);
+        wire.follow_sent(&taken, &[io::IoSlice::new(bytes)]);
+        taken
     }
 
     fn poll_write_vectored(
@@ -277,7 +309,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         {
             return self.poll_write(context, first);
         }
-        Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices)
+        let taken = Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices);
+        self.follow_sent(&taken, slices);
+        taken
     }
 
     fn is_write_vectored(&self) -> bool {

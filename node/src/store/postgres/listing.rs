@@ -18,7 +18,10 @@ use crate::{
     domain::{Category, Row},
     log::logged_name,
     os::worker_threads::{Lost, WorkerKind, WorkerThreads},
-    store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection, VISITOR_STACK},
+    store::{
+        EntrySnapshot, GatheredRows, ListedEntry, Reach, ReadError, Scanned, Selection,
+        VISITOR_STACK,
+    },
 };
 
 /// Rows of the first fetch. The next one gets as many as fit into about a megabyte, by the size of the earlier ones, and at most
@@ -277,12 +280,9 @@ impl EntrySnapshot for Snapshot<'_> {
     }
 
     fn rows(&self, selection: &Selection, reach: Reach) -> Result<(Vec<Row>, Scanned), ReadError> {
-        let mut rows = Vec::new();
-        let scanned = self.each(selection, reach, &mut |row| {
-            rows.push(row);
-            ControlFlow::Continue(())
-        })?;
-        Ok((rows, scanned))
+        let mut gathered = GatheredRows::default();
+        let scanned = self.each(selection, reach, &mut |row| gathered.take(row))?;
+        Ok(gathered.end(scanned))
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, ToSql, types::ValueRef};
 use super::{EntryReader, columns, row, values};
 use crate::{
     domain::{Row, Timestamp},
-    store::{EntrySnapshot, ListedEntry, Reach, ReadError, Scanned, Selection},
+    store::{EntrySnapshot, GatheredRows, ListedEntry, Reach, ReadError, Scanned, Selection},
 };
 
 /// One state of the database, whatever is written meanwhile.
@@ -51,14 +51,14 @@ impl EntrySnapshot for Snapshot<'_> {
     }
 
     fn rows(&self, selection: &Selection, reach: Reach) -> Result<(Vec<Row>, Scanned), ReadError> {
-        let mut taken = Vec::new();
+        let mut gathered = GatheredRows::default();
         let scanned = self.each(row::COLUMNS, selection, reach, |found| {
-            if columns::read_identity(found)?.is_some() {
-                taken.push(values::attach(self.0, columns::read(found)?)?);
+            if columns::read_identity(found)?.is_none() {
+                return Ok(ControlFlow::Continue(()));
             }
-            Ok(ControlFlow::Continue(()))
+            Ok(gathered.take(values::attach(self.0, columns::read(found)?)?))
         })?;
-        Ok((taken, scanned))
+        Ok(gathered.end(scanned))
     }
 }
 

@@ -12,7 +12,7 @@ use opensecureconf_node::{
 };
 
 use crate::{
-    entry::{change, commit, create, finish, put, put_in, token},
+    entry::{change, commit, create, finish, large_token, put, put_in, token},
     subject::Subject,
 };
 
@@ -115,6 +115,37 @@ pub(crate) async fn pages_together_have_each_entry_once<S: Subject>(subject: S) 
         }
     }
     assert_eq!(seen, names(&["a", "b", "c", "d", "e"].map(|key| ("", key))));
+}
+
+pub(crate) async fn large_rows_come_about_a_megabyte_at_a_time<S: Subject>(subject: S) {
+    let store = subject.store();
+    let keys = ["a", "b", "c", "d", "e"];
+    for key in keys {
+        let large = Change::Put {
+            category: None,
+            token: large_token(),
+            seal: None,
+        };
+        put_at(store, "", key, large).await;
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let selection = Selection {
+            after,
+            ..Selection::default()
+        };
+        let part = store.list(LIST_WAIT, move |snapshot| {
+            snapshot.rows(&selection, rows(9))
+        });
+        let (found, scanned) = part.await.unwrap();
+        assert!(found.len() <= 2, "{} rows", found.len());
+        seen.extend(found.into_iter().map(|row| row.identity.key.to_string()));
+        after = scanned.stopped_at;
+        if after.is_none() || seen.len() > 5 {
+            break;
+        }
+    }
+    assert_eq!(seen, keys);
 }
 
 pub(crate) async fn a_list_is_of_the_wanted_environment_and_category<S: Subject>(subject: S) {
