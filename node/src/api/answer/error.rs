@@ -15,7 +15,7 @@ use crate::{
     budget::NoRoom,
     cluster::AdminRefusal,
     log::logged_name,
-    store::{ReadError, WriteError},
+    store::{ReadError, StoreLoss, WriteError},
 };
 
 /// Says that a value, or so many of a list, are lost with the node that had them.
@@ -182,6 +182,8 @@ pub(in crate::api) enum ApiError {
     OutcomeUnknown,
     /// The database of the store does not answer.
     DatabaseAway(ReadError),
+    /// The database is not this store any more.
+    StoreLost(StoreLoss),
     /// What the caller's key opened is no JSON. Only the caller learns which entry it is, and the caller knows its name.
     Unreadable {
         key: String,
@@ -212,6 +214,14 @@ impl ApiError {
         matches!(
             self.status(),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+        )
+    }
+
+    /// Whether the store did not answer: another call would wait as long for the same.
+    pub(in crate::api) fn is_of_silent_store(&self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseAway(_) | Self::StoreLost(_) | Self::NotWritten(_) | Self::OutcomeUnknown
         )
     }
 
@@ -291,6 +301,7 @@ impl ApiError {
             | Self::OwnerSilent { .. }
             | Self::OutcomeUnknown
             | Self::DatabaseAway(_)
+            | Self::StoreLost(_)
             | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unreadable { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -388,6 +399,7 @@ impl ApiError {
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
             Self::OutcomeUnknown => OUTCOME_UNKNOWN.into(),
             Self::DatabaseAway(_) => "The database does not answer; try again".into(),
+            Self::StoreLost(loss) => sentence(&loss.to_string()).into(),
             Self::Unreadable {
                 key, environment, ..
             } => format!(
@@ -433,7 +445,10 @@ impl ApiError {
             | Self::OutcomeUnknown
             | Self::DatabaseAway(_)
             | Self::OwnerSilent { .. } => Some(1),
-            Self::ListsBusy | Self::AnotherList | Self::NotWritten(_) => Some(5),
+            Self::ListsBusy
+            | Self::AnotherList
+            | Self::StoreLost(_)
+            | Self::NotWritten(_) => Some(5),
             // Rounded up: who comes back on time must not be turned away again.
             Self::TooManyFailures { retry_after } | Self::TooManyRows { retry_after } => {
                 Some(retry_after.as_secs() + 1)
@@ -470,6 +485,7 @@ impl ApiError {
                 Some(format!("the plaintext of '{key}' is no JSON: {reason}"))
             }
             Self::NotWritten(error) => Some(error.to_string()),
+            Self::StoreLost(loss) => Some(loss.to_string()),
             Self::DatabaseAway(error) => Some(match std::error::Error::source(error) {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),

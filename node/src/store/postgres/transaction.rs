@@ -18,7 +18,7 @@ use super::{
     set_aside::{Sender, SetAside},
     timeline::LatestTimeline,
 };
-use crate::domain::Clock;
+use crate::{domain::Clock, store::StoreLoss};
 
 /// While too many connections are set aside, one write in this time tries whether the wait is over.
 const PROBE: Duration = Duration::from_secs(1);
@@ -143,7 +143,9 @@ async fn run(
     connection.begin();
     let client = connection.client()?;
     let preparing = timeout_at(deadline, client.prepare_cached(&statement.sql)).await;
-    let prepared = preparing.map_err(|_| PostgresError::Slow)??;
+    let prepared = preparing
+        .map_err(|_| PostgresError::Slow)?
+        .map_err(|error| PostgresError::from(error).of_store())?;
     let left = deadline
         .saturating_duration_since(Instant::now())
         .as_millis();
@@ -171,7 +173,7 @@ async fn run(
             if committed.is_ok() {
                 connection.end();
             }
-            return Err(PostgresError::of_sent(error));
+            return Err(PostgresError::of_sent(error).of_store());
         }
         Err(_) => return Err(PostgresError::Unknown),
     };
@@ -189,7 +191,7 @@ async fn run(
 fn met_by(row: &tokio_postgres::Row, timeline: &LatestTimeline) -> Result<Met, PostgresError> {
     timeline.accept(row.try_get(0)?)?;
     if !row.try_get::<_, bool>(1)? {
-        return Err(PostgresError::OtherStore);
+        return Err(StoreLoss::Another.into());
     }
     Ok(Met {
         rows: row.try_get(2)?,
