@@ -41,7 +41,11 @@ async fn a_host_that_falls_silent_is_passed_over_by_a_node_that_runs() {
     let world = World::new().await;
     let silent = SilentHost::new().await;
     let url = silent.before(&world.server.url());
-    std::fs::write(world.folder().join("url"), format!("{}\n", world.server.url())).unwrap();
+    std::fs::write(
+        world.folder().join("url"),
+        format!("{}\n", world.server.url()),
+    )
+    .unwrap();
     let node = world.node_with(&[
         ("OSC_DATABASE_URL", ""),
         ("OSC_DATABASE_URL_FILE", "url"),

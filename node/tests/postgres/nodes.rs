@@ -255,7 +255,11 @@ async fn a_node_whose_store_is_gone_says_so_and_writes_nothing_into_what_is_ther
     assert!(ready.text.contains("emptied or replaced"), "{}", ready.text);
     for refused in [node.create("l", 1, &[]).await, node.get("/configs/k").await] {
         assert_eq!(refused.status, 503);
-        assert!(refused.text.contains("bring its backup back"), "{}", refused.text);
+        assert!(
+            refused.text.contains("bring its backup back"),
+            "{}",
+            refused.text
+        );
     }
     let details = &node.get("/cluster/status?details=true").await.json()["details"];
     assert_eq!(details["ready"], false, "{details}");

@@ -11,10 +11,7 @@ use super::{
     task::{Done, Kind, Task},
 };
 use crate::{
-    api::{
-        answer::{error::ApiError, streaming::BrokenOff},
-        extract::auth::Caller,
-    },
+    api::{answer::streaming::BrokenOff, extract::auth::Caller},
     cluster::Write,
     store::{Atomicity, BATCH_ROWS, WriteError},
 };
@@ -186,6 +183,7 @@ fn chunks(tasks: Vec<Task>) -> VecDeque<Vec<Task>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::answer::error::ApiError;
 
     #[test]
     fn a_chunk_has_as_many_rows_as_single_writes_wait_for() {

@@ -152,7 +152,7 @@ impl Work<'_> {
                         change,
                         ..
                     } = write;
-                    let commit = self.session().commit(&identity, seen, change, self.terms);
+                    let commit = session.commit(&identity, seen, change, self.terms);
                     if let Some(written) = commit.await? {
                         return Ok(Done { kind, written });
                     }

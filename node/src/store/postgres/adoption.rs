@@ -54,7 +54,7 @@ pub async fn adopt(
         before.must_be_of(from)?;
         must_be_unused(&transaction).await?;
         if !identity::rename(&transaction, from, to).await? {
-            return Err(StoreLoss::Another.into());
+            return Err(PostgresError::from(StoreLoss::Another));
         }
         let after = identity::read_in(&transaction).await?;
         transaction.commit().await?;

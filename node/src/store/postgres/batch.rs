@@ -87,7 +87,10 @@ impl PostgresStore {
                 Err(error) => Err(error.into()),
             };
             // The database is away, or does not report its outcome: the others would wait as long for the same.
-            let is_over = matches!(&outcome, Err(WriteError::Unknown | WriteError::Failed(_) | WriteError::Lost(_)));
+            let is_over = matches!(
+                &outcome,
+                Err(WriteError::Unknown | WriteError::Failed(_) | WriteError::Lost(_))
+            );
             outcomes.push(outcome);
             if is_over {
                 break;

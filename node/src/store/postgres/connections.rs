@@ -221,8 +221,9 @@ impl Check {
     }
 
     async fn judge(&self, connection: &Client) -> Result<(), PostgresError> {
-        let told = connection.query_one(&format!("SELECT {TIMELINE}"), &[]);
-        let told = told
+        let sql = format!("SELECT {TIMELINE}");
+        let told = connection
+            .query_one(&sql, &[])
             .await
             .map_err(|error| PostgresError::from(error).of_connection())?;
         self.timeline.accept(told.try_get(0)?)?;

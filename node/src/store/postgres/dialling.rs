@@ -80,7 +80,9 @@ impl Servers {
                 }
                 continue;
             }
-            let share = server.get_connect_timeout().map_or(share, |own| share.min(*own));
+            let share = server
+                .get_connect_timeout()
+                .map_or(share, |own| share.min(*own));
             let dialling = self.dial_one(server, Arc::clone(cancelled_waits));
             let mut attempt = Attempt {
                 servers: self,

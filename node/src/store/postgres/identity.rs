@@ -66,7 +66,9 @@ impl KnownIdentity {
     pub(super) fn get(&self) -> Result<&StoreIdentity, PostgresError> {
         self.known.get().ok_or_else(|| {
             let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
-            let cause = cause.as_deref().unwrap_or("the database was not reached yet");
+            let cause = cause
+                .as_deref()
+                .unwrap_or("the database was not reached yet");
             PostgresError::NotReached(cause.to_owned())
         })
     }

@@ -303,9 +303,8 @@ mod tests {
 
     #[test]
     fn each_server_of_an_address_has_all_its_settings() {
-        let address = url(
-            "postgres://app:s3cret@db-1:5433,db-2:5434,%2Frun%2Fdb/app?connect_timeout=2",
-        );
+        let address =
+            url("postgres://app:s3cret@db-1:5433,db-2:5434,%2Frun%2Fdb/app?connect_timeout=2");
         let servers = address.servers();
         let ports: Vec<_> = servers.iter().map(Config::get_ports).collect();
         assert_eq!(ports, [&[5433], &[5434], &[5432]]);
