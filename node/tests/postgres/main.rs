@@ -24,6 +24,7 @@ mod nodes;
 mod pooler;
 mod programs;
 mod refusals;
+mod returns;
 mod rotation;
 mod server;
 mod setup;

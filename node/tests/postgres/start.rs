@@ -1,6 +1,10 @@
 //! On which databases a node starts, and to which cluster they belong from then on.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
 
 use crate::world::{Node, SOON, World};
 
@@ -108,6 +112,28 @@ async fn a_node_ends_where_the_database_that_comes_is_not_its_store() {
         world.server.start().await;
         assert_eq!(node.ended().await, Some(code), "{setting}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_the_database_where_it_is_asked_to() {
+    let mut world = World::new().await;
+    world.server.kill();
+    let (code, text) = world.run(&["database", "migrate"], &[]);
+    assert_eq!(code, Some(1), "{text}");
+    let mut waiting = world.command(&[]);
+    waiting.args(["database", "migrate", "--wait", "60"]);
+    waiting.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut waiting = waiting.spawn().unwrap();
+    let mut told = String::new();
+    let mut words = BufReader::new(waiting.stderr.take().unwrap());
+    words.read_line(&mut told).unwrap();
+    assert!(told.contains("trying again"), "{told}");
+    world.server.start().await;
+    let output = tokio::task::spawn_blocking(move || waiting.wait_with_output());
+    let output = output.await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("has schema 1 already"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,7 @@ impl World {
     }
 
     /// The binary, with the settings of every node here and these over them.
-    fn command(&self, more: &[(&str, &str)]) -> Command {
+    pub(crate) fn command(&self, more: &[(&str, &str)]) -> Command {
         let mut command = bare_command(self.folder());
         command
             .env("OSC_DATABASE_URL", self.server.url())
