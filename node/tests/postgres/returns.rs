@@ -102,7 +102,22 @@ async fn a_primary_that_hangs_is_left_for_the_one_that_takes_over() {
         ("OSC_DATABASE_TIMEOUT", "2"),
     ]);
     assert_eq!(node.create("k", 1, &[]).await.status, 201);
+    let at_once = async |key: &str| {
+        let creates = (0..8).map(|number| {
+            let (node, key) = (&node, format!("{key}{number}"));
+            async move { node.create(&key, 1, &[]).await.status }
+        });
+        futures::future::join_all(creates).await
+    };
+    at_once("before").await;
     let hanging = world.server.hang().await;
+    // They take all connections for writing.
+    assert!(
+        at_once("unanswered")
+            .await
+            .iter()
+            .all(|status| *status == 503)
+    );
     standby.promote();
     let took = until_one_is_made(&node, "after").await;
     assert!(took < TAKEN_OVER, "{took:?}");

@@ -140,6 +140,7 @@ async fn run(
     let waiting = timeout_at(deadline, connections.writes.get()).await;
     let mut connection = waiting.map_err(|_| PostgresError::Slow)??;
     let cancelled_before = connections.cancelled_waits.load(Ordering::Acquire);
+    let timeline = connections.timeline.get();
     connection.begin();
     let client = connection.client()?;
     let preparing = timeout_at(deadline, client.prepare_cached(&statement.sql)).await;
@@ -161,11 +162,18 @@ async fn run(
     );
     let parameters = columns::lent(&statement.parameters);
     // Sent together: one round trip to the server. Where the statement fails, the COMMIT ends nothing.
-    let (begun, met, committed) = join!(
-        client.batch_execute(&begin),
-        client.query_one(&prepared, &parameters),
-        client.batch_execute("COMMIT"),
-    );
+    let answered = async {
+        join!(
+            client.batch_execute(&begin),
+            client.query_one(&prepared, &parameters),
+            client.batch_execute("COMMIT"),
+        )
+    };
+    let (begun, met, committed) = tokio::select! {
+        answered = answered => answered,
+        // A server that was replaced may never answer, and its connection would be taken from others for ever.
+        () = connections.timeline.passes(timeline) => return Err(PostgresError::Unknown),
+    };
     let row = match met {
         Ok(row) => row,
         // The server itself reports the failure, or a pooler in its place. If it was the server, nothing is committed.
