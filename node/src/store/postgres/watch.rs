@@ -2,6 +2,7 @@
 //! another kind, and none meets itself.
 
 use std::{
+    future::{Ready, ready},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -40,28 +41,32 @@ pub(super) fn start(store: &Arc<Shared>) {
     tokio::spawn(again(COUNT, store(), keep_house));
 }
 
-/// Does work again and again, as long as there is a store: each time so long after the time before has ended.
-async fn again<W, F>(pause: Duration, store: Weak<Shared>, work: W)
+/// Does work again and again, as long as its owner is there: each time so long after the time before has ended.
+async fn again<T, W, F>(pause: Duration, owner: Weak<T>, work: W)
 where
-    W: Fn(PostgresStore) -> F,
+    W: Fn(Arc<T>) -> F,
     F: Future<Output = ()>,
 {
-    while let Some(store) = after(pause, &store).await {
-        work(store).await;
+    while let Some(owner) = after(pause, &owner).await {
+        work(owner).await;
     }
 }
 
-/// The store after a pause; `None` where it is gone.
-async fn after(pause: Duration, store: &Weak<Shared>) -> Option<PostgresStore> {
+/// The owner of the work after a pause; `None` where it is gone.
+async fn after<T>(pause: Duration, owner: &Weak<T>) -> Option<Arc<T>> {
     sleep(pause).await;
-    let shared = store.upgrade()?;
-    Some(PostgresStore(shared, Deadline::default()))
+    owner.upgrade()
+}
+
+fn store_of(shared: Arc<Shared>) -> PostgresStore {
+    PostgresStore(shared, Deadline::default())
 }
 
 /// Finds commits of other nodes.
 async fn wake_readers(store: Weak<Shared>) {
     let mut latest = None;
-    while let Some(store) = after(LOOK, &store).await {
+    while let Some(shared) = after(LOOK, &store).await {
+        let store = store_of(shared);
         if store.0.wake.somebody_waits()
             && let Ok(cursor) = store.latest_cursor().await
             && latest.as_ref() != Some(&cursor)
@@ -72,30 +77,32 @@ async fn wake_readers(store: Weak<Shared>) {
     }
 }
 
-async fn close_retired(store: PostgresStore) {
-    store.0.connections.close_retired();
+fn close_retired(shared: Arc<Shared>) -> Ready<()> {
+    shared.connections.close_retired();
+    ready(())
 }
 
-async fn knock(store: PostgresStore) {
-    store.0.connections.knock().await;
+async fn knock(shared: Arc<Shared>) {
+    shared.connections.knock().await;
 }
 
 /// Finds out whether writes work again.
-async fn try_a_write(store: PostgresStore) {
-    if store.0.condition.writes.get() != WriteHealth::Accepting {
+async fn try_a_write(shared: Arc<Shared>) {
+    if shared.condition.writes.get() != WriteHealth::Accepting {
+        let store = store_of(shared);
         // Its outcome is the condition.
         let _ = store.touch(0, store.deadline()).await;
     }
 }
 
-async fn look_for_held_back(store: PostgresStore) {
-    if let Err(error) = store.look_for_held_back().await {
+async fn look_for_held_back(shared: Arc<Shared>) {
+    if let Err(error) = store_of(shared).look_for_held_back().await {
         tracing::debug!(%error, "database_not_looked_at");
     }
 }
 
-async fn keep_house(store: PostgresStore) {
-    if let Err(error) = recount_and_forget(&store).await {
+async fn keep_house(shared: Arc<Shared>) {
+    if let Err(error) = recount_and_forget(&store_of(shared)).await {
         tracing::debug!(%error, "database_not_tidied");
     }
 }
@@ -106,4 +113,45 @@ async fn recount_and_forget(store: &PostgresStore) -> Result<(), PostgresError> 
     let before = super::now().as_micros().saturating_sub(kept);
     store.forget(Timestamp::from_micros(before)).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::{sync::Semaphore, task::yield_now};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Seen {
+        running: AtomicUsize,
+        most: AtomicUsize,
+        rounds: Semaphore,
+    }
+
+    /// Work that takes longer than its pause.
+    async fn long_work(seen: Arc<Seen>) {
+        let running = seen.running.fetch_add(1, Ordering::Relaxed) + 1;
+        seen.most.fetch_max(running, Ordering::Relaxed);
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        seen.running.fetch_sub(1, Ordering::Relaxed);
+        seen.rounds.add_permits(1);
+    }
+
+    #[tokio::test]
+    async fn work_does_not_meet_itself_and_ends_with_its_owner() {
+        let seen = Arc::new(Seen {
+            running: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            rounds: Semaphore::new(0),
+        });
+        let work = tokio::spawn(again(Duration::ZERO, Arc::downgrade(&seen), long_work));
+        drop(seen.rounds.acquire_many(5).await.unwrap());
+        assert_eq!(seen.most.load(Ordering::Relaxed), 1);
+        drop(seen);
+        work.await.unwrap();
+    }
 }
