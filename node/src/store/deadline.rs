@@ -14,6 +14,7 @@ impl Deadline {
     }
 
     /// The same for a request that did something else for so long meanwhile.
+    #[must_use]
     pub fn later_by(self, time: Duration) -> Self {
         Self(self.0.and_then(|at| at.checked_add(time)))
     }

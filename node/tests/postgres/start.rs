@@ -62,8 +62,8 @@ async fn waiting_node(world: &World, more: &[(&str, &str)]) -> Node {
     assert_eq!(node.get("/health").await.status, 200);
     let ready = node.get("/ready").await;
     assert_eq!(ready.status, 503, "{}", ready.text);
-    let told = ready.json()["reasons"][0].as_str().unwrap().to_owned();
-    assert!(told.contains("the database does not answer"), "{told}");
+    let told = ready.text.contains("the database does not answer");
+    assert!(told, "{}", ready.text);
     let folder = world.server.folder().display().to_string();
     assert!(!ready.text.contains(&folder), "{}", ready.text);
     node

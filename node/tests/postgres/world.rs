@@ -147,7 +147,7 @@ impl Node {
         let lines = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                lines.lock().unwrap().push_str(&format!("{line}\n"));
+                lines.lock().unwrap().extend([line.as_str(), "\n"]);
                 let event: Value = serde_json::from_str(&line).unwrap();
                 if event
                     .get("event")

@@ -32,7 +32,7 @@ pub(super) type Dialled = Result<(Client, JoinHandle<()>), tokio_postgres::Error
 /// The servers of an address, in its order. All clones are one.
 #[derive(Clone)]
 pub(super) struct Servers {
-    servers: Arc<[Config]>,
+    each: Arc<[Config]>,
     /// The place of the server to try first: the latest that let the node in, or the one after the latest that did not.
     first: Arc<AtomicUsize>,
     tls: Option<MakeRustlsConnect>,
@@ -43,7 +43,7 @@ pub(super) struct Servers {
 impl Servers {
     pub(super) fn of(settings: &PostgresSettings, tls: Option<MakeRustlsConnect>) -> Self {
         Self {
-            servers: settings.url.servers().into(),
+            each: settings.url.servers().into(),
             first: Arc::default(),
             tls,
             limit: settings.timeout,
@@ -58,7 +58,7 @@ impl Servers {
 
     /// Begins with another server than the one at this place, where it was the first.
     fn begin_behind(&self, place: usize) {
-        let next = (place + 1).checked_rem(self.servers.len());
+        let next = (place + 1).checked_rem(self.each.len());
         let (relaxed, next) = (Ordering::Relaxed, next.unwrap_or_default());
         // Another connection may have found another server meanwhile.
         let _ = self.first.compare_exchange(place, next, relaxed, relaxed);
@@ -117,7 +117,7 @@ impl Servers {
 
     /// The servers in the order in which they are tried, each with its place in the address.
     fn in_turn(&self) -> VecDeque<(usize, Config)> {
-        let mut servers: VecDeque<_> = self.servers.iter().cloned().enumerate().collect();
+        let mut servers: VecDeque<_> = self.each.iter().cloned().enumerate().collect();
         servers.rotate_left(self.first.load(Ordering::Relaxed));
         servers
     }

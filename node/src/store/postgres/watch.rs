@@ -2,7 +2,7 @@
 //! another kind, and none meets itself.
 
 use std::{
-    future::{Ready, ready},
+    future::ready,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -34,7 +34,10 @@ const KEPT: Duration = Duration::from_hours(7 * 24);
 pub(super) fn start(store: &Arc<Shared>) {
     let store = || Arc::downgrade(store);
     tokio::spawn(wake_readers(store()));
-    tokio::spawn(again(CLOSE, store(), close_retired));
+    tokio::spawn(again(CLOSE, store(), |shared: Arc<Shared>| {
+        shared.connections.close_retired();
+        ready(())
+    }));
     tokio::spawn(again(TRY, store(), try_a_write));
     tokio::spawn(again(KNOCK, store(), knock));
     tokio::spawn(again(HELD_BACK, store(), look_for_held_back));
@@ -75,11 +78,6 @@ async fn wake_readers(store: Weak<Shared>) {
             store.0.wake.commits();
         }
     }
-}
-
-fn close_retired(shared: Arc<Shared>) -> Ready<()> {
-    shared.connections.close_retired();
-    ready(())
 }
 
 async fn knock(shared: Arc<Shared>) {
