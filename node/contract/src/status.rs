@@ -116,9 +116,9 @@ pub struct NodeDetails {
 /// A database that several nodes share, as one of them sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedDatabase {
-    /// The store's own name.
+    /// The store's own name; empty where the node has not reached its database since its start.
     pub uid: String,
-    /// The cluster that it belongs to.
+    /// The cluster that it belongs to; empty in the same case.
     pub cluster: String,
     /// What the server says of itself; `None` where it does not answer.
     pub server: Option<DatabaseServer>,

@@ -8,7 +8,10 @@ use std::{
 
 use clap::ArgMatches;
 
-use super::commands::{Outcome, counted, existing, path, wait_for};
+use super::{
+    commands::{Outcome, counted, existing, path, wait_for},
+    waiting::{until_it_succeeds, wait},
+};
 use crate::{
     config::{Config, UsageError},
     server::{as_told, fresh_incarnation, mounted_salt, settings_of},
@@ -41,15 +44,26 @@ pub(crate) fn copy(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
         cluster: &shared.cluster,
         salt: &salt,
     };
-    let mut report = reporter();
+    let (mut report, wait) = (reporter(), wait(arguments));
     let copied = if is_shared(from) {
-        let copying = out_of_shared(store, to, fresh_incarnation()?, &mut report);
+        let incarnation = fresh_incarnation()?;
+        let copying = until_it_succeeds(wait, may_pass, async || {
+            out_of_shared(store, to, incarnation, &mut report).await
+        });
         wait_for(async { copying.await.map_err(as_said) })?
     } else {
-        let copying = into_shared(existing(from, "--from")?, store, &mut report);
+        let from = existing(from, "--from")?;
+        let copying = until_it_succeeds(wait, may_pass, async || {
+            into_shared(from, store, &mut report).await
+        });
         wait_for(async { copying.await.map_err(as_said) })?
     };
     show(&copied, to)
+}
+
+/// Whether the shared database may answer soon: the next run goes on where this one ended.
+fn may_pass(error: &CopyError) -> bool {
+    matches!(error, CopyError::Shared(error) if error.may_pass())
 }
 
 /// Shows how far it is, now and then.
@@ -76,7 +90,7 @@ fn show(copied: &Copied, to: &Path) -> anyhow::Result<Outcome> {
         written,
         removed,
         conflicts,
-        is_finished,
+        rest,
     } = *copied;
     let mut out = io::stdout().lock();
     writeln!(
@@ -91,13 +105,35 @@ fn show(copied: &Copied, to: &Path) -> anyhow::Result<Outcome> {
             "{conflicts} losing versions of conflicts stay behind: GET /cluster/conflicts lists them on the old nodes"
         )?;
     }
-    if is_finished {
+    if rest.is_nothing() {
         writeln!(out, "the copy is finished: start its nodes")?;
         return Ok(Outcome::Done);
     }
+    let written = match rest.written_since {
+        0 => String::new(),
+        rows => format!(
+            "; {} written there since this run began to read",
+            if rows == 1 {
+                "1 row was".to_owned()
+            } else {
+                format!("{rows} rows were")
+            }
+        ),
+    };
+    let (cause, remedy) = if rest.is_in_use {
+        (
+            "a node still uses what was copied",
+            "stop it, and run this again, which brings what is missing",
+        )
+    } else {
+        (
+            "a node used what was copied meanwhile",
+            "run this again, which brings what is missing",
+        )
+    };
     writeln!(
         out,
-        "the copy is not finished, because a node still uses what was copied: stop it, and run this again"
+        "the copy is not finished, because {cause}{written}: {remedy}"
     )?;
     Ok(Outcome::Incomplete)
 }

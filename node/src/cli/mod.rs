@@ -9,6 +9,7 @@ mod given_database;
 mod running_node;
 mod serve;
 mod subcommands;
+mod waiting;
 
 use std::{
     io::{self, Write},

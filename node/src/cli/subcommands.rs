@@ -106,8 +106,9 @@ fn database_command() -> Command {
                 .after_help(
                     "Exit codes: 0 done, 1 failed, 2 settings that are not usable or do not fit the store\n\n\
                      Example:\n  \
-                     OSC_DATABASE_URL_FILE=./url OSC_SALT_SECRET_FILE=./salt osc-node database migrate",
-                ),
+                     OSC_DATABASE_URL_FILE=./url OSC_SALT_SECRET_FILE=./salt osc-node database migrate --wait 300",
+                )
+                .arg(wait()),
         )
         .subcommand(
             Command::new("adopt")
@@ -116,7 +117,20 @@ fn database_command() -> Command {
                     text("from", "NAME", "The cluster that it belongs to now (its OSC_CLUSTER_ID; \"\" for none)")
                         .long("from")
                         .required(true),
-                ),
+                )
+                .arg(wait()),
+        )
+}
+
+/// How long a command waits for the database that nodes share.
+fn wait() -> Arg {
+    Arg::new("wait")
+        .long("wait")
+        .value_parser(value_parser!(u64))
+        .value_name("SECONDS")
+        .default_value("0")
+        .help(
+            "Try again for so long where the database is away, or another session holds its tables",
         )
 }
 
@@ -130,7 +144,7 @@ fn copy_command() -> Command {
             .help(help)
     };
     Command::new("copy")
-        .about("Copy a whole store from a database in a file into the one that nodes share (OSC_DATABASE_URL), or back, and stop; exit code 4 where a node still uses what is copied")
+        .about("Copy a whole store from a database in a file into the one that nodes share (OSC_DATABASE_URL), or back, and stop; exit code 4 where a node still uses what is copied, or wrote to it meanwhile")
         .long_about(
             "Copy a whole store from a database in a file into the one that nodes share (OSC_DATABASE_URL), or back, and stop.\n\n\
              Entries keep their values, encrypted as they are, and their names, categories, versions and times; deletes are copied, \
@@ -144,7 +158,7 @@ fn copy_command() -> Command {
         )
         .after_help(
             "Exit codes: 0 finished, 1 failed (what was copied stands; run it again), 2 settings or arguments that are not usable, \
-             4 everything is there, but a node still uses the source: stop it and run this again.\n\n\
+             4 not finished: a node still uses the source, or wrote to it meanwhile; stop it and run this again.\n\n\
              Examples:\n  \
              osc-node salt export --from configurations.db --output salt\n  \
              OSC_DATABASE_URL_FILE=./url OSC_SALT_SECRET_FILE=./salt osc-node copy --from configurations.db --to shared\n  \
@@ -155,6 +169,7 @@ fn copy_command() -> Command {
             "What is copied: a file, or 'shared' for the database of OSC_DATABASE_URL (a file of that name is ./shared)",
         ))
         .arg(database("to", "What it becomes: 'shared', or a file that does not exist"))
+        .arg(wait())
 }
 
 fn members_command() -> Command {

@@ -1,8 +1,6 @@
 //! Commits over an entry: here, or at the node that has its value.
 
-use std::time::Instant;
-
-use super::{Entries, Error, Session};
+use super::{Error, Session};
 use crate::{
     cluster::{AckLevel, Change, Expected, NewValue, ValueLocation, Write, Written},
     domain::{Clock, Identity, Row},
@@ -21,31 +19,20 @@ pub(crate) struct WriteTerms {
     pub(crate) named: Option<Clock>,
 }
 
-/// Counts how often, and for how long, a request tried to change an entry that other requests change too.
-#[derive(Debug)]
+/// Counts how often a request tried to change an entry that other requests change too.
+#[derive(Debug, Default)]
 pub(crate) struct RetryBudget {
     tries: usize,
-    began: Instant,
-}
-
-impl Default for RetryBudget {
-    fn default() -> Self {
-        Self {
-            tries: 0,
-            began: Instant::now(),
-        }
-    }
 }
 
 impl RetryBudget {
     /// Counts one more try; refuses it at the limit. Requests on other nodes may otherwise win forever.
-    pub(crate) fn again(&mut self, entries: &Entries) -> Result<(), Error> {
+    pub(crate) fn again(&mut self, session: &Session<'_>) -> Result<(), Error> {
         self.tries += 1;
-        if entries.federation.is_some() && self.tries >= COMMITS {
+        if session.federation.is_some() && self.tries >= COMMITS {
             return Err(Error::ChangedMeanwhile);
         }
-        let limit = entries.store.limit();
-        if limit.is_some_and(|limit| self.began.elapsed() >= limit) {
+        if session.deadline.has_passed() {
             let busy = "others change the entry all the time".to_owned();
             return Err(WriteError::Failed(busy).into());
         }
@@ -117,7 +104,7 @@ impl Session<'_> {
         level: AckLevel,
         atomicity: Atomicity,
     ) -> Vec<Result<Written, WriteError>> {
-        self.store.commit_batch(writes, level, atomicity).await
+        self.store().commit_batch(writes, level, atomicity).await
     }
 
     /// Commits a change here; `None` when the observed version changed meanwhile and must be checked again.
@@ -134,7 +121,8 @@ impl Session<'_> {
             named,
             change,
         };
-        match self.store.commit_for(write, level, self.request).await {
+        let store = self.store();
+        match store.commit_for(write, level, self.request).await {
             Ok(written) => Ok(Some(written)),
             Err(WriteError::Changed) => Ok(None),
             Err(error) => Err(error.into()),

@@ -85,7 +85,7 @@ impl Session<'_> {
     pub(crate) async fn find(&self, identity: &Identity, partial: Partial) -> Result<Found, Error> {
         let mut silent = Vec::new();
         for _ in 0..ATTEMPTS {
-            let row = self.store.find(identity).await?;
+            let row = self.store().find(identity).await?;
             let Some(known) = row.as_deref().filter(|row| is_elsewhere(row)) else {
                 return Ok(Found::Row(row));
             };
@@ -123,7 +123,7 @@ impl Session<'_> {
             }
             self.catch_up(identity, found.version).await?;
         }
-        match self.store.find(identity).await? {
+        match self.store().find(identity).await? {
             // The only copy should be here.
             Some(row) if silent.is_empty() && is_elsewhere(&row) => Ok(Found::Lost(row.version)),
             row if silent.is_empty() => Ok(Found::Row(row)),
@@ -173,13 +173,13 @@ impl Session<'_> {
         identity: &Identity,
         version: Option<Version>,
     ) -> Result<bool, Error> {
-        Ok(self.store.confirm(identity, version).await?)
+        Ok(self.store().confirm(identity, version).await?)
     }
 
     /// Refuses a taken name; for a free one, gives the state that a create may replace.
     pub(crate) async fn free_name(&self, identity: &Identity) -> Result<Expected, Error> {
         for _ in 0..ATTEMPTS {
-            let row = self.store.find(identity).await?;
+            let row = self.store().find(identity).await?;
             let Some(row) = row.filter(|row| !row.is_tombstone()) else {
                 return Ok(Expected::NothingLive);
             };

@@ -31,8 +31,10 @@ impl Session<'_> {
         else {
             return Ok(ImportOutcome::Unusable);
         };
+        // Of many entries each has the time of a request.
+        let session = self.renewed();
         loop {
-            let stored = self.store.find(&identity).await?;
+            let stored = session.store().find(&identity).await?;
             match stored.as_ref().and_then(|row| row.content.as_ref()) {
                 Some(present) => {
                     let outcome = if present.is_of(&token) {
@@ -41,7 +43,7 @@ impl Session<'_> {
                         ImportOutcome::Taken
                     };
                     let version = stored.as_ref().map(|row| row.version);
-                    if self.confirm(&identity, version).await? {
+                    if session.confirm(&identity, version).await? {
                         return Ok(outcome);
                     }
                     continue;
@@ -60,7 +62,7 @@ impl Session<'_> {
                     created_at,
                 },
             };
-            match self.store.commit(write, level).await {
+            match session.store().commit(write, level).await {
                 Ok(_) => return Ok(ImportOutcome::Written),
                 Err(WriteError::Changed) => {}
                 Err(error) => return Err(error.into()),

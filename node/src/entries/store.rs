@@ -13,8 +13,8 @@ use crate::{
     domain::{Identity, Row, Version},
     replica::Replica,
     store::{
-        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError,
-        WriteError, WriteHealth, postgres::PostgresStore,
+        Atomicity, ChangeCursor, Changes, ConflictPage, Deadline, EntrySnapshot, EntryStore,
+        ReadError, WriteError, WriteHealth, postgres::PostgresStore,
     },
 };
 
@@ -36,7 +36,7 @@ impl Store {
         }
     }
 
-    /// For how long a node may retry one request; `None` where one writer on this node serves all requests in turn.
+    /// For how long one request may wait, with all its calls; `None` where one writer on this node serves all requests in turn.
     pub(super) fn limit(&self) -> Option<Duration> {
         match self {
             Self::Replica(_) => None,
@@ -46,6 +46,13 @@ impl Store {
 }
 
 impl EntryStore for Store {
+    fn until(&self, deadline: Deadline) -> Self {
+        match self {
+            Self::Replica(replica) => Self::Replica(Arc::clone(replica)),
+            Self::Shared(store) => Self::Shared(store.until(deadline)),
+        }
+    }
+
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
         match self {
             Self::Replica(replica) => replica.find(identity).await,

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::PathBuf,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use super::{
     file_care::FileCare,
     listeners::Listeners,
     own_database::{LinkParts, OpenedStore, open_store},
-    shared_database::{ReachedDatabase, follow, reach},
+    shared_database::{self, OpenedDatabase, follow},
     upkeep,
 };
 use crate::{
@@ -60,25 +61,26 @@ impl BoundNode {
         Self::assemble(config, iterations, log, None)
     }
 
-    /// A node of a shared database: connects to it, with the mounted salt, and binds the ports.
+    /// A node of a shared database: connects to it, with the mounted salt, and binds the ports. Where the database does not
+    /// answer, the node listens all the same, and serves entries once it does.
     ///
     /// # Errors
-    /// Where the database does not answer, is another store than the settings demand, or has another salt.
+    /// Where the database is another store than the settings demand, or has another salt.
     pub async fn start_shared(
         config: Config,
         database: &SharedDatabase,
         iterations: Iterations,
         log: LogControl,
     ) -> anyhow::Result<Self> {
-        let reached = reach(&config, database).await?;
-        Self::assemble(config, iterations, log, Some(reached))
+        let opened = shared_database::open(&config, database).await?;
+        Self::assemble(config, iterations, log, Some(opened))
     }
 
     fn assemble(
         config: Config,
         iterations: Iterations,
         log: LogControl,
-        reached: Option<ReachedDatabase>,
+        shared: Option<OpenedDatabase>,
     ) -> anyhow::Result<Self> {
         let clock: WallClock = Arc::new(now);
         let metrics = Metrics::new()?;
@@ -99,7 +101,7 @@ impl BoundNode {
             kind,
             salt,
             cluster,
-        } = if let Some(ReachedDatabase { store, salt }) = reached {
+        } = if let Some(OpenedDatabase { store, salt }) = shared {
             OpenedStore {
                 kind: NodeKind::Shared(store),
                 salt: Some(salt),
@@ -169,7 +171,7 @@ impl BoundNode {
         self.listeners.health_address()
     }
 
-    /// Serves until the signal to stop: then `/ready` answers no while requests are still accepted for the drain time, running
+    /// Serves until the signal to stop, or until a shared database that comes late turns out to be another store: then `/ready` answers no while requests are still accepted for the drain time, running
     /// requests finish, and the database is closed.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {
@@ -215,16 +217,23 @@ impl BoundNode {
         let probed = CancellationToken::new();
         let _probed = probed.clone().drop_guard();
         let client = cluster.as_ref().map(ClusterLink::client);
-        let mut serving = listeners.serve(&state, client, closing, probed)?;
+        let mut serving = listeners.serve(&state, client, closing.clone(), probed)?;
         let mut background = upkeep::start(&state, files, log_level_file);
         background.append(&mut serving.background);
-        if let (NodeKind::Shared(store), Some(database)) = (&state.kind, database) {
+        if let (NodeKind::Shared(store), Some(database)) = (&state.kind, database.clone()) {
             background.push(tokio::spawn(follow(store.clone(), database)));
         }
         if let Some(cluster) = cluster {
             background.extend(cluster.connect(&state));
         }
-        let served = serving.end().await;
+        let mut end = pin!(serving.end());
+        let served = tokio::select! {
+            served = &mut end => served,
+            unusable = unusable_database(&state, database) => {
+                closing.cancel();
+                end.await.and(Err(unusable))
+            }
+        };
         stopping.abort();
         let node = state.kind.replicating();
         if let Some(node) = node {
@@ -239,6 +248,16 @@ impl BoundNode {
         tracing::info!("node_stopped");
         served
     }
+}
+
+/// Ends where a shared database that came after the start cannot be used.
+async fn unusable_database(state: &Node, database: Option<SharedDatabase>) -> anyhow::Error {
+    if let (NodeKind::Shared(store), Some(database)) = (&state.kind, database)
+        && let Err(error) = shared_database::wait_for(store, &database.cluster).await
+    {
+        return error;
+    }
+    std::future::pending().await
 }
 
 fn now() -> Timestamp {

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 
 use super::fresh_incarnation;
 use crate::{
     config::{Config, SharedDatabase, UsageError},
     crypto::Salt,
-    domain::Incarnation,
     os::reload::{self, Reloaded},
     store::{
         postgres::{PostgresError, PostgresSettings, PostgresStore},
@@ -17,40 +16,71 @@ use crate::{
     tls,
 };
 
-/// How long a starting node waits for a silent database: about as long as a failover takes.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// How often it tries meanwhile.
+/// How long a starting node waits for its database before it listens: while it listens, it says that it waits.
+const FIRST_TRY: Duration = Duration::from_secs(5);
+/// How often it tries again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// A database that can be used, and the salt of its values.
+/// A database that nodes share, and the salt of its values.
 #[derive(Debug)]
-pub(super) struct ReachedDatabase {
+pub(super) struct OpenedDatabase {
     pub(super) store: PostgresStore,
     pub(super) salt: Salt,
 }
 
-/// Connects to the database, which must be the store of this cluster and this salt.
+/// Connects to the database, which must be the store of this cluster and this salt. Where it is away, the store is returned
+/// without it: [`wait_for`] goes on.
 ///
 /// # Errors
 /// [`UsageError`] where the settings do not fit it.
-pub(super) async fn reach(
+pub(super) async fn open(
     config: &Config,
     database: &SharedDatabase,
-) -> anyhow::Result<ReachedDatabase> {
+) -> anyhow::Result<OpenedDatabase> {
     let salt = mounted_salt(config)?;
     let fingerprint = salt.fingerprint().to_string();
     let settings = settings_of(database)?;
-    let store = connect(settings, &fingerprint, fresh_incarnation()?)
-        .await
-        .map_err(as_told)?;
-    let found = store.identity();
-    found.must_be_of(&database.cluster).map_err(as_told)?;
+    let store = PostgresStore::new(settings, &fingerprint, fresh_incarnation()?)?;
+    match timeout(FIRST_TRY, try_to_reach(&store, &database.cluster)).await {
+        Ok(Err(error)) if !error.may_pass() => return Err(as_told(error)),
+        Ok(Err(error)) => tracing::warn!(error = %error, "shared_database_away"),
+        Err(_) => tracing::warn!(error = %PostgresError::Slow, "shared_database_away"),
+        Ok(Ok(())) => {}
+    }
+    Ok(OpenedDatabase { store, salt })
+}
+
+/// Goes on until the database is reached.
+///
+/// # Errors
+/// As [`open`].
+pub(super) async fn wait_for(store: &PostgresStore, cluster: &str) -> anyhow::Result<()> {
+    let mut told = None;
+    while store.identity().is_err() {
+        sleep(AGAIN).await;
+        match try_to_reach(store, cluster).await {
+            Ok(()) => {}
+            Err(error) if error.may_pass() => {
+                let error = error.to_string();
+                if told.as_ref() != Some(&error) {
+                    tracing::warn!(error, "shared_database_away");
+                }
+                told = Some(error);
+            }
+            Err(error) => return Err(as_told(error)),
+        }
+    }
+    Ok(())
+}
+
+async fn try_to_reach(store: &PostgresStore, cluster: &str) -> Result<(), PostgresError> {
+    let found = store.reach(Some(cluster)).await?;
     tracing::info!(
         store_uid = %found.uid,
         schema = found.schema,
         "shared_database_reached"
     );
-    Ok(ReachedDatabase { store, salt })
+    Ok(())
 }
 
 /// Leads new connections to the address in the settings' files, whenever these change, until the future is dropped. Unusable
@@ -81,29 +111,6 @@ pub(super) async fn follow(store: PostgresStore, database: SharedDatabase) {
 fn lead(store: &PostgresStore, database: &SharedDatabase) -> anyhow::Result<bool> {
     let database = database.read_again().map_err(anyhow::Error::msg)?;
     Ok(store.lead_to(&settings_of(&database)?)?)
-}
-
-/// Connects as soon as the database answers.
-async fn connect(
-    settings: PostgresSettings,
-    salt_fingerprint: &str,
-    incarnation: Incarnation,
-) -> Result<PostgresStore, PostgresError> {
-    let until = Instant::now() + TIMEOUT;
-    let mut is_told = false;
-    loop {
-        let connected = PostgresStore::connect(settings.clone(), salt_fingerprint, incarnation);
-        match connected.await {
-            Err(error) if error.may_pass() && Instant::now() < until => {
-                if !is_told {
-                    tracing::warn!(error = %error, "shared_database_away");
-                }
-                is_told = true;
-                sleep(AGAIN).await;
-            }
-            outcome => return outcome,
-        }
-    }
 }
 
 /// The salt that every node of a shared database mounts. No node makes one: two salts could not read each other's values.

@@ -7,8 +7,8 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    ChangeCursor, Changes, ConflictPage, EntrySnapshot, ReadError, Subscription, WriteError,
-    WriteHealth,
+    ChangeCursor, Changes, ConflictPage, Deadline, EntrySnapshot, ReadError, Subscription,
+    WriteError, WriteHealth,
 };
 use crate::{
     cluster::{AckLevel, Write, Written},
@@ -30,6 +30,13 @@ pub enum Atomicity {
 
 /// A store of entries. Cheap to clone; all clones are one.
 pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
+    /// The same store for one request: together, its calls wait until this time at most. Most stores are on this machine, and do
+    /// not need that. Lists and changes have limits of their own.
+    #[must_use]
+    fn until(&self, _deadline: Deadline) -> Self {
+        self.clone()
+    }
+
     /// The row of an identity, tombstones included; `None` when it was never written. It has its value where this node holds
     /// it, otherwise the directory's content.
     ///

@@ -5,6 +5,24 @@ use crate::{domain::Identity, log::logged_name};
 /// The error of a store's engine.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// How a database that nodes share stopped being the store that this node serves. The words are for every client: they name no
+/// server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreLoss {
+    /// Its store is another one.
+    #[error(
+        "the database became another store while this node was running: lead the node back to its own store, or restart it to serve \
+         the other one"
+    )]
+    Another,
+    /// It has no tables.
+    #[error(
+        "the database has no tables of this store any more, so it was emptied or replaced: bring its backup back; nodes that start now \
+         begin an empty store"
+    )]
+    Gone,
+}
+
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -28,6 +46,9 @@ pub enum ReadError {
     /// The database does not answer, or has been replaced: another try may find it.
     #[error("the database does not answer")]
     Away(#[source] Cause),
+    /// The database is not this store any more: only a person can mend that.
+    #[error(transparent)]
+    Lost(StoreLoss),
     /// All connections for lists were taken for too long.
     #[error("too many lists are being read")]
     Busy,
@@ -66,6 +87,9 @@ pub enum WriteError {
     /// The database does not accept writes.
     #[error("failed to write to the database: {0}")]
     Failed(String),
+    /// The database is not this store any more: only a person can mend that.
+    #[error(transparent)]
+    Lost(StoreLoss),
     /// The store does not know whether the write was carried out: its database did not answer in time.
     #[error("it is not known whether the write was made")]
     Unknown,

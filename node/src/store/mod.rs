@@ -6,6 +6,7 @@ mod clocks;
 mod commits;
 mod conflicts;
 pub mod copy;
+mod deadline;
 mod disk;
 mod entry_store;
 mod error;
@@ -19,9 +20,10 @@ pub mod sqlite;
 
 pub use changes::{ChangeCursor, Changes, Subscription};
 pub use conflicts::{CONFLICT_PAGE_BYTES, ConflictPage};
+pub use deadline::Deadline;
 pub(crate) use disk::Room;
 pub use entry_store::{Atomicity, BATCH_ROWS, EntryStore};
-pub use error::{Cause, ReadError, WriteError};
+pub use error::{Cause, ReadError, StoreLoss, WriteError};
 pub(crate) use health::SharedWriteHealth;
 pub use health::WriteHealth;
 pub use listing::{

@@ -1,6 +1,9 @@
 //! A store moves from a node's file into the shared database, and back.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -234,4 +237,25 @@ async fn nothing_is_copied_over_entries_or_between_two_salts() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("exists already"), "{text}");
     assert_eq!(node.get("/configs/there").await.json()["value"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_refuses_writes_for_less_than_ten_seconds() {
+    let world = World::new().await;
+    let mut old = alone(&world, "alone");
+    for number in 0..200 {
+        post(&old, json!({"key": format!("k{number}"), "value": number})).await;
+    }
+    // The long part, while the old node serves.
+    assert_eq!(world.run(&INTO_SHARED, &[]).0, Some(4));
+    post(&old, json!({"key": "meanwhile", "value": 1})).await;
+    old.kill();
+    let stopped = Instant::now();
+    let (code, text) = world.run(&INTO_SHARED, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let node = world.node();
+    post(&node, json!({"key": "after", "value": 1})).await;
+    let refused = stopped.elapsed();
+    assert!(refused < Duration::from_secs(10), "{refused:?}");
+    assert_eq!(node.get("/configs/meanwhile").await.json()["value"], 1);
 }

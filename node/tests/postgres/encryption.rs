@@ -46,9 +46,14 @@ impl Pair {
 
 static OF_LOCALHOST: LazyLock<Pair> = LazyLock::new(|| Pair::for_name("localhost"));
 
+/// A server with a certificate for `localhost`.
+pub(crate) async fn on_localhost() -> Server {
+    Server::encrypted(&OF_LOCALHOST.certified()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_reads_and_writes_over_tls() {
-    let world = World::on(Server::encrypted(&OF_LOCALHOST.certified()).await);
+    let world = World::on(on_localhost().await);
     let node = world.node();
     assert_eq!(node.create("k", 1, &[]).await.status, 201);
     assert_eq!(node.get("/configs/k").await.json()["value"], 1);
@@ -62,7 +67,7 @@ async fn a_node_reads_and_writes_over_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_another_name_or_authority_gets_no_password() {
-    let world = World::on(Server::encrypted(&OF_LOCALHOST.certified()).await);
+    let world = World::on(on_localhost().await);
     let others = Pair::for_name("localhost");
     fs::write(world.folder().join("other.crt"), &others.authority).unwrap();
     let other_name = world.server.url().replace("localhost", "127.0.0.1");
@@ -83,7 +88,7 @@ async fn a_server_of_another_name_or_authority_gets_no_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_authority_is_taken_without_a_restart() {
-    let world = World::on(Server::encrypted(&OF_LOCALHOST.certified()).await);
+    let world = World::on(on_localhost().await);
     let node = world.node();
     assert_eq!(node.create("k", 1, &[]).await.status, 201);
     let next = Pair::for_name("localhost");

@@ -240,7 +240,11 @@ async fn a_node_whose_store_is_gone_says_so_and_writes_nothing_into_what_is_ther
     assert_eq!(code, Some(0), "{text}");
     let ready = node.until("/ready", 503).await;
     assert!(ready.text.contains("another store"), "{}", ready.text);
-    assert_eq!(node.create("l", 1, &[]).await.status, 503);
+    for refused in [node.create("l", 1, &[]).await, node.get("/configs/k").await] {
+        assert_eq!(refused.status, 503);
+        let told = "became another store while this node was running";
+        assert!(refused.text.contains(told), "{}", refused.text);
+    }
 
     world.server.sql("DROP SCHEMA opensecureconf CASCADE").await;
     world
@@ -249,6 +253,14 @@ async fn a_node_whose_store_is_gone_says_so_and_writes_nothing_into_what_is_ther
         .await;
     let ready = node.until("/ready", 503).await;
     assert!(ready.text.contains("emptied or replaced"), "{}", ready.text);
+    for refused in [node.create("l", 1, &[]).await, node.get("/configs/k").await] {
+        assert_eq!(refused.status, 503);
+        assert!(
+            refused.text.contains("bring its backup back"),
+            "{}",
+            refused.text
+        );
+    }
     let details = &node.get("/cluster/status?details=true").await.json()["details"];
     assert_eq!(details["ready"], false, "{details}");
 }

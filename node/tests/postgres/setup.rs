@@ -21,7 +21,7 @@ async fn tables_are_made_once_and_the_store_keeps_its_name() {
     let again = migrate(&settings, CLUSTER, SALT).await.unwrap();
     assert_eq!((again.from, again.to), (1, 1));
     assert_eq!(again.identity, first.identity);
-    assert_eq!(store.identity(), &first.identity);
+    assert_eq!(store.identity().unwrap(), &first.identity);
     assert_eq!(token(&store, "k").await.as_deref(), Some("gAAAA"));
 }
 

@@ -1,8 +1,12 @@
 //! On which databases a node starts, and to which cluster they belong from then on.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
 
-use crate::world::{SOON, World};
+use crate::world::{Node, SOON, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_starts_with_the_salt_of_the_store_or_not_at_all() {
@@ -48,7 +52,88 @@ async fn a_node_that_starts_before_its_database_waits_for_it() {
     let starting = world.starting_node();
     world.server.start().await;
     let node = starting.await.unwrap();
+    node.until("/ready", 200).await;
     assert_eq!(node.create("k", 1, &[]).await.status, 201);
+}
+
+/// A node whose database is away: it lives, says that it is not ready and why, and names no server to the public.
+async fn waiting_node(world: &World, more: &[(&str, &str)]) -> Node {
+    let node = world.node_with(more);
+    assert_eq!(node.get("/health").await.status, 200);
+    let ready = node.get("/ready").await;
+    assert_eq!(ready.status, 503, "{}", ready.text);
+    let told = ready.text.contains("the database does not answer");
+    assert!(told, "{}", ready.text);
+    let folder = world.server.folder().display().to_string();
+    assert!(!ready.text.contains(&folder), "{}", ready.text);
+    node
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_its_database_lives_and_serves_when_it_comes() {
+    let mut world = World::new().await;
+    world.server.kill();
+    let node = waiting_node(&world, &[]).await;
+    for answer in [
+        node.get("/configs/k").await,
+        node.create("k", 1, &[]).await,
+        node.get("/configs").await,
+    ] {
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        assert!(answer.header("retry-after").is_some(), "{}", answer.text);
+    }
+    let status = node.get("/cluster/status?details=true").await.json();
+    assert_eq!(status["details"]["ready"], false, "{status}");
+    world.server.start().await;
+    node.until("/ready", 200).await;
+    assert_eq!(node.create("k", 1, &[]).await.status, 201);
+    assert_eq!(node.get("/configs/k").await.json()["value"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_waits_for_its_database_ends_in_good_order() {
+    let mut world = World::new().await;
+    world.server.kill();
+    let mut node = waiting_node(&world, &[]).await;
+    assert_eq!(node.stopped().await, Some(0));
+    assert!(node.log().contains("node_stopped"), "{}", node.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_ends_where_the_database_that_comes_is_not_its_store() {
+    let mut world = World::new().await;
+    fs::write(world.folder().join("other-salt"), [8; 64]).unwrap();
+    for (setting, value, code) in [
+        ("OSC_SALT_SECRET_FILE", "other-salt", 2),
+        ("OSC_CLUSTER_ID", "another", 2),
+    ] {
+        world.server.kill();
+        let mut node = waiting_node(&world, &[(setting, value)]).await;
+        world.server.start().await;
+        assert_eq!(node.ended().await, Some(code), "{setting}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_the_database_where_it_is_asked_to() {
+    let mut world = World::new().await;
+    world.server.kill();
+    let (code, text) = world.run(&["database", "migrate"], &[]);
+    assert_eq!(code, Some(1), "{text}");
+    let mut waiting = world.command(&[]);
+    waiting.args(["database", "migrate", "--wait", "60"]);
+    waiting.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut waiting = waiting.spawn().unwrap();
+    let mut told = String::new();
+    let mut words = BufReader::new(waiting.stderr.take().unwrap());
+    words.read_line(&mut told).unwrap();
+    assert!(told.contains("trying again"), "{told}");
+    world.server.start().await;
+    let output = tokio::task::spawn_blocking(move || waiting.wait_with_output());
+    let output = output.await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("has schema 1 already"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

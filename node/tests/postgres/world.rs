@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Once, mpsc},
+    sync::{Arc, Mutex, Once, mpsc},
     time::Duration,
 };
 
@@ -14,7 +14,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::server::{CLUSTER, Server};
+use crate::{
+    programs::run,
+    server::{CLUSTER, Server},
+};
 
 pub(crate) const API_KEY: &str = "the api key of the tests";
 pub(crate) const USER_KEY: &str = "the user key of the tests";
@@ -30,6 +33,7 @@ pub(crate) struct World {
 /// A running `osc-node`; killed when the test drops it.
 pub(crate) struct Node {
     child: Child,
+    log: Arc<Mutex<String>>,
     pub(crate) url: String,
     caller: Caller,
 }
@@ -69,7 +73,7 @@ impl World {
     }
 
     /// The binary, with the settings of every node here and these over them.
-    fn command(&self, more: &[(&str, &str)]) -> Command {
+    pub(crate) fn command(&self, more: &[(&str, &str)]) -> Command {
         let mut command = bare_command(self.folder());
         command
             .env("OSC_DATABASE_URL", self.server.url())
@@ -139,8 +143,11 @@ impl Node {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let (found, started) = mpsc::channel();
         let output = BufReader::new(child.stdout.take().unwrap());
+        let log = Arc::<Mutex<String>>::default();
+        let lines = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
+                lines.lock().unwrap().extend([line.as_str(), "\n"]);
                 let event: Value = serde_json::from_str(&line).unwrap();
                 if event
                     .get("event")
@@ -158,13 +165,43 @@ impl Node {
             url: url.clone(),
             client: Client::new(),
         };
-        Self { child, url, caller }
+        Self {
+            child,
+            log,
+            url,
+            caller,
+        }
     }
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop (SIGTERM); its exit code.
+    pub(crate) async fn stopped(&mut self) -> Option<i32> {
+        let process = self.child.id().to_string();
+        run(Command::new("kill").args(["-TERM", &process]));
+        self.ended().await
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let ending = async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.code();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, ending).await.unwrap()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     pub(crate) fn caller(&self) -> Caller {

@@ -79,7 +79,7 @@ async fn every_row_is_the_same_one_in_the_shared_database_and_back_in_a_file() {
     let mut looked_at = 0;
     let mut report = |progress: Progress| looked_at = progress.looked_at;
     let copied = into_shared(&file, shared, &mut report).await.unwrap();
-    assert!(copied.is_finished);
+    assert!(copied.rest.is_nothing());
     assert_eq!(
         (copied.entries, copied.tombstones),
         (names.len() as u64 - 1, 1)
@@ -94,7 +94,7 @@ async fn every_row_is_the_same_one_in_the_shared_database_and_back_in_a_file() {
     let back = folder.path().join(FILE);
     let mut report = |_: Progress| ();
     let copied = out_of_shared(shared, &back, incarnation, &mut report).await;
-    assert!(copied.unwrap().is_finished);
+    assert!(copied.unwrap().rest.is_nothing());
 
     let fingerprint = salt.fingerprint().to_string();
     let store = PostgresStore::connect(settings.clone(), &fingerprint, incarnation);
@@ -106,4 +106,42 @@ async fn every_row_is_the_same_one_in_the_shared_database_and_back_in_a_file() {
     let latest = before.iter().map(|row| row.version.clock).max().unwrap();
     let next = create(back.store(), "next", 1).await;
     assert!(next.version.clock > latest);
+}
+
+#[tokio::test]
+async fn a_write_to_the_source_after_the_copy_began_to_read_keeps_it_unfinished() {
+    const WRITE: &str = "INSERT INTO opensecureconf.changes (xid, environment, key, clock, incarnation, deleted, changed_at) \
+         SELECT pg_current_xact_id(), environment, key, clock, incarnation, false, updated_at FROM opensecureconf.entries LIMIT 1";
+    let old = Sqlite::new();
+    fill(old.store()).await;
+    let file = old.end(&SALT).await;
+    let (server, salt) = (Server::primary().await, Salt::from_bytes(&SALT).unwrap());
+    let settings = server.settings();
+    let shared = SharedStore {
+        settings: &settings,
+        cluster: CLUSTER,
+        salt: &salt,
+    };
+    into_shared(&file, shared, &mut |_| ()).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let (back, incarnation) = (folder.path().join(FILE), Incarnation::from_raw(99));
+    // A node that writes while the copy reads, and is gone before it ends.
+    let mut writes = |_: Progress| {
+        std::thread::scope(|threads| {
+            let write = || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                runtime.unwrap().block_on(server.sql(WRITE));
+            };
+            threads.spawn(write);
+        });
+    };
+    let copied = out_of_shared(shared, &back, incarnation, &mut writes).await;
+    let rest = copied.unwrap().rest;
+    assert_eq!((rest.is_in_use, rest.written_since), (false, 1));
+    assert!(!back.exists(), "no node serves it");
+    let again = out_of_shared(shared, &back, incarnation, &mut |_| ()).await;
+    assert!(again.unwrap().rest.is_nothing());
+    assert!(back.exists());
 }

@@ -61,6 +61,7 @@ impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Busy => Self::ListsBusy,
+            ReadError::Lost(loss) => Self::StoreLost(loss),
             error @ ReadError::Away(_) => Self::DatabaseAway(error),
             error => Self::Internal(error.into()),
         }
@@ -75,6 +76,7 @@ impl From<WriteError> for ApiError {
                 reason: reason.to_owned(),
             },
             WriteError::Unknown => Self::OutcomeUnknown,
+            WriteError::Lost(loss) => Self::StoreLost(loss),
             error => Self::NotWritten(error),
         }
     }
@@ -110,6 +112,7 @@ mod tests {
     use axum::{http::StatusCode, response::IntoResponse};
 
     use super::*;
+    use crate::store::StoreLoss;
 
     #[test]
     fn a_write_that_may_have_been_made_says_so_and_never_that_nothing_was_written() {
@@ -118,6 +121,25 @@ mod tests {
         let answer = error.into_response();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(answer.headers()["x-osc-outcome"], "unknown");
+    }
+
+    #[test]
+    fn a_database_that_is_not_the_store_any_more_says_what_mends_it() {
+        for (loss, remedy) in [
+            (StoreLoss::Another, "lead the node back"),
+            (StoreLoss::Gone, "bring its backup back"),
+        ] {
+            for error in [
+                ApiError::from(ReadError::Lost(loss)),
+                ApiError::from(WriteError::Lost(loss)),
+            ] {
+                let told = error.body(None).to_string();
+                assert!(told.contains(remedy), "{told}");
+                let answer = error.into_response();
+                assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+                assert!(answer.headers().contains_key("retry-after"));
+            }
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::{
     budget::NoRoom,
     cluster::AdminRefusal,
     log::logged_name,
-    store::{ReadError, WriteError},
+    store::{ReadError, StoreLoss, WriteError},
 };
 
 /// A refusal.
@@ -167,6 +167,8 @@ pub(in crate::api) enum ApiError {
     OutcomeUnknown,
     /// The database of the store does not answer.
     DatabaseAway(ReadError),
+    /// The database is not this store any more.
+    StoreLost(StoreLoss),
     /// What the caller's key opened is no JSON. Only the caller learns which entry it is, and the caller knows its name.
     Unreadable {
         key: String,
@@ -197,6 +199,14 @@ impl ApiError {
         matches!(
             self.status(),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+        )
+    }
+
+    /// Whether the store did not answer: another call would wait as long for the same.
+    pub(in crate::api) fn is_of_silent_store(&self) -> bool {
+        matches!(
+            self,
+            Self::DatabaseAway(_) | Self::StoreLost(_) | Self::NotWritten(_) | Self::OutcomeUnknown
         )
     }
 
@@ -249,6 +259,7 @@ impl ApiError {
                 Some(format!("the plaintext of '{key}' is no JSON: {reason}"))
             }
             Self::NotWritten(error) => Some(error.to_string()),
+            Self::StoreLost(loss) => Some(loss.to_string()),
             Self::DatabaseAway(error) => Some(match std::error::Error::source(error) {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),

@@ -39,7 +39,8 @@ impl Work<'_> {
                 continue;
             }
             let level = self.terms.level;
-            let commit = self.session.commit_batch(writes, level, Atomicity::All);
+            let session = self.session();
+            let commit = session.commit_batch(writes, level, Atomicity::All);
             let outcomes: Vec<_> = commit.await.into_iter().enumerate().collect();
             let refused = outcomes.iter().find_map(|(place, outcome)| match outcome {
                 Ok(_) | Err(WriteError::OthersRefused) => None,

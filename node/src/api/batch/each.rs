@@ -11,10 +11,7 @@ use super::{
     task::{Done, Kind, Task},
 };
 use crate::{
-    api::{
-        answer::{error::ApiError, streaming::BrokenOff},
-        extract::auth::Caller,
-    },
+    api::{answer::streaming::BrokenOff, extract::auth::Caller},
     cluster::Write,
     store::{Atomicity, BATCH_ROWS, WriteError},
 };
@@ -117,7 +114,7 @@ impl Work<'_> {
                     Ok(Step::Again) => Some(self.write_alone(caller, operation, room).await),
                     Err(error) => Some(Err(error)),
                 };
-                task.outcome = outcome;
+                task.outcome = outcome.map(|outcome| outcome.map_err(|error| self.heed(error)));
             }
             chunk.tasks.push(task);
             if place % TURN == TURN - 1 {
@@ -138,13 +135,14 @@ impl Work<'_> {
             .map(|PreparedWrite { place, kind, write }| ((place, kind), write))
             .unzip();
         let level = self.terms.level;
-        let commit = self.session.commit_batch(writes, level, Atomicity::Each);
+        let session = self.session();
+        let commit = session.commit_batch(writes, level, Atomicity::Each);
         for ((place, kind), outcome) in places.into_iter().zip(commit.await) {
             if outcome == Err(WriteError::Changed) {
                 changed.push(place);
             } else if let Some(task) = tasks.get_mut(place) {
                 let outcome = outcome.map(|written| Done { kind, written });
-                task.outcome = Some(outcome.map_err(ApiError::from));
+                task.outcome = Some(outcome.map_err(|error| self.heed(error.into())));
             }
         }
         Committed { tasks, changed }
@@ -157,7 +155,7 @@ impl Work<'_> {
                 && let Some(operation) = task.open()
             {
                 let outcome = self.write_alone(caller, operation, room).await;
-                task.outcome = Some(outcome);
+                task.outcome = Some(outcome.map_err(|error| self.heed(error)));
             }
         }
     }
@@ -185,6 +183,7 @@ fn chunks(tasks: Vec<Task>) -> VecDeque<Vec<Task>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::answer::error::ApiError;
 
     #[test]
     fn a_chunk_has_as_many_rows_as_single_writes_wait_for() {

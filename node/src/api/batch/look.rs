@@ -62,7 +62,7 @@ impl Work<'_> {
                     Verb::Update | Verb::Upsert | Verb::Delete => key.is_exempt(),
                 };
                 if !known && let Err(error) = self.look(operation).await {
-                    task.outcome = Some(Err(error));
+                    task.outcome = Some(Err(self.heed(error)));
                 }
             }
             if self.atomicity == Atomicity::All
@@ -76,7 +76,7 @@ impl Work<'_> {
 
     /// What stands there; refused where nothing can be done to it. As single requests do it.
     async fn look(&self, operation: &Operation) -> Result<Standing, ApiError> {
-        let (session, identity) = (&self.session, &operation.identity);
+        let (session, identity) = (self.session(), &operation.identity);
         if operation.verb == Verb::Create {
             return Ok(Standing::Free(session.free_name(identity).await?));
         }
@@ -123,7 +123,8 @@ impl Work<'_> {
         let Err(refusal) = operation.preconditions.check(live) else {
             return Ok(true);
         };
-        let stands = self.session.confirm(&operation.identity, found.version());
+        let session = self.session();
+        let stands = session.confirm(&operation.identity, found.version());
         if stands.await? {
             return Err(ApiError::PreconditionFailed(refusal));
         }

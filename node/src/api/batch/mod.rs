@@ -22,6 +22,8 @@ mod prepare;
 mod room;
 mod task;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use axum::{
     body::Body,
     http::{HeaderValue, header},
@@ -69,10 +71,32 @@ type Answer = oneshot::Sender<Result<Body, ApiError>>;
 struct Work<'n> {
     node: &'n NodeState,
     session: Session<'n>,
+    /// Whether the store did not answer a step in time.
+    is_silent: AtomicBool,
     taker: &'n Taker,
     terms: WriteTerms,
     partial: Partial,
     atomicity: Atomicity,
+}
+
+impl<'n> Work<'n> {
+    /// The session of the next step. Each step may wait for the store as long as a request may; once one had no answer, all that
+    /// follow have the rest of that time together.
+    fn session(&self) -> Session<'n> {
+        if self.is_silent.load(Ordering::Relaxed) {
+            self.session
+        } else {
+            self.session.renewed()
+        }
+    }
+
+    /// Passes the refusal of a step on, after a look at whether the store was silent.
+    fn heed(&self, error: ApiError) -> ApiError {
+        if error.is_of_silent_store() {
+            self.is_silent.store(true, Ordering::Relaxed);
+        }
+        error
+    }
 }
 
 /// Does what a batch asks for. The answer begins when the user key is derived, or where all rows are written or none, when that
@@ -106,6 +130,7 @@ async fn run(batch: Batch, mut answer: Answer) {
     let work = Work {
         node: &node,
         session: node.entries.of(principal),
+        is_silent: AtomicBool::new(false),
         taker: &taker,
         terms,
         partial,

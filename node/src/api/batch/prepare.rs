@@ -94,7 +94,7 @@ impl Work<'_> {
         if let Some(row) = live
             && elsewhere.is_some()
         {
-            let written = self.session.commit_over(row, put, self.terms).await?;
+            let written = self.session().commit_over(row, put, self.terms).await?;
             return Ok(match written {
                 Some(written) => Step::Done(Done { kind, written }),
                 None => Step::Again,
@@ -139,9 +139,9 @@ impl Work<'_> {
         operation: &Operation,
         room: &mut WorkRoom,
     ) -> Outcome {
-        let mut attempts = RetryBudget::default();
+        let (session, mut attempts) = (self.session(), RetryBudget::default());
         loop {
-            attempts.again(&self.node.entries)?;
+            attempts.again(&session)?;
             match self.prepare(caller, operation, true, room).await? {
                 Step::Done(done) => return Ok(done),
                 Step::Again => {}
@@ -152,7 +152,7 @@ impl Work<'_> {
                         change,
                         ..
                     } = write;
-                    let commit = self.session.commit(&identity, seen, change, self.terms);
+                    let commit = session.commit(&identity, seen, change, self.terms);
                     if let Some(written) = commit.await? {
                         return Ok(Done { kind, written });
                     }

@@ -9,7 +9,7 @@ use crate::{
     api::{NodeState, answer::error::ApiError},
     cluster::View,
     domain::{Identity, Version},
-    entries::NodeKind,
+    entries::{NodeKind, Session},
     store::EntryStore,
 };
 
@@ -23,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 /// must carry; an error when the node is behind.
 pub(in crate::api) async fn await_version(
     node: &NodeState,
+    session: &Session<'_>,
     identity: &Identity,
     headers: &HeaderMap,
 ) -> Result<Option<(HeaderName, HeaderValue)>, ApiError> {
@@ -35,6 +36,7 @@ pub(in crate::api) async fn await_version(
         NodeKind::Replicating(node) => &node.replica,
         // The primary is asked, which is never behind.
         NodeKind::Shared(store) => {
+            let store = session.of(store);
             let is_there = store.reaches(identity, wanted).await?;
             return Ok((!is_there).then_some(lost));
         }

@@ -54,7 +54,7 @@ pub(in crate::api) async fn purge(
     let session = node.entries.of(Principal::ClusterAdmin);
     loop {
         // In a directory too: the home node drops the value when it hears of the tombstone.
-        let row = node.entries.store().find_unread(&identity).await?;
+        let row = session.store().find_unread(&identity).await?;
         let version = row.as_ref().map(|row| row.version);
         let Some(row) = row.filter(|row| !row.is_tombstone()) else {
             if session.confirm(&identity, version).await? {

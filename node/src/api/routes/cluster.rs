@@ -106,7 +106,7 @@ async fn of_shared(node: &NodeState, store: &SharedStore, wants_details: bool) -
         ..NodeStatus::default()
     };
     if wants_details {
-        let identity = store.identity();
+        let identity = store.identity().ok();
         let (server, error) = match tokio::time::timeout(PROBE, store.primary()).await {
             Ok(Ok(primary)) => (Some(server(primary)), None),
             Ok(Err(error)) => (None, Some(why_away(&error))),
@@ -117,12 +117,12 @@ async fn of_shared(node: &NodeState, store: &SharedStore, wants_details: bool) -
             incarnation: store.incarnation().to_string(),
             state: MemberState::Standalone,
             database: Some(SharedDatabase {
-                uid: identity.uid.to_string(),
-                cluster: identity.cluster.clone(),
+                uid: identity.map_or_else(String::new, |store| store.uid.to_string()),
+                cluster: identity.map_or_else(String::new, |store| store.cluster.clone()),
                 server,
                 error: error.clone(),
             }),
-            schema: Some(i64::from(identity.schema)),
+            schema: identity.map(|store| i64::from(store.schema)),
             ..details(node, error)
         });
     }

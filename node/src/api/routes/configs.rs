@@ -68,7 +68,7 @@ pub(in crate::api) async fn create(
         None => environment_of(&query)?,
     };
     let identity = Identity { environment, key };
-    let session = node.entries.of(principal);
+    let mut session = node.entries.of(principal);
 
     // Before the cache: what a taken name answers must say nothing of the key. Of one that opened something at this address
     // there is nothing to say, and the writer looks. It also knows whether this request made the entry before.
@@ -77,29 +77,35 @@ pub(in crate::api) async fn create(
     }
     let mut room = match Needs::of(None, Some(&value)) {
         None => LargeRoom::default(),
-        Some(needs) => LargeRoom::wait(&node, &taker, needs).await?,
+        Some(needs) => {
+            let room = LargeRoom::wait(&node, &taker, needs);
+            session.beside(room).await?
+        }
     };
-    let caller = caller.derive(&node).await?;
+    let caller = session.beside(caller.derive(&node)).await?;
     let key = &caller.derivation.key;
-    let (token, bound) = seal(&node, key, &identity, &value).await?;
+    let sealing = seal(&node, key, &identity, &value);
+    let (token, bound) = session.beside(sealing).await?;
     let mark = match request {
         Some(request) => {
             let asked = Asked {
                 request,
                 category: category.clone(),
             };
-            Some(mark(&node, key, &identity, &value, asked).await?)
+            let marking = mark(&node, key, &identity, &value, asked);
+            Some(session.beside(marking).await?)
         }
         None => None,
     };
-    let session = session.known_by(mark.as_deref());
+    let mut session = session.known_by(mark.as_deref());
     let change = Change::Put {
         category: category.clone(),
         token,
         seal: Some(bound),
     };
     // Before the commit: what was written must not be refused any more.
-    let answered = AnsweredValue::prepare(&node, &taker, &value, Format::Json, &mut room).await?;
+    let preparing = AnsweredValue::prepare(&node, &taker, &value, Format::Json, &mut room);
+    let answered = session.beside(preparing).await?;
     caller.creates(&node);
     let (mut seen, mut attempts) = (Expected::NothingLive, RetryBudget::default());
     loop {
@@ -116,7 +122,7 @@ pub(in crate::api) async fn create(
             let answer = answered.answer(&node, &taker, status, version, Form::Full, shown);
             return Ok(acked.tell(answer));
         }
-        attempts.again(&node.entries)?;
+        attempts.again(&session)?;
         seen = session.free_name(&identity).await?;
     }
 }
@@ -139,13 +145,13 @@ pub(in crate::api) async fn read(
 ) -> Result<Response, ApiError> {
     let identity = identity_of(&request, "/configs/", &query)?;
     let (form, format) = (query.form()?, query.format()?);
-    let lost = await_version(&node, &identity, request.headers()).await?;
+    let mut session = node.entries.of(principal);
+    let lost = await_version(&node, &session, &identity, request.headers()).await?;
     let partial = Partial::of(&query)?;
     let taker = Taker::of(&node, request.extensions(), request.headers());
-    let session = node.entries.of(principal);
     let reading = Purpose::Reading;
     let (row, mut room) =
-        match find_within(&node, session, &taker, &identity, partial, reading).await {
+        match find_within(&node, &mut session, &taker, &identity, partial, reading).await {
             Err(
                 absent @ (ApiError::NotFound { .. }
                 | ApiError::NotFoundHere { .. }
@@ -218,7 +224,7 @@ pub(in crate::api) async fn update(
     {
         identity.environment = environment;
     }
-    let wanted = Update {
+    let mut wanted = Update {
         session: node.entries.of(principal),
         identity: &identity,
         value: &value,
@@ -237,18 +243,19 @@ pub(in crate::api) async fn update(
             room = now;
         } else {
             drop(stored);
-            room = LargeRoom::wait(&node, &taker, needs).await?;
+            let waiting = LargeRoom::wait(&node, &taker, needs);
+            room = wanted.session.beside(waiting).await?;
             stored = wanted.find().await?;
         }
     }
-    let caller = caller.derive(&node).await?;
+    let caller = wanted.session.beside(caller.derive(&node)).await?;
     let mut attempts = RetryBudget::default();
     loop {
         let commit = wanted.commit(&node, &caller, &stored, &mut room);
         if let Some(response) = commit.await? {
             return Ok(response);
         }
-        attempts.again(&node.entries)?;
+        attempts.again(&wanted.session)?;
         stored = wanted.find().await?;
     }
 }
@@ -303,7 +310,7 @@ impl Update<'_> {
 
     /// Commits over what was found; `None` when it changed meanwhile and must be looked at again.
     async fn commit(
-        &self,
+        &mut self,
         node: &NodeState,
         caller: &Caller<'_>,
         stored: &Found,
@@ -311,7 +318,8 @@ impl Update<'_> {
     ) -> Result<Option<Response>, ApiError> {
         let live = stored.live();
         if let Some(row) = live {
-            open(node, caller, row).await?;
+            let opening = open(node, caller, row);
+            self.session.beside(opening).await?;
         }
         if !self.permit(stored).await? {
             return Ok(None);
@@ -323,7 +331,8 @@ impl Update<'_> {
         let category = self.category.or(kept).cloned();
         let key = &caller.derivation.key;
         let (token, seal) = if self.session.keeps_seals(live.map(|row| &**row)) {
-            let (token, seal) = seal(node, key, self.identity, self.value).await?;
+            let sealing = seal(node, key, self.identity, self.value);
+            let (token, seal) = self.session.beside(sealing).await?;
             (token, Some(seal))
         } else {
             (seal_unbound(node, key, self.value).await?, None)
@@ -334,8 +343,8 @@ impl Update<'_> {
             seal,
         });
         // Before the commit: what was written must not be refused any more.
-        let answered =
-            AnsweredValue::prepare(node, self.taker, self.value, Format::Json, room).await?;
+        let preparing = AnsweredValue::prepare(node, self.taker, self.value, Format::Json, room);
+        let answered = self.session.beside(preparing).await?;
         let written = match stored {
             Found::Row(Some(row)) => self.session.commit_over(row, put, self.terms).await,
             Found::Row(None) => {
@@ -390,14 +399,14 @@ pub(in crate::api) async fn delete(
     let preconditions = Preconditions::of(request.headers());
     let partial = Partial::of(&query)?;
     let taker = Taker::of(&node, request.extensions(), request.headers());
-    let session = node.entries.of(principal);
+    let mut session = node.entries.of(principal);
     let changing = Purpose::Changing;
     let (mut row, _room) =
-        find_within(&node, session, &taker, &identity, partial, changing).await?;
-    let caller = caller.derive(&node).await?;
+        find_within(&node, &mut session, &taker, &identity, partial, changing).await?;
+    let caller = session.beside(caller.derive(&node)).await?;
     let mut attempts = RetryBudget::default();
     let written = loop {
-        open(&node, &caller, &row).await?;
+        session.beside(open(&node, &caller, &row)).await?;
         let stands = preconditions.check(Some(row.version));
         match stands {
             Ok(()) => {
@@ -411,7 +420,7 @@ pub(in crate::api) async fn delete(
                 }
             }
         }
-        attempts.again(&node.entries)?;
+        attempts.again(&session)?;
         row = session.find_live(&identity, partial, changing).await?;
     };
     deleted(principal, &identity);
@@ -442,7 +451,7 @@ fn shown<'a>(
 /// The row of an entry; kept only where there is room for its value.
 async fn find_within(
     node: &NodeState,
-    session: Session<'_>,
+    session: &mut Session<'_>,
     taker: &Taker,
     identity: &Identity,
     partial: Partial,
@@ -457,7 +466,7 @@ async fn find_within(
     }
     // Who waits holds nothing.
     drop(row);
-    let room = LargeRoom::wait(node, taker, needs).await?;
+    let room = session.beside(LargeRoom::wait(node, taker, needs)).await?;
     let row = session.find_live(identity, partial, purpose).await?;
     Ok((row, room))
 }

@@ -104,6 +104,7 @@ pub(super) fn unreachable_nodes(peers: &[UnreachablePeer]) -> Vec<UnreachableNod
 fn why_unreadable(error: &ReadError) -> String {
     match error {
         ReadError::Away(_) => why_away(error),
+        ReadError::Lost(loss) => loss.to_string(),
         _ => NOT_READABLE.to_owned(),
     }
 }

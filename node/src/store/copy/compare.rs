@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, vec};
 
-use super::{Copied, CopyError};
+use super::{Copied, CopyError, Rest};
 use crate::{
     cluster::TableDigest,
     domain::{Clock, Identity, Row, Stamp},
@@ -90,14 +90,14 @@ impl Brought {
         }
     }
 
-    pub(super) fn into_copied(self, conflicts: u64, is_finished: bool) -> Copied {
+    pub(super) fn into_copied(self, conflicts: u64, rest: Rest) -> Copied {
         Copied {
             entries: self.entries,
             tombstones: self.tombstones,
             written: self.written,
             removed: self.removed,
             conflicts,
-            is_finished,
+            rest,
         }
     }
 }

@@ -7,7 +7,8 @@
 //! | `error` | why a store was not copied |
 //!
 //! A repeated run goes on with an interrupted copy, and with a database that a node still writes to it copies the later writes.
-//! No node serves the target before its copy is finished, for which no node may use the source.
+//! No node serves the target before its copy is finished: no node may use the source then, nor have written to it since the run
+//! began to read.
 
 mod compare;
 mod error;
@@ -51,8 +52,24 @@ pub struct Copied {
     pub removed: u64,
     /// Losing versions of conflicts, which stay behind.
     pub conflicts: u64,
-    /// Whether nodes may serve the target. Not where a node still used the source.
-    pub is_finished: bool,
+    /// Whether nodes may serve the target.
+    pub rest: Rest,
+}
+
+/// What a source has beside what was read of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rest {
+    /// Whether a node still uses it.
+    pub is_in_use: bool,
+    /// Rows that were written since the copy began to read.
+    pub written_since: u64,
+}
+
+impl Rest {
+    /// Whether there is nothing left to copy.
+    pub fn is_nothing(&self) -> bool {
+        !self.is_in_use && self.written_since == 0
+    }
 }
 
 /// Copies the store in a file into the shared database, and makes its tables where there are none. When this returns, the
@@ -71,12 +88,13 @@ pub async fn into_shared(
     let mut target = postgres::CopyTarget::open(to.settings, to.cluster, &fingerprint).await?;
     let brought = compare::bring_over(&mut source, &mut target, progress).await?;
     compare::must_equal(&brought.digest, &mut target).await?;
-    let is_finished = source.is_at_rest();
-    if is_finished {
-        let clock = source.latest_clock()?.max(brought.latest);
+    let conflicts = source.conflicts()?;
+    let clock = source.latest_clock()?.max(brought.latest);
+    let rest = source.rest()?;
+    if rest.is_nothing() {
         target.finish(clock).await?;
     }
-    Ok(brought.into_copied(source.conflicts()?, is_finished))
+    Ok(brought.into_copied(conflicts, rest))
 }
 
 /// Copies the store in the database that nodes share into a file, which must not exist. Its node has this incarnation, and
@@ -96,9 +114,9 @@ pub async fn out_of_shared(
     let brought = compare::bring_over(&mut source, &mut target, progress).await?;
     compare::must_equal(&brought.digest, &mut target).await?;
     let clock = source.forgotten().max(brought.latest);
-    let is_finished = source.is_at_rest().await?;
-    if is_finished {
+    let rest = source.rest().await?;
+    if rest.is_nothing() {
         target.finish(clock)?;
     }
-    Ok(brought.into_copied(0, is_finished))
+    Ok(brought.into_copied(0, rest))
 }

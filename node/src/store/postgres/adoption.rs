@@ -7,6 +7,7 @@ use super::{
     PostgresError, PostgresSettings, StoreIdentity, connections::Connections, identity, schema,
     settings::NODE,
 };
+use crate::store::StoreLoss;
 
 /// Every session's name is shown to every role.
 const CONNECTIONS_OF_NODES: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -53,7 +54,7 @@ pub async fn adopt(
         before.must_be_of(from)?;
         must_be_unused(&transaction).await?;
         if !identity::rename(&transaction, from, to).await? {
-            return Err(PostgresError::OtherStore);
+            return Err(PostgresError::from(StoreLoss::Another));
         }
         let after = identity::read_in(&transaction).await?;
         transaction.commit().await?;

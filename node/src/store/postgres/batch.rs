@@ -51,7 +51,10 @@ impl PostgresStore {
             // Where one of them may have been committed, all may.
             (NoneMade::Because(_, error @ WriteError::Unknown), _)
             // The database is away: one by one they would wait as long for the same.
-            | (NoneMade::Because(_, error @ WriteError::Failed(_)), Atomicity::Each) => {
+            | (
+                NoneMade::Because(_, error @ (WriteError::Failed(_) | WriteError::Lost(_))),
+                Atomicity::Each,
+            ) => {
                 writes.iter().map(|_| Err(error.clone())).collect()
             }
             (NoneMade::Because(place, error), Atomicity::All) => (0..writes.len())
@@ -84,7 +87,10 @@ impl PostgresStore {
                 Err(error) => Err(error.into()),
             };
             // The database is away, or does not report its outcome: the others would wait as long for the same.
-            let is_over = matches!(&outcome, Err(WriteError::Unknown | WriteError::Failed(_)));
+            let is_over = matches!(
+                &outcome,
+                Err(WriteError::Unknown | WriteError::Failed(_) | WriteError::Lost(_))
+            );
             outcomes.push(outcome);
             if is_over {
                 break;
@@ -173,7 +179,7 @@ impl PostgresStore {
         over: Vec<Option<Version>>,
         deadline: Instant,
     ) -> Result<(), PostgresError> {
-        let statement = self.put_all_statement(rows, over);
+        let statement = self.put_all_statement(rows, over)?;
         match self.write(statement, deadline).await {
             Ok(_) => Ok(()),
             Err(PostgresError::Unknown) => {
@@ -194,7 +200,11 @@ impl PostgresStore {
         }
     }
 
-    fn put_all_statement(&self, rows: &[Row], over: Vec<Option<Version>>) -> Statement {
+    fn put_all_statement(
+        &self,
+        rows: &[Row],
+        over: Vec<Option<Version>>,
+    ) -> Result<Statement, PostgresError> {
         let mut parameters: Vec<OwnedParameter> = ColumnLists::of(rows).into_parameters();
         let clocks: Vec<_> = over
             .iter()
@@ -207,11 +217,11 @@ impl PostgresStore {
         parameters.push(Box::new(clocks));
         parameters.push(Box::new(incarnations));
         let guard = parameters.len();
-        parameters.extend(self.guards());
+        parameters.extend(self.guards()?);
         let ours = format!("here.ours AND here.timeline >= ${}::int", guard + 3);
         let told = "environment, key, clock, incarnation, token IS NULL AS deleted, updated_at";
         let told_of_e = "e.environment, e.key, e.clock, e.incarnation, e.token IS NULL AS deleted, e.updated_at";
-        Statement {
+        Ok(Statement {
             sql: format!(
                 "WITH {here}, n AS (SELECT * FROM unnest({COLUMN_LISTS}, $12::bigint[], $13::bigint[]) AS n(environment, key, category, token, created_at, updated_at, clock, incarnation, clocks, \
                  extra, row_hash, over_clock, over_incarnation)), \
@@ -234,7 +244,7 @@ impl PostgresStore {
                 here = here(guard),
             ),
             parameters,
-        }
+        })
     }
 }
 

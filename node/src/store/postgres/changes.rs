@@ -183,7 +183,7 @@ impl PostgresStore {
     async fn forget_some(&self, before: Timestamp) -> Result<i64, PostgresError> {
         let mut parameters: Vec<OwnedParameter> =
             vec![Box::new(before.as_micros()), Box::new(FORGOTTEN_AT_ONCE)];
-        parameters.extend(self.guards().into_iter().take(2));
+        parameters.extend(self.guards()?.into_iter().take(2));
         let statement = Statement {
             sql: format!(
                 "WITH {}, gone AS (DELETE FROM opensecureconf.changes AS c USING here WHERE here.ours AND (c.xid, c.number) \

@@ -136,7 +136,7 @@ impl PostgresStore {
         request: Option<&str>,
         deadline: Instant,
     ) -> Result<Put, PostgresError> {
-        let statement = self.put_statement(row, over, request);
+        let statement = self.put_statement(row, over, request)?;
         match self.write(statement, deadline).await {
             Ok(met) if met.rows == 1 => Ok(Put::Made),
             Ok(met) if over.is_none() && row.version.clock <= met.forgotten => {
@@ -159,10 +159,15 @@ impl PostgresStore {
         }
     }
 
-    fn put_statement(&self, row: &Row, over: Option<Version>, request: Option<&str>) -> Statement {
+    fn put_statement(
+        &self,
+        row: &Row,
+        over: Option<Version>,
+        request: Option<&str>,
+    ) -> Result<Statement, PostgresError> {
         let mut parameters = Columns::of(row).into_parameters();
         let guard = parameters.len();
-        parameters.extend(self.guards());
+        parameters.extend(self.guards()?);
         parameters.push(Box::new(request.map(str::to_owned)));
         let request = parameters.len();
         let ours = format!("here.ours AND here.timeline >= ${}::int", guard + 3);
@@ -187,7 +192,7 @@ impl PostgresStore {
                 )
             }
         };
-        Statement {
+        Ok(Statement {
             sql: format!(
                 "WITH {}, put AS ({put}), logged AS (INSERT INTO opensecureconf.changes (xid, environment, key, clock, \
                  incarnation, deleted, changed_at) SELECT pg_current_xact_id(), environment, key, clock, incarnation, \
@@ -195,17 +200,17 @@ impl PostgresStore {
                 here(guard)
             ),
             parameters,
-        }
+        })
     }
 
     /// Parameters that let a statement write only into this store, at its latest primary: uid, salt, timeline.
-    pub(super) fn guards(&self) -> [OwnedParameter; 3] {
-        let identity = &self.0.identity;
-        [
+    pub(super) fn guards(&self) -> Result<[OwnedParameter; 3], PostgresError> {
+        let identity = self.identity()?;
+        Ok([
             Box::new(identity.uid.as_str().to_owned()),
             Box::new(identity.salt_fingerprint.clone()),
             Box::new(self.0.connections.timeline.get()),
-        ]
+        ])
     }
 
     /// The write of the stored row, where it came from this request.

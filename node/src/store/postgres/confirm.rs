@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     sync::Mutex,
-    time::{Duration, Instant},
+    time::{Duration, Instant, timeout_at},
 };
 
 use super::{
@@ -36,7 +36,9 @@ impl PostgresStore {
         version: Option<Version>,
     ) -> Result<bool, PostgresError> {
         let deadline = self.deadline();
-        let mut part = self.0.confirmed.part(identity).lock().await;
+        let part = self.0.confirmed.part(identity).lock();
+        let part = timeout_at(deadline, part).await;
+        let mut part = part.map_err(|_| PostgresError::Slow)?;
         if let Some((confirmed, at)) = part.get(identity)
             && *confirmed == version
             && at.elapsed() < CONFIRMED_FOR
@@ -73,7 +75,7 @@ impl PostgresStore {
             Box::new(version.clock.raw()),
             Box::new(version.incarnation.raw()),
         ];
-        parameters.extend(self.guards().into_iter().take(2));
+        parameters.extend(self.guards()?.into_iter().take(2));
         let statement = Statement {
             sql: format!(
                 "WITH {}, locked AS (SELECT 1 FROM opensecureconf.entries WHERE environment = $1 AND key = $2 AND clock = $3 \
@@ -101,7 +103,7 @@ impl PostgresStore {
     /// Writes a row that is never read, and waits until it is as durable as a commit.
     pub(super) async fn touch(&self, part: i32, deadline: Instant) -> Result<(), PostgresError> {
         let mut parameters: Vec<OwnedParameter> = vec![Box::new(part)];
-        parameters.extend(self.guards().into_iter().take(2));
+        parameters.extend(self.guards()?.into_iter().take(2));
         let statement = Statement {
             sql: format!(
                 "WITH {}, touched AS (UPDATE opensecureconf.barrier AS b SET touched = b.touched + 1 FROM here \

@@ -12,7 +12,6 @@ use deadpool_postgres::{
     Client, Connect, Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool,
     RecyclingMethod, Runtime,
 };
-use futures::FutureExt;
 use tokio_postgres::Config;
 
 use super::{
@@ -21,8 +20,9 @@ use super::{
     routes::{Connector, Routes},
     timeline::{LatestTimeline, TIMELINE},
 };
+use crate::store::StoreLoss;
 
-/// How long to wait for the answer of a server that is only probed for whether it accepts connections.
+/// How much longer than a request to wait for the answers of servers that are only probed for whether they accept connections.
 const KNOCKING: Duration = Duration::from_secs(1);
 /// Requests that wait for a connection of one pool at most.
 const MOST_WAITING: usize = 1024;
@@ -42,6 +42,8 @@ pub(super) struct Connections {
     store: Arc<OnceLock<Uid>>,
     /// Makes a connection outside the pools.
     knocking: Connector,
+    /// How long a request may wait.
+    limit: Duration,
     /// How many waits for a standby were cancelled by other sessions: their commits count as made here, and nowhere else.
     pub(super) cancelled_waits: Arc<AtomicU64>,
 }
@@ -58,11 +60,19 @@ impl Connections {
             retirement: retirement.clone(),
             cancelled_waits: Arc::clone(&cancelled_waits),
         };
-        let pool = || ConnectionPool::new(settings, connector(), &timeline, &store);
+        let pool = || {
+            let check = Check {
+                timeline: timeline.clone(),
+                store: Arc::clone(&store),
+                routes: routes.clone(),
+            };
+            ConnectionPool::new(settings, connector(), check)
+        };
         Ok(Self {
             reads: pool()?,
             writes: pool()?,
             knocking: connector(),
+            limit: settings.timeout,
             timeline,
             routes,
             store,
@@ -83,7 +93,7 @@ impl Connections {
     pub(super) async fn knock(&self) {
         // An answer in time is not needed: a request finds out as well.
         let made = self.knocking.connect(&Config::new());
-        drop(tokio::time::timeout(KNOCKING, made).await);
+        drop(tokio::time::timeout(self.limit + KNOCKING, made).await);
     }
 
     /// Refuses new connections to any other store from now on, whatever the address leads to.
@@ -106,6 +116,7 @@ pub struct ConnectionUse {
 #[derive(Debug)]
 pub(super) struct ConnectionPool {
     pool: Pool,
+    check: Check,
     retirement: Retirement,
     waiting: AtomicUsize,
 }
@@ -114,10 +125,8 @@ impl ConnectionPool {
     fn new(
         settings: &PostgresSettings,
         connector: Connector,
-        timeline: &LatestTimeline,
-        store: &Arc<OnceLock<Uid>>,
+        check: Check,
     ) -> Result<Self, PostgresError> {
-        let (timeline, store) = (timeline.clone(), Arc::clone(store));
         let retirement = connector.retirement.clone();
         let retired = retirement.clone();
         let manager = Manager::from_connect(
@@ -131,10 +140,6 @@ impl ConnectionPool {
             .max_size(settings.connections)
             .runtime(Runtime::Tokio1)
             .create_timeout(Some(settings.timeout))
-            .post_create(Hook::async_fn(move |connection, _| {
-                let (timeline, store) = (timeline.clone(), Arc::clone(&store));
-                async move { accept(connection, &timeline, store.get()).await }.boxed()
-            }))
             .pre_recycle(Hook::sync_fn(move |_, metrics| {
                 if retired.is_due(metrics) {
                     return Err(HookError::message("it has lived long enough"));
@@ -145,6 +150,7 @@ impl ConnectionPool {
             .map_err(|error| PostgresError::Away(error.to_string()))?;
         Ok(Self {
             pool,
+            check,
             retirement,
             waiting: AtomicUsize::new(0),
         })
@@ -163,10 +169,17 @@ impl ConnectionPool {
     pub(super) async fn get(&self) -> Result<Connection, PostgresError> {
         let _place = Place::in_line(&self.waiting)?;
         let client = self.pool.get().await?;
-        Ok(Connection {
+        let is_new = Object::metrics(&client).recycle_count == 0;
+        let mut connection = Connection {
             client: Some(client),
             quiet: true,
-        })
+        };
+        if is_new {
+            connection.begin();
+            self.check.accept(connection.client()?).await?;
+            connection.end();
+        }
+        Ok(connection)
     }
 }
 
@@ -189,39 +202,42 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Refuses a new connection to a server that is not the latest primary, or has another store.
-async fn accept(
-    connection: &deadpool_postgres::ClientWrapper,
-    timeline: &LatestTimeline,
-    store: Option<&Uid>,
-) -> Result<(), HookError> {
-    let refused = |error: PostgresError| HookError::message(error.to_string());
-    let row = connection
-        .query_one(&format!("SELECT {TIMELINE}"), &[])
-        .await
-        .map_err(HookError::Backend)?;
-    timeline
-        .accept(row.try_get(0).map_err(HookError::Backend)?)
-        .map_err(refused)?;
-    let Some(store) = store else {
-        return Ok(());
-    };
-    let sql = "SELECT EXISTS (SELECT FROM opensecureconf.identity WHERE uid = $1)";
-    let found = match connection.query_one(sql, &[&store.as_str()]).await {
-        Ok(found) => found,
-        Err(error) => {
-            return Err(match PostgresError::from(error) {
-                PostgresError::Refused(words) if words.is_no_table() => {
-                    refused(PostgresError::StoreGone)
-                }
-                error => refused(error),
-            });
+/// What a new connection must lead to.
+#[derive(Debug)]
+struct Check {
+    timeline: LatestTimeline,
+    store: Arc<OnceLock<Uid>>,
+    routes: Routes,
+}
+
+impl Check {
+    /// Refuses a connection to a server that is not the latest primary, or has another store.
+    async fn accept(&self, connection: &Client) -> Result<(), PostgresError> {
+        let accepted = self.judge(connection).await;
+        if accepted.is_err() {
+            self.routes.pass_over();
         }
-    };
-    if found.try_get(0).map_err(HookError::Backend)? {
-        Ok(())
-    } else {
-        Err(refused(PostgresError::OtherStore))
+        accepted
+    }
+
+    async fn judge(&self, connection: &Client) -> Result<(), PostgresError> {
+        let sql = format!("SELECT {TIMELINE}");
+        let told = connection
+            .query_one(&sql, &[])
+            .await
+            .map_err(|error| PostgresError::from(error).of_connection())?;
+        self.timeline.accept(told.try_get(0)?)?;
+        let Some(store) = self.store.get() else {
+            return Ok(());
+        };
+        let sql = "SELECT EXISTS (SELECT FROM opensecureconf.identity WHERE uid = $1)";
+        let found = connection.query_one(sql, &[&store.as_str()]).await;
+        let found = found.map_err(|error| PostgresError::from(error).of_store().of_connection())?;
+        if found.try_get(0)? {
+            Ok(())
+        } else {
+            Err(StoreLoss::Another.into())
+        }
     }
 }
 

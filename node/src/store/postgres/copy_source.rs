@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Clock, Identity, Incarnation, Row, RowHash, Stamp, Version},
-    store::copy::{CopyError, Mark, PAGE, Table},
+    store::copy::{CopyError, Mark, PAGE, Rest, Table},
 };
 
 /// How long one step of a copy may wait for the database.
@@ -24,8 +24,8 @@ pub(in crate::store) struct CopySource {
     connection: Connection,
     /// The latest clock of a delete that is forgotten.
     forgotten: Clock,
-    /// Whether a node was connected at the beginning.
-    was_used: bool,
+    /// The transactions that the state which is read includes.
+    snapshot: String,
 }
 
 impl CopySource {
@@ -47,21 +47,22 @@ impl CopySource {
             identity.must_have(salt_fingerprint)?;
             identity.must_be_of(cluster)?;
             let client = connection.client()?;
-            let was_used = connections_of_nodes(client).await? > 0;
             // Servers may end transactions that wait between two statements.
             let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0";
             client.batch_execute(begin).await?;
-            let sql = "SELECT clocks_from FROM opensecureconf.identity";
-            let forgotten: i64 = client.query_one(sql, &[]).await?.try_get(0)?;
-            Ok::<_, PostgresError>((was_used, Clock::from_raw(forgotten)))
+            let sql =
+                "SELECT clocks_from, pg_current_snapshot()::text FROM opensecureconf.identity";
+            let found = client.query_one(sql, &[]).await?;
+            let forgotten = Clock::from_raw(found.try_get(0)?);
+            Ok::<_, PostgresError>((forgotten, found.try_get(1)?))
         };
-        let (was_used, forgotten) = within_step(beginning).await?;
+        let (forgotten, snapshot) = within_step(beginning).await?;
         // Its transaction is open: it is of no use to another user of the pool.
         connection.begin();
         Ok(Self {
             connection,
             forgotten,
-            was_used,
+            snapshot,
         })
     }
 
@@ -70,15 +71,23 @@ impl CopySource {
         self.forgotten
     }
 
-    /// Whether no node was connected, and none is now.
-    pub(in crate::store) async fn is_at_rest(&mut self) -> Result<bool, CopyError> {
+    /// What there is beside the state that was read; the state is left.
+    pub(in crate::store) async fn rest(&self) -> Result<Rest, CopyError> {
         let asking = async {
             let client = self.connection.client()?;
             client.batch_execute("COMMIT").await?;
-            connections_of_nodes(client).await
+            // In this order: a node that is gone writes nothing afterwards.
+            let nodes = connections_of_nodes(client).await?;
+            let sql = "SELECT count(*) FROM (SELECT DISTINCT environment, key FROM opensecureconf.changes \
+                       WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot) \
+                       AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)) AS written";
+            let written: i64 = client.query_one(sql, &[&self.snapshot]).await?.try_get(0)?;
+            Ok(Rest {
+                is_in_use: nodes > 0,
+                written_since: written.unsigned_abs(),
+            })
         };
-        let nodes = within_step(asking).await?;
-        Ok(!self.was_used && nodes == 0)
+        Ok(within_step(asking).await?)
     }
 }
 

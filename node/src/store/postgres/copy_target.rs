@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     domain::{Clock, Identity, Row},
-    store::copy::{CopyError, Mark, Table, Target},
+    store::{
+        StoreLoss,
+        copy::{CopyError, Mark, Table, Target},
+    },
 };
 
 /// A store that is not whole yet.
@@ -70,7 +73,7 @@ impl CopyTarget {
             transaction.execute(set, &[&clock.raw()]).await?;
             let unfinished = identity::unfinished_copy_for(&self.cluster);
             if !identity::rename(&transaction, &unfinished, &self.cluster).await? {
-                return Err(PostgresError::OtherStore);
+                return Err(StoreLoss::Another.into());
             }
             transaction.commit().await?;
             if cancelled() != cancelled_before {
@@ -86,7 +89,7 @@ impl CopyTarget {
     async fn must_stand(&self, transaction: &Transaction<'_>) -> Result<(), PostgresError> {
         let sql = "SELECT uid FROM opensecureconf.identity WHERE uid = $1 FOR KEY SHARE";
         let found = transaction.query_opt(sql, &[&self.uid.as_str()]).await?;
-        found.map(|_| ()).ok_or(PostgresError::OtherStore)
+        found.map(|_| ()).ok_or(StoreLoss::Another.into())
     }
 }
 

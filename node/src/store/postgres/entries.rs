@@ -87,9 +87,10 @@ impl PostgresStore {
         self.read(&sql, &[&names[0], &names[1]], deadline).await
     }
 
-    /// When a request that begins now has waited long enough.
+    /// When a call that begins now has waited long enough: the rest of its request's time, or that of one request.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.0.settings.timeout
+        let own = Instant::now() + self.0.settings.timeout;
+        self.1.at().map_or(own, |at| own.min(at.into()))
     }
 
     /// Runs a reading statement whose first column says whether the server is a standby, and which always has a row.
@@ -99,6 +100,11 @@ impl PostgresStore {
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<tokio_postgres::Row>, PostgresError> {
+        self.identity()?;
+        if Instant::now() >= deadline {
+            // Nothing is sent of which nothing is read: that would cost a connection.
+            return Err(PostgresError::Slow);
+        }
         let reading = async {
             let mut connection = self.0.connections.reads.get().await?;
             connection.begin();
@@ -117,5 +123,6 @@ impl PostgresStore {
         timeout_at(deadline, reading)
             .await
             .map_err(|_| PostgresError::Slow)?
+            .map_err(PostgresError::of_store)
     }
 }

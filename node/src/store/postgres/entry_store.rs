@@ -7,8 +7,8 @@ use crate::{
     cluster::{AckLevel, Write, Written},
     domain::{Identity, Row, Version},
     store::{
-        Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, ReadError,
-        WriteError, WriteHealth,
+        Atomicity, ChangeCursor, Changes, ConflictPage, Deadline, EntrySnapshot, EntryStore,
+        ReadError, WriteError, WriteHealth,
     },
 };
 
@@ -24,6 +24,7 @@ impl From<PostgresError> for ReadError {
                 environment,
                 what,
             },
+            PostgresError::Lost(loss) => Self::Lost(loss),
             error if error.may_pass() => Self::Away(Box::new(error)),
             error => Self::Failed(Box::new(error)),
         }
@@ -35,6 +36,7 @@ impl From<PostgresError> for WriteError {
         match error {
             PostgresError::NoWrite(reason) => Self::NotServing(reason),
             PostgresError::Unknown => Self::Unknown,
+            PostgresError::Lost(loss) => Self::Lost(loss),
             PostgresError::Refused(words) if words.code == DISK_FULL => Self::DiskFull,
             error => Self::Failed(error.to_string()),
         }
@@ -42,6 +44,10 @@ impl From<PostgresError> for WriteError {
 }
 
 impl EntryStore for PostgresStore {
+    fn until(&self, deadline: Deadline) -> Self {
+        Self(Arc::clone(&self.0), deadline)
+    }
+
     async fn find(&self, identity: &Identity) -> Result<Option<Arc<Row>>, ReadError> {
         let row = self.find_until(identity, self.deadline()).await?;
         Ok(row.map(Arc::new))

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::NoDatabaseUrl;
+use crate::store::StoreLoss;
 
 /// Why the database did not carry a request out.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum PostgresError {
     /// No server answers, or none that is the primary.
     #[error("the database does not answer: {0}")]
     Away(String),
+    /// The database was never reached since the start of the node: why the latest try failed.
+    #[error("{0}")]
+    NotReached(String),
     /// The database did not answer within the time of one request.
     #[error("the database did not answer in time")]
     Slow,
@@ -71,15 +75,9 @@ pub enum PostgresError {
         /// The node's.
         given: String,
     },
-    /// The database is another store than when this node connected.
-    #[error("the database became another store while this node was running: restart the node")]
-    OtherStore,
-    /// The database had this store when this node connected, and has no tables now.
-    #[error(
-        "the database has no tables of this store any more, so it was emptied or replaced: bring its backup back; nodes that start now \
-         begin an empty store"
-    )]
-    StoreGone,
+    /// The database is not the store any more that it was when this node connected.
+    #[error(transparent)]
+    Lost(#[from] StoreLoss),
     /// The store belongs to another cluster.
     #[error(
         "the database is the store of cluster '{stored}', and not of '{given}': see 'osc-node database adopt'"
@@ -163,6 +161,7 @@ impl PostgresError {
         matches!(
             self,
             Self::Away(_)
+                | Self::NotReached(_)
                 | Self::Slow
                 | Self::Busy
                 | Self::Occupied { .. }
@@ -197,12 +196,20 @@ impl PostgresError {
     }
 
     /// Why there is no connection: an administrator may repair the role or the database while the node waits.
-    fn not_connected(error: tokio_postgres::Error) -> Self {
-        match Self::from(error) {
+    pub(super) fn of_connection(self) -> Self {
+        match self {
             Self::Refused(ServerWords { code, message }) => {
                 let words = without_names(&message);
                 Self::Away(format!("{words} (SQLSTATE {code})"))
             }
+            error => error,
+        }
+    }
+
+    /// The same of a node that serves the store: without its tables the database is not this store any more.
+    pub(super) fn of_store(self) -> Self {
+        match self {
+            Self::Refused(words) if words.is_no_table() => Self::Lost(StoreLoss::Gone),
             error => error,
         }
     }
@@ -261,13 +268,10 @@ impl From<tokio_postgres::Error> for PostgresError {
 
 impl From<deadpool_postgres::PoolError> for PostgresError {
     fn from(error: deadpool_postgres::PoolError) -> Self {
-        use deadpool_postgres::{HookError, PoolError};
+        use deadpool_postgres::PoolError;
         match error {
             PoolError::Timeout(_) => Self::Slow,
-            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-                Self::not_connected(error)
-            }
-            PoolError::PostCreateHook(HookError::Message(words)) => Self::Away(words.into_owned()),
+            PoolError::Backend(error) => Self::from(error).of_connection(),
             other => Self::Away(other.to_string()),
         }
     }

@@ -1,6 +1,10 @@
 //! The identity of the store in the database, which keeps a node from writing into another store.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use tokio_postgres::{Row, Transaction};
 
@@ -48,6 +52,36 @@ pub struct StoreIdentity {
     pub schema: i32,
     /// The oldest schema whose releases can use these tables.
     pub(super) usable_from: i32,
+}
+
+/// Which store the database is, once that is known.
+#[derive(Debug, Default)]
+pub(super) struct KnownIdentity {
+    known: OnceLock<StoreIdentity>,
+    /// Why it is not known.
+    cause: Mutex<Option<String>>,
+}
+
+impl KnownIdentity {
+    pub(super) fn get(&self) -> Result<&StoreIdentity, PostgresError> {
+        self.known.get().ok_or_else(|| {
+            let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+            let cause = cause
+                .as_deref()
+                .unwrap_or("the database was not reached yet");
+            PostgresError::NotReached(cause.to_owned())
+        })
+    }
+
+    /// `false` where it was known before.
+    pub(super) fn set(&self, identity: StoreIdentity) -> bool {
+        self.known.set(identity).is_ok()
+    }
+
+    pub(super) fn is_not_known_because(&self, error: &PostgresError) {
+        let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        *cause = Some(error.to_string());
+    }
 }
 
 impl StoreIdentity {

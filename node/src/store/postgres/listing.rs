@@ -54,6 +54,7 @@ impl PostgresStore {
         T: Send + 'static,
         F: FnOnce(&dyn EntrySnapshot) -> Result<T, ReadError> + Send + 'static,
     {
+        self.identity()?;
         let timeout = self.0.settings.timeout;
         let latest = Instant::now() + limit.max(timeout);
         let turn = tokio::time::timeout(limit, self.0.lists.0.turn());
@@ -160,6 +161,7 @@ fn until<T>(
         timeout_at(deadline, work)
             .await
             .map_err(|_| PostgresError::Slow)?
+            .map_err(PostgresError::of_store)
     })
 }
 

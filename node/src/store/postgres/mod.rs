@@ -5,6 +5,7 @@
 //! | `settings` | the address of the database, and how long a request may wait for it |
 //! | `connections` | pools of connections to the primary, and never to a server that is no primary any more |
 //! | `routes` | the address of new connections, which may change |
+//! | `dialling` | the servers of an address, each of which has its share of the time |
 //! | `timeline` | which primary is the latest |
 //! | `schema` | the tables, and how older ones become the current ones |
 //! | `identity` | the identity of the store, which keeps a node from writing into another one |
@@ -35,6 +36,7 @@ mod confirm;
 mod connections;
 mod copy_source;
 mod copy_target;
+mod dialling;
 mod entries;
 mod entry_store;
 mod error;
@@ -66,23 +68,29 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::domain::{Clock, HybridClock, Incarnation, Timestamp};
+use crate::{
+    domain::{Clock, HybridClock, Incarnation, Timestamp},
+    store::Deadline,
+};
 use connections::Connections;
+use identity::KnownIdentity;
 use transaction::Writes;
 
 /// How far ahead of this node's wall clock a caller may name a version that this node has not heard of.
 const NAMED_AHEAD: Duration = Duration::from_hours(1);
 
-/// The entries of a PostgreSQL database. Cheap to clone; all clones are one.
+/// The entries of a PostgreSQL database, and when the request that uses them has waited long enough. Cheap to clone; all clones
+/// are one.
 #[derive(Debug, Clone)]
-pub struct PostgresStore(Arc<Shared>);
+pub struct PostgresStore(Arc<Shared>, Deadline);
 
 #[derive(Debug)]
 struct Shared {
     connections: Connections,
     writes: Writes,
     lists: listing::ListThreads,
-    identity: StoreIdentity,
+    identity: KnownIdentity,
+    salt_fingerprint: String,
     settings: PostgresSettings,
     stamps: Mutex<HybridClock>,
     /// The id of this process: it distinguishes its writes from those of all others.
@@ -93,34 +101,71 @@ struct Shared {
 }
 
 impl PostgresStore {
-    /// Connects to the database, which must have this schema and this salt.
+    /// A store whose database is not reached yet, in which no call succeeds before [`Self::reach`] has.
     ///
     /// # Errors
-    /// Where no server answers in time, the server is no primary, the schema differs, or the store has another salt.
-    pub async fn connect(
+    /// Where the authorities in the settings cannot be used, or the system gives no more threads.
+    pub fn new(
         settings: PostgresSettings,
         salt_fingerprint: &str,
         incarnation: Incarnation,
     ) -> Result<Self, PostgresError> {
-        let connections = Connections::new(&settings)?;
-        let identity = identity::read(&connections, settings.timeout).await?;
-        identity.must_have(salt_fingerprint)?;
-        connections.keep_to(&identity.uid);
-        let store = Self(Arc::new(Shared {
-            connections,
+        let shared = Shared {
+            connections: Connections::new(&settings)?,
             writes: Writes::new(&settings),
             // The other half of the connections stays for readers of single entries.
             lists: listing::ListThreads::start(settings.connections / 2)?,
-            identity,
+            identity: KnownIdentity::default(),
+            salt_fingerprint: salt_fingerprint.to_owned(),
             settings,
             stamps: Mutex::new(HybridClock::resume(Clock::default())),
             incarnation,
             confirmed: confirm::Confirmed::default(),
             condition: condition::Condition::default(),
             wake: wake::Wake::default(),
-        }));
-        store.recount().await?;
-        tokio::spawn(watch::watch(Arc::downgrade(&store.0)));
+        };
+        Ok(Self(Arc::new(shared), Deadline::default()))
+    }
+
+    /// Connects to the database, which must have this schema and this salt, and be the store of this cluster where one is
+    /// named. From then on the store is the one that the database has now.
+    ///
+    /// # Errors
+    /// Where no server answers in time, the server is no primary, the schema differs, or the store is another one. Calls report
+    /// the cause until the next try.
+    pub async fn reach(&self, cluster: Option<&str>) -> Result<&StoreIdentity, PostgresError> {
+        if let Err(error) = self.try_to_reach(cluster).await {
+            self.0.identity.is_not_known_because(&error);
+            return Err(error);
+        }
+        self.identity()
+    }
+
+    async fn try_to_reach(&self, cluster: Option<&str>) -> Result<(), PostgresError> {
+        let shared = &self.0;
+        let found = identity::read(&shared.connections, shared.settings.timeout).await?;
+        found.must_have(&shared.salt_fingerprint)?;
+        if let Some(cluster) = cluster {
+            found.must_be_of(cluster)?;
+        }
+        shared.connections.keep_to(&found.uid);
+        if shared.identity.set(found) {
+            watch::start(shared);
+        }
+        self.recount().await
+    }
+
+    /// The same as [`Self::new`] and [`Self::reach`] in one.
+    ///
+    /// # Errors
+    /// As those.
+    pub async fn connect(
+        settings: PostgresSettings,
+        salt_fingerprint: &str,
+        incarnation: Incarnation,
+    ) -> Result<Self, PostgresError> {
+        let store = Self::new(settings, salt_fingerprint, incarnation)?;
+        store.reach(None).await?;
         Ok(store)
     }
 
@@ -144,8 +189,11 @@ impl PostgresStore {
     }
 
     /// Which store this is.
-    pub fn identity(&self) -> &StoreIdentity {
-        &self.0.identity
+    ///
+    /// # Errors
+    /// While the database is not reached.
+    pub fn identity(&self) -> Result<&StoreIdentity, PostgresError> {
+        self.0.identity.get()
     }
 
     fn stamps(&self) -> MutexGuard<'_, HybridClock> {

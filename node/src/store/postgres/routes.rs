@@ -2,27 +2,22 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicU64},
 };
 
 use deadpool_postgres::Connect;
-use futures::{FutureExt, StreamExt, stream};
+use futures::FutureExt;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_tokio_postgres::MakeRustlsConnect;
-use tokio::task::JoinHandle;
-use tokio_postgres::{
-    AsyncMessage, Client, Config, NoTls, Socket, error::SqlState, tls::MakeTlsConnect,
+use tokio_postgres::{Config, error::SqlState};
+
+use super::{
+    PostgresError, PostgresSettings,
+    dialling::{Dialled, Servers},
+    retirement::Retirement,
+    settings::Transport,
 };
 
-use super::{PostgresError, PostgresSettings, retirement::Retirement, settings::Transport};
-
-/// SQLSTATE of a wait for a standby that was cancelled, sent as a warning beside a commit that succeeds.
-const WARNING: &str = "01000";
-/// The server's function that sends this warning. The message is in the language of `lc_messages`.
-const WAITS_FOR_STANDBYS: &str = "SyncRepWaitForLSN";
 /// SQLSTATEs of a role that the server does not let in begin so.
 const NOT_LET_IN: &str = "28";
 
@@ -43,7 +38,7 @@ struct Known {
 #[derive(Clone)]
 struct Route {
     settings: PostgresSettings,
-    tls: Option<MakeRustlsConnect>,
+    servers: Servers,
 }
 
 impl std::fmt::Debug for Routes {
@@ -76,6 +71,11 @@ impl Routes {
         Ok(true)
     }
 
+    /// The server of the latest connection is no use: the next connection begins with the one after it in the address.
+    pub(super) fn pass_over(&self) {
+        self.known().current.servers.pass_over();
+    }
+
     fn known(&self) -> Known {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.clone()
@@ -95,14 +95,14 @@ impl Routes {
             previous,
             number,
         } = self.known();
-        let dialled = current.dial(Arc::clone(&cancelled_waits)).await;
+        let dialled = current.servers.dial(&cancelled_waits).await;
         match (dialled, previous) {
             (Ok(connection), Some(_)) => {
                 self.proved(number);
                 Ok(connection)
             }
             (Err(error), Some(previous)) if is_not_let_in(&error) => {
-                let dialled = previous.dial(cancelled_waits).await;
+                let dialled = previous.servers.dial(&cancelled_waits).await;
                 dialled.map_err(|_| error)
             }
             (dialled, _) => dialled,
@@ -118,21 +118,14 @@ fn is_not_let_in(error: &tokio_postgres::Error) -> bool {
 
 impl Route {
     fn of(settings: &PostgresSettings) -> Result<Self, PostgresError> {
+        let tls = match settings.url.transport() {
+            Transport::Clear => None,
+            Transport::Verified => Some(tls(settings)?),
+        };
         Ok(Self {
             settings: settings.clone(),
-            tls: match settings.url.transport() {
-                Transport::Clear => None,
-                Transport::Verified => Some(tls(settings)?),
-            },
+            servers: Servers::of(settings, tls),
         })
-    }
-
-    async fn dial(self, cancelled_waits: Arc<AtomicU64>) -> Dialled {
-        let config = self.settings.url.config().clone();
-        match self.tls {
-            Some(tls) => dial(config, tls, cancelled_waits).await,
-            None => dial(config, NoTls, cancelled_waits).await,
-        }
     }
 }
 
@@ -158,7 +151,6 @@ pub(super) struct Connector {
     pub(super) cancelled_waits: Arc<AtomicU64>,
 }
 
-type Dialled = Result<(Client, JoinHandle<()>), tokio_postgres::Error>;
 type Connecting<'a> = Pin<Box<dyn Future<Output = Dialled> + Send + 'a>>;
 
 impl Connect for Connector {
@@ -175,34 +167,6 @@ impl Connect for Connector {
         }
         .boxed()
     }
-}
-
-async fn dial<T>(config: Config, tls: T, cancelled_waits: Arc<AtomicU64>) -> Dialled
-where
-    T: MakeTlsConnect<Socket> + Send,
-    T::Stream: Send + 'static,
-    T::TlsConnect: Send,
-    <T::TlsConnect as tokio_postgres::tls::TlsConnect<Socket>>::Future: Send,
-{
-    let (client, mut connection) = config.connect(tls).await?;
-    let task = tokio::spawn(async move {
-        let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
-        // Counted before the commit is answered, so that the caller that receives the answer sees the count.
-        while let Some(Ok(message)) = messages.next().await {
-            if let AsyncMessage::Notice(notice) = message
-                && is_cancelled_wait(notice.code().code(), notice.routine(), notice.message())
-            {
-                cancelled_waits.fetch_add(1, Ordering::AcqRel);
-            }
-        }
-    });
-    Ok((client, task))
-}
-
-/// Whether a notice says that a commit no longer waits for its standby. If a pooler omits the function, the message counts.
-fn is_cancelled_wait(code: &str, routine: Option<&str>, words: &str) -> bool {
-    let is_of_wait = routine == Some(WAITS_FOR_STANDBYS);
-    code == WARNING && (is_of_wait || words.contains("synchronous replication"))
 }
 
 #[cfg(test)]
@@ -236,18 +200,5 @@ mod tests {
         assert!(routes.known().previous.is_some());
         routes.proved(routes.known().number);
         assert!(routes.known().previous.is_none());
-    }
-
-    #[test]
-    fn a_wait_that_was_cancelled_is_known_in_every_language() {
-        let english = "canceling wait for synchronous replication due to user request";
-        let german = "storniere Warten auf synchrone Replikation wegen Benutzeraufforderung";
-        let waits = Some("SyncRepWaitForLSN");
-        assert!(is_cancelled_wait("01000", waits, english));
-        assert!(is_cancelled_wait("01000", waits, german));
-        assert!(is_cancelled_wait("01000", None, english));
-        let other = "database \"app\" has a collation version mismatch";
-        assert!(!is_cancelled_wait("01000", Some("CheckMyDatabase"), other));
-        assert!(!is_cancelled_wait("00000", waits, english));
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use rustls_pki_types::CertificateDer;
 use tokio_postgres::{
     Config,
-    config::{SslMode, TargetSessionAttrs},
+    config::{Host, SslMode, TargetSessionAttrs},
 };
 
 /// How long a silent server holds a connection: it is asked after one second without news, and given up after three.
@@ -87,6 +87,37 @@ pub enum NoDatabaseUrl {
 impl DatabaseUrl {
     pub(super) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// A configuration for each server of the address alone, in their order. Where that cannot be, the whole one, whose fault
+    /// the driver reports.
+    pub(super) fn servers(&self) -> Vec<Config> {
+        let (names, addresses) = (self.config.get_hosts(), self.config.get_hostaddrs());
+        let ports = self.config.get_ports();
+        let count = names.len().max(addresses.len());
+        let fits = |length: usize| length == 0 || length == count;
+        if count < 2 || !fits(names.len()) || !fits(addresses.len()) {
+            return vec![self.config.clone()];
+        }
+        if ports.len() > 1 && ports.len() != count {
+            return vec![self.config.clone()];
+        }
+        let server = |place: usize| {
+            let mut server = without_servers(&self.config);
+            match names.get(place) {
+                Some(Host::Tcp(name)) => drop(server.host(name)),
+                Some(Host::Unix(folder)) => drop(server.host_path(folder)),
+                None => {}
+            }
+            if let Some(address) = addresses.get(place) {
+                server.hostaddr(*address);
+            }
+            if let Some(port) = ports.get(place).or(ports.first()) {
+                server.port(*port);
+            }
+            server
+        };
+        (0..count).map(server).collect()
     }
 
     pub(super) fn transport(&self) -> Transport {
@@ -173,18 +204,45 @@ impl FromStr for DatabaseUrl {
             // The driver uses the first host that accepts the connection, and a standby accepts it as well.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        config
-            .application_name(NODE)
-            .ssl_mode(match transport {
-                Transport::Verified => SslMode::Require,
-                Transport::Clear => SslMode::Disable,
-            })
-            .keepalives_idle(Duration::from_secs(1))
-            .keepalives_interval(Duration::from_secs(1))
-            .keepalives_retries(2)
-            .tcp_user_timeout(SILENCE);
+        config.application_name(NODE).ssl_mode(match transport {
+            Transport::Verified => SslMode::Require,
+            Transport::Clear => SslMode::Disable,
+        });
+        notice_silence(&mut config);
         Ok(Self { config, transport })
     }
+}
+
+fn notice_silence(config: &mut Config) {
+    config
+        .keepalives_idle(Duration::from_secs(1))
+        .keepalives_interval(Duration::from_secs(1))
+        .keepalives_retries(2)
+        .tcp_user_timeout(SILENCE);
+}
+
+/// The same configuration of no server. The driver has no way to take servers out.
+fn without_servers(config: &Config) -> Config {
+    let mut bare = Config::new();
+    if let Some(user) = config.get_user() {
+        bare.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        bare.password(password);
+    }
+    if let Some(database) = config.get_dbname() {
+        bare.dbname(database);
+    }
+    if let Some(name) = config.get_application_name() {
+        bare.application_name(name);
+    }
+    if let Some(limit) = config.get_connect_timeout() {
+        bare.connect_timeout(*limit);
+    }
+    bare.ssl_mode(config.get_ssl_mode())
+        .target_session_attrs(config.get_target_session_attrs());
+    notice_silence(&mut bare);
+    bare
 }
 
 #[cfg(test)]
@@ -241,6 +299,30 @@ mod tests {
         let asked = config.get_keepalives_retries().unwrap();
         assert!(config.get_keepalives());
         assert_eq!(config.get_keepalives_idle() + again * asked, three);
+    }
+
+    #[test]
+    fn each_server_of_an_address_has_all_its_settings() {
+        let address =
+            url("postgres://app:s3cret@db-1:5433,db-2:5434,%2Frun%2Fdb/app?connect_timeout=2");
+        let servers = address.servers();
+        let ports: Vec<_> = servers.iter().map(Config::get_ports).collect();
+        assert_eq!(ports, [&[5433], &[5434], &[5432]]);
+        for (place, server) in servers.iter().enumerate() {
+            let whole = address.config();
+            assert_eq!(server.get_hosts(), &whole.get_hosts()[place..=place]);
+            // What is left is the same: a setting that the driver learns must not be forgotten here.
+            let text = |config: &Config| {
+                let text = format!("{config:?}");
+                let end = text.find(", host: ").unwrap();
+                let rest = text.find(", connect_timeout: ").unwrap();
+                format!("{}{}", &text[..end], &text[rest..])
+            };
+            assert_eq!(text(server), text(whole));
+            assert_eq!(server.get_password(), whole.get_password());
+        }
+        let alone = url("postgres://app@db/app");
+        assert_eq!(alone.servers(), [alone.config().clone()]);
     }
 
     #[test]

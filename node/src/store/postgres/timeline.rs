@@ -1,10 +1,7 @@
 //! The latest primary: each promotion begins another timeline, and a server of an earlier one is no primary any more, even if
 //! it still acts as one.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI32, Ordering},
-};
+use tokio::sync::watch;
 
 use super::{PostgresError, retirement::Retirement};
 
@@ -16,7 +13,7 @@ pub(super) const TIMELINE: &str = "CASE WHEN NOT pg_is_in_recovery() THEN \
 /// The latest timeline that this process has seen. All clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LatestTimeline {
-    latest: Arc<AtomicI32>,
+    latest: watch::Sender<i32>,
     /// Ends the existing connections at a later timeline.
     retirement: Retirement,
 }
@@ -25,14 +22,24 @@ impl LatestTimeline {
     /// The process has seen no timeline yet.
     pub(super) fn ending(retirement: &Retirement) -> Self {
         Self {
-            latest: Arc::default(),
+            latest: watch::Sender::default(),
             retirement: retirement.clone(),
         }
     }
 
     /// The latest so far; 0 where none was seen.
     pub(super) fn get(&self) -> i32 {
-        self.latest.load(Ordering::Acquire)
+        *self.latest.borrow()
+    }
+
+    /// Ends when the process sees a later one than this.
+    pub(super) async fn passes(&self, one: i32) {
+        // It has a sender: this one.
+        let _ = self
+            .latest
+            .subscribe()
+            .wait_for(|latest| *latest > one)
+            .await;
     }
 
     /// Notes a server's timeline; refuses a standby and a primary that was replaced. Connections from before a promotion may lead
@@ -41,7 +48,12 @@ impl LatestTimeline {
         let Some(found) = told else {
             return Err(PostgresError::Standby);
         };
-        let before = self.latest.fetch_max(found, Ordering::AcqRel);
+        let mut before = 0;
+        self.latest.send_if_modified(|latest| {
+            before = *latest;
+            *latest = found.max(before);
+            found > before
+        });
         if found < before {
             let latest = before;
             return Err(PostgresError::Replaced { found, latest });
@@ -76,6 +88,16 @@ mod tests {
         assert!(matches!(latest.accept(None), Err(PostgresError::Standby)));
         assert_eq!(latest.get(), 3);
     }
+
+    #[tokio::test]
+    async fn who_waits_for_a_promotion_learns_of_it() {
+        let latest = LatestTimeline::default();
+        latest.accept(Some(7)).unwrap();
+        let (_, accepted) = tokio::join!(latest.passes(7), async { latest.accept(Some(8)) });
+        accepted.unwrap();
+        latest.passes(7).await;
+    }
+
     #[test]
     fn a_promotion_ends_the_connections_that_there_were() {
         let retirement = Retirement::default();

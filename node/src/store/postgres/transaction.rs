@@ -18,7 +18,7 @@ use super::{
     set_aside::{Sender, SetAside},
     timeline::LatestTimeline,
 };
-use crate::domain::Clock;
+use crate::{domain::Clock, store::StoreLoss};
 
 /// While too many connections are set aside, one write in this time tries whether the wait is over.
 const PROBE: Duration = Duration::from_secs(1);
@@ -140,10 +140,13 @@ async fn run(
     let waiting = timeout_at(deadline, connections.writes.get()).await;
     let mut connection = waiting.map_err(|_| PostgresError::Slow)??;
     let cancelled_before = connections.cancelled_waits.load(Ordering::Acquire);
+    let timeline = connections.timeline.get();
     connection.begin();
     let client = connection.client()?;
     let preparing = timeout_at(deadline, client.prepare_cached(&statement.sql)).await;
-    let prepared = preparing.map_err(|_| PostgresError::Slow)??;
+    let prepared = preparing
+        .map_err(|_| PostgresError::Slow)?
+        .map_err(|error| PostgresError::from(error).of_store())?;
     let left = deadline
         .saturating_duration_since(Instant::now())
         .as_millis();
@@ -159,11 +162,18 @@ async fn run(
     );
     let parameters = columns::lent(&statement.parameters);
     // Sent together: one round trip to the server. Where the statement fails, the COMMIT ends nothing.
-    let (begun, met, committed) = join!(
-        client.batch_execute(&begin),
-        client.query_one(&prepared, &parameters),
-        client.batch_execute("COMMIT"),
-    );
+    let answered = async {
+        join!(
+            client.batch_execute(&begin),
+            client.query_one(&prepared, &parameters),
+            client.batch_execute("COMMIT"),
+        )
+    };
+    let (begun, met, committed) = tokio::select! {
+        answered = answered => answered,
+        // A server that was replaced may never answer, and its connection would be taken from others for ever.
+        () = connections.timeline.passes(timeline) => return Err(PostgresError::Unknown),
+    };
     let row = match met {
         Ok(row) => row,
         // The server itself reports the failure, or a pooler in its place. If it was the server, nothing is committed.
@@ -171,7 +181,7 @@ async fn run(
             if committed.is_ok() {
                 connection.end();
             }
-            return Err(PostgresError::of_sent(error));
+            return Err(PostgresError::of_sent(error).of_store());
         }
         Err(_) => return Err(PostgresError::Unknown),
     };
@@ -189,7 +199,7 @@ async fn run(
 fn met_by(row: &tokio_postgres::Row, timeline: &LatestTimeline) -> Result<Met, PostgresError> {
     timeline.accept(row.try_get(0)?)?;
     if !row.try_get::<_, bool>(1)? {
-        return Err(PostgresError::OtherStore);
+        return Err(StoreLoss::Another.into());
     }
     Ok(Met {
         rows: row.try_get(2)?,

@@ -1,18 +1,25 @@
-//! The background work of a store: finds commits of other nodes, probes whether writes work again, counts entries.
+//! The background work of a store. Each kind has a task of its own, which begins anew when the one before has ended: none waits for
+//! another kind, and none meets itself.
 
 use std::{
+    future::ready,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::sleep;
 
 use super::{PostgresError, PostgresStore, Shared};
-use crate::{domain::Timestamp, store::WriteHealth};
+use crate::{
+    domain::Timestamp,
+    store::{Deadline, WriteHealth},
+};
 
 /// How often the database is queried while a caller waits for a commit.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often a write is tried while writes fail, and connections are closed that have served long enough.
+/// How often connections are closed that have served long enough.
+const CLOSE: Duration = Duration::from_secs(1);
+/// How often a write is tried while writes fail.
 const TRY: Duration = Duration::from_secs(1);
 /// How often the store probes whether the server accepts new connections.
 const KNOCK: Duration = Duration::from_secs(5);
@@ -23,55 +30,77 @@ const COUNT: Duration = Duration::from_mins(1);
 /// How long deletes and changes are kept for their readers.
 const KEPT: Duration = Duration::from_hours(7 * 24);
 
-/// Goes on until the last clone of the store is gone.
-pub(super) async fn watch(store: Weak<Shared>) {
+/// Starts all of it; it ends with the last clone of the store.
+pub(super) fn start(store: &Arc<Shared>) {
+    let store = || Arc::downgrade(store);
+    tokio::spawn(wake_readers(store()));
+    tokio::spawn(again(CLOSE, store(), |shared: Arc<Shared>| {
+        shared.connections.close_retired();
+        ready(())
+    }));
+    tokio::spawn(again(TRY, store(), try_a_write));
+    tokio::spawn(again(KNOCK, store(), knock));
+    tokio::spawn(again(HELD_BACK, store(), look_for_held_back));
+    tokio::spawn(again(COUNT, store(), keep_house));
+}
+
+/// Does work again and again, as long as its owner is there: each time so long after the time before has ended.
+async fn again<T, W, F>(pause: Duration, owner: Weak<T>, work: W)
+where
+    W: Fn(Arc<T>) -> F,
+    F: Future<Output = ()>,
+{
+    while let Some(owner) = after(pause, &owner).await {
+        work(owner).await;
+    }
+}
+
+/// The owner of the work after a pause; `None` where it is gone.
+async fn after<T>(pause: Duration, owner: &Weak<T>) -> Option<Arc<T>> {
+    sleep(pause).await;
+    owner.upgrade()
+}
+
+fn store_of(shared: Arc<Shared>) -> PostgresStore {
+    PostgresStore(shared, Deadline::default())
+}
+
+/// Finds commits of other nodes.
+async fn wake_readers(store: Weak<Shared>) {
     let mut latest = None;
-    let (mut next_try, mut next_count) = (Instant::now() + TRY, Instant::now() + COUNT);
-    let mut next_held_back = Instant::now();
-    let mut next_knock = Instant::now() + KNOCK;
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let Some(shared) = store.upgrade() else {
-            return;
-        };
-        let store = PostgresStore(Arc::clone(&shared));
-        if shared.wake.somebody_waits()
+    while let Some(shared) = after(LOOK, &store).await {
+        let store = store_of(shared);
+        if store.0.wake.somebody_waits()
             && let Ok(cursor) = store.latest_cursor().await
             && latest.as_ref() != Some(&cursor)
         {
             latest = Some(cursor);
-            shared.wake.commits();
-        }
-        let now = Instant::now();
-        if now >= next_try {
-            next_try = now + TRY;
-            shared.connections.close_retired();
-            if shared.condition.writes.get() != WriteHealth::Accepting {
-                // Its outcome is the condition.
-                let _ = store.touch(0, store.deadline()).await;
-            }
-        }
-        if now >= next_knock {
-            next_knock = now + KNOCK;
-            shared.connections.knock().await;
-            shared.connections.close_retired();
-        }
-        if now >= next_held_back {
-            next_held_back = now + HELD_BACK;
-            if let Err(error) = store.look_for_held_back().await {
-                tracing::debug!(%error, "database_not_looked_at");
-            }
-        }
-        if now >= next_count {
-            next_count = now + COUNT;
-            // The task may take a few seconds, and ends long before the next one: callers do not wait for it.
-            tokio::spawn(keep_house(store));
+            store.0.wake.commits();
         }
     }
 }
 
-async fn keep_house(store: PostgresStore) {
-    if let Err(error) = recount_and_forget(&store).await {
+async fn knock(shared: Arc<Shared>) {
+    shared.connections.knock().await;
+}
+
+/// Finds out whether writes work again.
+async fn try_a_write(shared: Arc<Shared>) {
+    if shared.condition.writes.get() != WriteHealth::Accepting {
+        let store = store_of(shared);
+        // Its outcome is the condition.
+        let _ = store.touch(0, store.deadline()).await;
+    }
+}
+
+async fn look_for_held_back(shared: Arc<Shared>) {
+    if let Err(error) = store_of(shared).look_for_held_back().await {
+        tracing::debug!(%error, "database_not_looked_at");
+    }
+}
+
+async fn keep_house(shared: Arc<Shared>) {
+    if let Err(error) = recount_and_forget(&store_of(shared)).await {
         tracing::debug!(%error, "database_not_tidied");
     }
 }
@@ -82,4 +111,45 @@ async fn recount_and_forget(store: &PostgresStore) -> Result<(), PostgresError> 
     let before = super::now().as_micros().saturating_sub(kept);
     store.forget(Timestamp::from_micros(before)).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::{sync::Semaphore, task::yield_now};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Seen {
+        running: AtomicUsize,
+        most: AtomicUsize,
+        rounds: Semaphore,
+    }
+
+    /// Work that takes longer than its pause.
+    async fn long_work(seen: Arc<Seen>) {
+        let running = seen.running.fetch_add(1, Ordering::Relaxed) + 1;
+        seen.most.fetch_max(running, Ordering::Relaxed);
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        seen.running.fetch_sub(1, Ordering::Relaxed);
+        seen.rounds.add_permits(1);
+    }
+
+    #[tokio::test]
+    async fn work_does_not_meet_itself_and_ends_with_its_owner() {
+        let seen = Arc::new(Seen {
+            running: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+            rounds: Semaphore::new(0),
+        });
+        let work = tokio::spawn(again(Duration::ZERO, Arc::downgrade(&seen), long_work));
+        drop(seen.rounds.acquire_many(5).await.unwrap());
+        assert_eq!(seen.most.load(Ordering::Relaxed), 1);
+        drop(seen);
+        work.await.unwrap();
+    }
 }

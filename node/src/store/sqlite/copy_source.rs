@@ -9,7 +9,7 @@ use crate::{
     cluster::{Membership, Mode},
     crypto::Salt,
     domain::{Clock, Content, Identity, Incarnation, Row, Stamp, Version},
-    store::copy::{CopyError, Mark, PAGE, Table},
+    store::copy::{CopyError, Mark, PAGE, Rest, Table},
 };
 
 /// A database that is read in one transaction.
@@ -17,6 +17,8 @@ use crate::{
 pub(in crate::store) struct CopySource {
     path: PathBuf,
     connection: Connection,
+    /// The latest change in the state that is read.
+    head: i64,
     /// `None` where a node uses the database.
     lock: Option<DatabaseFile>,
 }
@@ -47,16 +49,27 @@ impl CopySource {
         if member.is_some_and(|member| member.mode == Mode::Federated) {
             return Err(CopyError::Federated(path.to_owned()));
         }
+        let sql = "SELECT coalesce(max(seq), 0) FROM entries";
+        let head = connection.query_row(sql, [], |row| row.get(0));
         Ok(Self {
             path: path.to_owned(),
+            head: head.map_err(sqlite)?,
             connection,
             lock,
         })
     }
 
-    /// Whether no node writes to it.
-    pub(in crate::store) fn is_at_rest(&self) -> bool {
-        self.lock.is_some()
+    /// What there is beside the state that was read; the state is left.
+    pub(in crate::store) fn rest(&self) -> Result<Rest, CopyError> {
+        let written = self.connection.execute_batch("COMMIT").and_then(|()| {
+            let sql = "SELECT count(*) FROM entries WHERE seq > ?1";
+            self.connection
+                .query_row(sql, [self.head], |row| row.get::<_, i64>(0))
+        });
+        Ok(Rest {
+            is_in_use: self.lock.is_none(),
+            written_since: written.map_err(|error| self.failed(error))?.unsigned_abs(),
+        })
     }
 
     /// The latest clock that was ever given or seen: of rows that are forgotten, too.
@@ -239,10 +252,23 @@ mod tests {
     fn a_database_at_rest_is_kept_from_nodes_while_it_is_copied() {
         let (_folder, path) = database(|_| ());
         let source = CopySource::open(&path, &salt()).unwrap();
-        assert!(source.is_at_rest());
         let second = CopySource::open(&path, &salt()).unwrap();
-        assert!(!second.is_at_rest());
+        assert!(second.rest().unwrap().is_in_use);
         assert_eq!(read(&path).unwrap().len(), 1);
+        assert!(source.rest().unwrap().is_nothing());
+    }
+
+    #[test]
+    fn what_a_node_writes_after_the_beginning_is_counted() {
+        let (_folder, path) = database(|_| ());
+        let _node = DatabaseFile::lock(&path).unwrap();
+        let source = CopySource::open(&path, &salt()).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let row = row_of("later", 8, "gAAAA");
+        row::put(&connection, &row, row.hash(), Seq::from_raw(2)).unwrap();
+        let rest = source.rest().unwrap();
+        assert!(rest.is_in_use);
+        assert_eq!(rest.written_since, 1);
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl ApiError {
             Self::NotWritten(_) => "This node cannot write now; nothing was written".into(),
             Self::OutcomeUnknown => OUTCOME_UNKNOWN.into(),
             Self::DatabaseAway(_) => "The database does not answer; try again".into(),
+            Self::StoreLost(loss) => sentence(&loss.to_string()).into(),
             Self::Unreadable {
                 key, environment, ..
             } => format!(

@@ -47,7 +47,9 @@ impl ApiError {
             | Self::OutcomeUnknown
             | Self::DatabaseAway(_)
             | Self::OwnerSilent { .. } => Some(1),
-            Self::ListsBusy | Self::AnotherList | Self::NotWritten(_) => Some(5),
+            Self::ListsBusy | Self::AnotherList | Self::StoreLost(_) | Self::NotWritten(_) => {
+                Some(5)
+            }
             // Rounded up: who comes back on time must not be turned away again.
             Self::TooManyFailures { retry_after } | Self::TooManyRows { retry_after } => {
                 Some(retry_after.as_secs() + 1)

@@ -60,6 +60,7 @@ impl ApiError {
             | Self::OwnerSilent { .. }
             | Self::OutcomeUnknown
             | Self::DatabaseAway(_)
+            | Self::StoreLost(_)
             | Self::NotWritten(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Unreadable { .. } | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
