@@ -74,6 +74,8 @@ pub(crate) struct History {
     /// Rows that were repaired after digests had differed, and rows that were not because one member alone had them.
     pub(crate) repaired: usize,
     pub(crate) held_by_one_only: usize,
+    /// Databases that went back, and perhaps do not know it: their own promises of after that count no more than those of before.
+    pub(crate) went_back: BTreeSet<Incarnation>,
     births: BTreeMap<(Version, Identity), Birth>,
     /// Stamps of databases before they went back.
     used_before: BTreeSet<(Version, Identity)>,
@@ -115,6 +117,7 @@ impl History {
                     let again = deleted || replaced == Some(version);
                     if let Some(held) = self.held.get(&key)
                         && (*held > version || (*held == version && !again))
+                        && !self.purged_before_it_knew_of_others(me, &key.1, version)
                     {
                         return Err(format!(
                             "the database {me} went back in {}: it held {held} and took {version}",
@@ -148,6 +151,17 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// Whether a database purged a version although others still have it: it went back to before it knew of them, so it did not
+    /// wait for them.
+    fn purged_before_it_knew_of_others(
+        &self,
+        me: Incarnation,
+        identity: &Identity,
+        version: Version,
+    ) -> bool {
+        self.went_back.contains(&me) && self.was_purged(identity, version, |by| *by == me)
     }
 
     /// A database was exchanged: its earlier content says nothing of its present one.

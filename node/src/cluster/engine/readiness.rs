@@ -13,6 +13,9 @@ use crate::{
 
 /// For so long a node that starts waits at most for its own address to lead to it.
 const LOOKS_FOR_ITSELF: Duration = Duration::from_secs(10);
+/// For so long a node waits at most until a member's writes wait for it again: a member that cannot call it never gets its
+/// acknowledgement.
+const WAITED_FOR: Duration = Duration::from_secs(10);
 
 /// Whether the node serves, and its wait until then.
 #[derive(Debug)]
@@ -84,12 +87,21 @@ impl Engine {
     }
 
     /// Notes that a member answered: the member knows this node's present state, so its later writes wait for this node.
-    pub(super) fn note_answer(&mut self, hello: &PeerInfo, exchange_began: Option<Duration>) {
+    pub(super) fn note_answer(
+        &mut self,
+        now: Now,
+        hello: &PeerInfo,
+        exchange_began: Option<Duration>,
+    ) {
+        let since = self.readiness.since.unwrap_or_default();
+        let waits_for_me = !hello.waits_no_longer
+            || now.elapsed.saturating_sub(since) >= WAITED_FOR
+            || !self.setup.rules.hold(Rule::ReadyNodesAreWaitedFor);
         let knows_me = hello.roster == self.roster_fingerprint
             && hello.cluster_uid == self.membership.cluster_uid
             && !hello.fenced;
-        let is_late_enough = exchange_began >= self.readiness.since.or(Some(Duration::ZERO));
-        if !self.readiness.ready && knows_me && is_late_enough {
+        let is_late_enough = exchange_began >= Some(since);
+        if !self.readiness.ready && knows_me && waits_for_me && is_late_enough {
             self.readiness.told.insert(hello.incarnation);
         }
     }
