@@ -221,7 +221,8 @@ impl History {
         counted.insert(origin);
         let write = &mut self.writes[id];
         write.outcome = Some(Ok(written));
-        if written.held_by > counted.len() {
+        // Where a database went back, others hold other changes under the same numbers.
+        if written.held_by > counted.len() && !self.went_back.contains(&origin) {
             let said_so: Vec<_> = self
                 .acknowledged
                 .iter()

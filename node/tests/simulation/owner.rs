@@ -153,7 +153,8 @@ impl World {
                 self.owner_hears(&answer);
             }
         }
-        let aside = self.dead_member().or_else(|| self.waiting_member());
+        let aside = self.dead_member();
+        let aside = aside.or_else(|| self.waiting_member());
         let awaited = aside.is_none();
         if let Some((node, order)) = aside.or_else(|| self.next_order()) {
             let order = self.order(node, order);
@@ -274,7 +275,8 @@ impl World {
         }
     }
 
-    /// The removal of a member that no node is.
+    /// The removal of a member that no node is, or of one that has left and is to stay: the members that knew of its removal may
+    /// be lost.
     fn dead_member(&mut self) -> Option<(NodeId, AdminOrder)> {
         if !self.owner.clears_up {
             return None;
@@ -282,9 +284,11 @@ impl World {
         let at = self.any_serving(&MemberName::new(""))?;
         let roster = &self.nodes[at].disk.durable().roster;
         let states = roster.states(self.rules);
-        let (incarnation, _) = states
-            .into_iter()
-            .find(|(who, state)| (state.counts() || *state == State::Left) && !self.exists(*who))?;
+        let is_idle = self.owner.is_idle();
+        let (incarnation, _) = states.into_iter().find(|(who, state)| {
+            let has_left = *state == State::Left;
+            (has_left && is_idle) || ((state.counts() || has_left) && !self.exists(*who))
+        })?;
         let name = roster.entry(incarnation)?.name.clone();
         // The database may be admitted just now, and read its last page a moment later.
         self.history.void(incarnation, "removed by its owner");
