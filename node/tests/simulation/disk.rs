@@ -118,7 +118,13 @@ pub(crate) enum Trace {
         stood: Option<Row>,
     },
     /// Federated: a value was given up.
-    ValueDropped(Identity, Version),
+    ValueDropped {
+        identity: Identity,
+        held: Version,
+        token: String,
+    },
+    /// Federated: another value was put in the place of this one.
+    ValueReplaced { identity: Identity, token: String },
 }
 
 /// How a disk is going to fail.
@@ -306,23 +312,30 @@ impl Tables for Disk {
         let value = (version, token.to_owned());
         let stood = self.row(identity)?;
         let before = self.write()?.values.insert(identity.clone(), value);
-        if let Some((held, before)) = before
-            && held.incarnation != version.incarnation
-            && before == token
-        {
-            self.traces.push(Trace::TakenBack {
-                held,
+        match before {
+            Some((_, before)) if before != token => self.traces.push(Trace::ValueReplaced {
+                identity: identity.clone(),
                 token: before,
-                stood,
-            });
+            }),
+            Some((held, before)) if held.incarnation != version.incarnation => {
+                self.traces.push(Trace::TakenBack {
+                    held,
+                    token: before,
+                    stood,
+                });
+            }
+            _ => {}
         }
         Ok(())
     }
 
     fn drop_value(&mut self, identity: &Identity) -> Result<(), Failed> {
-        if let Some((held, _)) = self.write()?.values.remove(identity) {
-            self.traces
-                .push(Trace::ValueDropped(identity.clone(), held));
+        if let Some((held, token)) = self.write()?.values.remove(identity) {
+            self.traces.push(Trace::ValueDropped {
+                identity: identity.clone(),
+                held,
+                token,
+            });
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use opensecureconf_node::{
     cluster::{AckLevel, Change, Expected, Seq, Write, WriteRefusal, Written},
-    domain::{Clock, Identity, Incarnation, Row, Version},
+    domain::{Clock, Content, Identity, Incarnation, Row, Version},
 };
 
 use crate::{
@@ -85,6 +85,8 @@ pub(crate) struct History {
     pub(crate) unheard_of: BTreeSet<Incarnation>,
     /// Federated: entries whose values were lost with a disk or a rollback, and the incarnations that wrote those.
     pub(crate) lost_values: BTreeSet<(Identity, Incarnation)>,
+    /// Federated: values that a database gave up, because a later version took their place there.
+    given_up: BTreeSet<(Identity, String, Incarnation)>,
     /// The latest tombstone of each entry that a database purged.
     purged: BTreeMap<Identity, BTreeMap<Incarnation, Version>>,
 }
@@ -134,8 +136,16 @@ impl History {
                 Trace::TakenBack { held, token, stood } => {
                     values::may_be_taken_back(held, &token, stood.as_ref())?;
                 }
-                Trace::ValueDropped(identity, held) => {
+                Trace::ValueDropped {
+                    identity,
+                    held,
+                    token,
+                } => {
                     values::may_be_dropped(contents, &identity, held)?;
+                    self.given_up.insert((identity, token, me));
+                }
+                Trace::ValueReplaced { identity, token } => {
+                    self.given_up.insert((identity, token, me));
                 }
                 Trace::TakenOver => {
                     self.forget(contents);
@@ -273,14 +283,22 @@ impl History {
         })
     }
 
-    /// Federated: whether the owner of a row's value gave it up for a later version of its own, which may be gone with it.
+    /// Federated: whether the owner of a row's value gave it up for a later version, which may be gone with it: its own, or that
+    /// of a later life or an heir whose promises count no more.
     pub(crate) fn was_given_up(&self, row: &Row) -> bool {
         let mut used = self.births.keys().chain(&self.used_before);
-        used.any(|(version, identity)| {
+        let for_its_own = used.any(|(version, identity)| {
             *identity == row.identity
                 && version.incarnation == row.version.incarnation
                 && *version > row.version
-        })
+        });
+        for_its_own
+            || self.given_up.iter().any(|(identity, token, by)| {
+                let is_it = |content: &Content| content.is_of(token);
+                *identity == row.identity
+                    && self.void.contains_key(by)
+                    && row.content.as_ref().is_some_and(is_it)
+            })
     }
 
     /// Federated: a promised write that is later than the one whose value a row has. A node that becomes a value's home node

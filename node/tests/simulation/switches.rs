@@ -98,6 +98,8 @@ switches! {
     values_are_not_taken_back_over_deletions:
         shown_by(OwnersWriteNothingNew, federated::a_value_that_was_deleted_is_not_taken_back_over_that);
     values_are_taken_back: shown_by(ValuesAreTakenBack, federated::e12_owner_restored);
+    values_are_taken_back_over_earlier_versions:
+        shown_by(ValuesAreTakenBack, federated::a_value_is_not_given_up_for_an_earlier_version_that_arrives_late);
     earlier_values_do_not_stand_in: shown_by(EarlierValuesDoNotStandIn, federated::e12_owner_restored);
     values_are_found_again: shown_by(ValuesAreFoundAgain, federated::a_value_that_was_set_aside_is_found_again);
     earlier_values_are_set_aside: shown_by(EarlierValuesAreSetAside, federated::e12_owner_restored);

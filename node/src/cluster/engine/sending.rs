@@ -145,7 +145,10 @@ impl Engine {
             }
         }
         // It says that it holds what it missed. Writes wait for it again once an answer says so.
-        let holds_what_it_missed = missed.is_some() && self.held_by(hello.incarnation) >= missed;
+        let holds_what_it_missed = missed.is_some()
+            && hello.acknowledges
+            && !self.is_suspended()
+            && self.held_by(hello.incarnation) >= missed;
         if (self.wants_answer(hello.incarnation) || holds_what_it_missed)
             && since(route.sent_at) >= ROSTER_PAUSE
         {
