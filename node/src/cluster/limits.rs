@@ -45,6 +45,9 @@ pub(super) mod joining {
     pub(in crate::cluster) const ROWS: usize = 1000;
     /// For so long a node that starts waits at most for its own address to lead to it.
     pub(in crate::cluster) const LOOKS_FOR_ITSELF: Duration = Duration::from_secs(10);
+    /// For so long a node waits at most until a member's writes wait for it again: a member that cannot call it never gets its
+    /// acknowledgement.
+    pub(in crate::cluster) const WAITED_FOR: Duration = Duration::from_secs(10);
 }
 
 /// Accusations of other nodes.

@@ -89,6 +89,8 @@ pub(super) struct Contact {
     pub(super) offset_micros: i64,
     /// When `hello` was heard.
     noted: Duration,
+    /// This node's last greeting before it heard of this process of that node.
+    process_heard_at: u64,
     /// Its last answer: a greeting that arrives by itself may be forged.
     pub(super) answered: Option<Answered>,
 }
@@ -197,7 +199,8 @@ impl PeerTable {
         self.routes.contains_key(address)
     }
 
-    /// Records a greeting: `address` is where the node answered a request of the time `asked`, or its announced address.
+    /// Records a greeting: `address` is where the node answered a request of the time `asked`, or its announced address. `turn`
+    /// is the number of this node's last greeting.
     pub(super) fn heard(
         &mut self,
         hello: &PeerInfo,
@@ -205,6 +208,7 @@ impl PeerTable {
         now: Duration,
         offset_micros: i64,
         asked: Option<Duration>,
+        turn: u64,
     ) {
         let incarnation = hello.incarnation;
         let is_news = self.is_news(hello, asked);
@@ -217,6 +221,7 @@ impl PeerTable {
             missed: None,
             offset_micros,
             noted: now,
+            process_heard_at: turn,
             answered: None,
         });
         if let Some(began) = asked {
@@ -234,6 +239,7 @@ impl PeerTable {
         if reborn {
             // A new process catches up with the writes that its predecessor missed, before it serves.
             contact.missed = None;
+            contact.process_heard_at = turn;
         }
         if is_news {
             contact.hello = hello.clone();
@@ -319,6 +325,18 @@ impl PeerTable {
             || !self
                 .route_to(member)
                 .is_some_and(|listed| listed != address && is_listed(listed))
+    }
+
+    /// This node's last greeting before it heard of the latest process of a name.
+    pub(super) fn latest_process_heard_at(&self, name: &MemberName) -> u64 {
+        let of_name = self.known.values().filter(|it| it.hello.name == *name);
+        let heard_at = of_name.map(|contact| contact.process_heard_at);
+        heard_at.max().unwrap_or_default()
+    }
+
+    /// This node's last sequence when a write waited for a member in vain, until the member acknowledges that.
+    pub(super) fn missed(&self, member: Incarnation) -> Option<Seq> {
+        self.known.get(&member)?.missed
     }
 
     /// A live node with this name and another incarnation.

@@ -49,6 +49,8 @@ pub enum Rule {
     LeavingPushesAll,
     /// A node is ready only once it has passed the heads of the others.
     ReadyWaitsForHeads,
+    /// A node is ready only once the writes of the others wait for it.
+    ReadyNodesAreWaitedFor,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
     /// A node that is refused as a removed one sends its roster: the removal may be void.
@@ -97,6 +99,10 @@ pub enum Rule {
     OnlyMembersMoveClocks,
     /// A node asks for the roster of another: a roster that arrives by itself may be forged.
     RostersAreAskedFor,
+    /// A member that was removed earlier admits no node: a node that joined it joins again.
+    RemovedNodesAdmitNobody,
+    /// A request for a snapshot that is late admits no node: it is of an earlier process of that name.
+    LateRequestsAdmitNobody,
     /// The source of a snapshot admits the node that takes it, before it gives the last page.
     SourcesAdmit,
     /// An unknown node admits no other.
@@ -131,6 +137,7 @@ impl Rule {
         Self::StrangersAreRefused,
         Self::LeavingPushesAll,
         Self::ReadyWaitsForHeads,
+        Self::ReadyNodesAreWaitedFor,
         Self::EarlierRemovalsWin,
         Self::RemovalsAreJudgedTogether,
         Self::WritesCheckWhatWasSeen,
@@ -156,6 +163,8 @@ impl Rule {
         Self::OnlyMembersMoveClocks,
         Self::RostersAreAskedFor,
         Self::SourcesAdmit,
+        Self::RemovedNodesAdmitNobody,
+        Self::LateRequestsAdmitNobody,
         Self::StrangersAdmitNobody,
         Self::StrangersAreNotDialled,
     ];

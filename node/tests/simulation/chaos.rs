@@ -355,6 +355,7 @@ impl World {
         self.history.void(lost, "its volume went back");
         self.history
             .void(snapshot.incarnation, "its volume went back");
+        self.history.went_back.insert(snapshot.incarnation);
         self.history.forget(&snapshot);
         self.nodes[node].disk.replace(snapshot);
         self.story

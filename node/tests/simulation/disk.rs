@@ -139,7 +139,13 @@ pub(crate) enum Trace {
         stood: Option<Row>,
     },
     /// Federated: a value was given up.
-    ValueDropped(Identity, Version),
+    ValueDropped {
+        identity: Identity,
+        held: Version,
+        token: String,
+    },
+    /// Federated: another value was put in the place of this one.
+    ValueReplaced { identity: Identity, token: String },
 }
 
 /// How a disk is going to fail.
@@ -314,20 +320,24 @@ impl Tables for Disk {
         let value = (version, token.to_owned());
         let stood = self.row(identity)?;
         let contents = self.write()?;
-        let before = contents.values.insert(identity.clone(), value);
         match seal {
             Some(seal) => contents.seals.insert(identity.clone(), seal),
             None => contents.seals.remove(identity),
         };
-        if let Some((held, before)) = before
-            && held.incarnation != version.incarnation
-            && before == token
-        {
-            self.traces.push(Trace::TakenBack {
-                held,
+        let before = contents.values.insert(identity.clone(), value);
+        match before {
+            Some((_, before)) if before != token => self.traces.push(Trace::ValueReplaced {
+                identity: identity.clone(),
                 token: before,
-                stood,
-            });
+            }),
+            Some((held, before)) if held.incarnation != version.incarnation => {
+                self.traces.push(Trace::TakenBack {
+                    held,
+                    token: before,
+                    stood,
+                });
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -335,9 +345,12 @@ impl Tables for Disk {
     fn drop_value(&mut self, identity: &Identity) -> Result<(), Failed> {
         let contents = self.write()?;
         contents.seals.remove(identity);
-        if let Some((held, _)) = contents.values.remove(identity) {
-            self.traces
-                .push(Trace::ValueDropped(identity.clone(), held));
+        if let Some((held, token)) = contents.values.remove(identity) {
+            self.traces.push(Trace::ValueDropped {
+                identity: identity.clone(),
+                held,
+                token,
+            });
         }
         Ok(())
     }

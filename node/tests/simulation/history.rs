@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use opensecureconf_node::{
     cluster::{AckLevel, Change, Expected, Seq, Write, WriteRefusal, Written},
-    domain::{Clock, Identity, Incarnation, Row, Version},
+    domain::{Clock, Content, Identity, Incarnation, Row, Version},
 };
 
 use crate::{
@@ -74,6 +74,8 @@ pub(crate) struct History {
     /// Rows that were repaired after digests had differed, and rows that were not because one member alone had them.
     pub(crate) repaired: usize,
     pub(crate) held_by_one_only: usize,
+    /// Databases that went back, and perhaps do not know it: their own promises of after that count no more than those of before.
+    pub(crate) went_back: BTreeSet<Incarnation>,
     births: BTreeMap<(Version, Identity), Birth>,
     /// Stamps of databases before they went back.
     used_before: BTreeSet<(Version, Identity)>,
@@ -83,6 +85,8 @@ pub(crate) struct History {
     pub(crate) unheard_of: BTreeSet<Incarnation>,
     /// Federated: entries whose values were lost with a disk or a rollback, and the incarnations that wrote those.
     pub(crate) lost_values: BTreeSet<(Identity, Incarnation)>,
+    /// Federated: values that a database gave up, because a later version took their place there.
+    given_up: BTreeSet<(Identity, String, Incarnation)>,
     /// The latest tombstone of each entry that a database purged.
     purged: BTreeMap<Identity, BTreeMap<Incarnation, Version>>,
 }
@@ -115,6 +119,7 @@ impl History {
                     let again = deleted || replaced == Some(version);
                     if let Some(held) = self.held.get(&key)
                         && (*held > version || (*held == version && !again))
+                        && !self.purged_before_it_knew_of_others(me, &key.1, version)
                     {
                         return Err(format!(
                             "the database {me} went back in {}: it held {held} and took {version}",
@@ -131,8 +136,16 @@ impl History {
                 Trace::TakenBack { held, token, stood } => {
                     values::may_be_taken_back(held, &token, stood.as_ref())?;
                 }
-                Trace::ValueDropped(identity, held) => {
+                Trace::ValueDropped {
+                    identity,
+                    held,
+                    token,
+                } => {
                     values::may_be_dropped(contents, &identity, held)?;
+                    self.given_up.insert((identity, token, me));
+                }
+                Trace::ValueReplaced { identity, token } => {
+                    self.given_up.insert((identity, token, me));
                 }
                 Trace::TakenOver => {
                     self.forget(contents);
@@ -148,6 +161,17 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// Whether a database purged a version although others still have it: it went back to before it knew of them, so it did not
+    /// wait for them.
+    fn purged_before_it_knew_of_others(
+        &self,
+        me: Incarnation,
+        identity: &Identity,
+        version: Version,
+    ) -> bool {
+        self.went_back.contains(&me) && self.was_purged(identity, version, |by| *by == me)
     }
 
     /// A database was exchanged: its earlier content says nothing of its present one.
@@ -207,7 +231,8 @@ impl History {
         counted.insert(origin);
         let write = &mut self.writes[id];
         write.outcome = Some(Ok(written));
-        if written.held_by > counted.len() {
+        // Where a database went back, others hold other changes under the same numbers.
+        if written.held_by > counted.len() && !self.went_back.contains(&origin) {
             let said_so: Vec<_> = self
                 .acknowledged
                 .iter()
@@ -258,14 +283,22 @@ impl History {
         })
     }
 
-    /// Federated: whether the owner of a row's value gave it up for a later version of its own, which may be gone with it.
+    /// Federated: whether the owner of a row's value gave it up for a later version, which may be gone with it: its own, or that
+    /// of a later life or an heir whose promises count no more.
     pub(crate) fn was_given_up(&self, row: &Row) -> bool {
         let mut used = self.births.keys().chain(&self.used_before);
-        used.any(|(version, identity)| {
+        let for_its_own = used.any(|(version, identity)| {
             *identity == row.identity
                 && version.incarnation == row.version.incarnation
                 && *version > row.version
-        })
+        });
+        for_its_own
+            || self.given_up.iter().any(|(identity, token, by)| {
+                let is_it = |content: &Content| content.is_of(token);
+                *identity == row.identity
+                    && self.void.contains_key(by)
+                    && row.content.as_ref().is_some_and(is_it)
+            })
     }
 
     /// Federated: a promised write that is later than the one whose value a row has. A node that becomes a value's home node

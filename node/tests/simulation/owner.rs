@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(400);
 /// How long it waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the admin looks on while nodes wait for it: another member may give them a snapshot by itself.
+const LOOKS_ON: Duration = Duration::from_secs(20);
+
 /// How many times the admin repeats a removal whose target the members do not know.
 const PERSISTENCE: u32 = 250;
 
@@ -31,6 +34,8 @@ pub(crate) struct Owner {
     task: Option<Task>,
     /// Whether every node is up, so that a member that no node is, is dead.
     pub(crate) clears_up: bool,
+    /// Since when a node waits for it.
+    awaited_since: Option<Duration>,
     /// The last order, its time, and whether the task waits for it.
     order: Option<(OrderId, Duration, bool)>,
 }
@@ -149,6 +154,7 @@ impl World {
             }
         }
         let aside = self.dead_member();
+        let aside = aside.or_else(|| self.waiting_member());
         let awaited = aside.is_none();
         if let Some((node, order)) = aside.or_else(|| self.next_order()) {
             let order = self.order(node, order);
@@ -269,7 +275,8 @@ impl World {
         }
     }
 
-    /// The removal of a member that no node is.
+    /// The removal of a member that no node is, or of one that has left and is to stay: the members that knew of its removal may
+    /// be lost.
     fn dead_member(&mut self) -> Option<(NodeId, AdminOrder)> {
         if !self.owner.clears_up {
             return None;
@@ -277,9 +284,11 @@ impl World {
         let at = self.any_serving(&MemberName::new(""))?;
         let roster = &self.nodes[at].disk.durable().roster;
         let states = roster.states(self.rules);
-        let (incarnation, _) = states
-            .into_iter()
-            .find(|(who, state)| (state.counts() || *state == State::Left) && !self.exists(*who))?;
+        let is_idle = self.owner.is_idle();
+        let (incarnation, _) = states.into_iter().find(|(who, state)| {
+            let has_left = *state == State::Left;
+            (has_left && is_idle) || ((state.counts() || has_left) && !self.exists(*who))
+        })?;
         let name = roster.entry(incarnation)?.name.clone();
         // The database may be admitted just now, and read its last page a moment later.
         self.history.void(incarnation, "removed by its owner");
@@ -292,6 +301,33 @@ impl World {
                 force,
             },
         ))
+    }
+
+    /// The order to go on for a node that must load a snapshot that no node can give, as a person gives it after a while. Each of
+    /// two members may have purged what the other still has: neither had to wait for the other when it did.
+    fn waiting_member(&mut self) -> Option<(NodeId, AdminOrder)> {
+        let waits = |node: &NodeId| {
+            let view = self.view(*node);
+            view.is_some_and(|view| {
+                view.waits_for_owner && view.fenced.is_some_and(|reason| reason.is_forgivable())
+            })
+        };
+        let waiting: Vec<_> = self.present().into_iter().filter(waits).collect();
+        let Some(first) = waiting.first().copied().filter(|_| self.owner.clears_up) else {
+            self.owner.awaited_since = None;
+            return None;
+        };
+        let since = *self.owner.awaited_since.get_or_insert(self.time);
+        if self.time < since + LOOKS_ON {
+            return None;
+        }
+        // The deletes of the others may come back, with the admin's consent.
+        for other in &waiting[1..] {
+            let lost = self.nodes[*other].disk.durable().incarnation;
+            self.history
+                .void(lost, "another one went on without its deletes");
+        }
+        Some((first, AdminOrder::Unfence { dry_run: false }))
     }
 
     /// Whether there is a database in some node that was not taken away.

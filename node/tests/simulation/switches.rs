@@ -68,6 +68,12 @@ switches! {
     stamps_stay_their_own: shown_by(OwnStamps, fencing::e20_reissued_write);
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
     ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
+    ready_nodes_are_waited_for:
+        shown_by(ReadyNodesAreWaitedFor, joining::a_node_is_ready_once_the_writes_of_others_wait_for_it);
+    removed_nodes_admit_nobody:
+        shown_by(RemovedNodesAdmitNobody, fencing::a_node_that_joined_a_removed_one_joins_again);
+    late_requests_admit_nobody:
+        shown_by(LateRequestsAdmitNobody, joining::a_late_request_for_a_snapshot_ends_no_later_life);
     removals_are_judged_together: shown_by(RemovalsAreJudgedTogether, fencing::a_removal_is_void_whose_issuer_is_gone);
     earlier_removals_win: shown_by(EarlierRemovalsWin, fencing::e09_mutual_removal);
     digests_are_compared: shown_by(DigestsAreCompared, digests::a_row_that_a_fault_took_away_comes_back);
@@ -92,6 +98,8 @@ switches! {
     values_are_not_taken_back_over_deletions:
         shown_by(OwnersWriteNothingNew, federated::a_value_that_was_deleted_is_not_taken_back_over_that);
     values_are_taken_back: shown_by(ValuesAreTakenBack, federated::e12_owner_restored);
+    values_are_taken_back_over_earlier_versions:
+        shown_by(ValuesAreTakenBack, federated::a_value_is_not_given_up_for_an_earlier_version_that_arrives_late);
     earlier_values_do_not_stand_in: shown_by(EarlierValuesDoNotStandIn, federated::e12_owner_restored);
     values_are_found_again: shown_by(ValuesAreFoundAgain, federated::a_value_that_was_set_aside_is_found_again);
     earlier_values_are_set_aside: shown_by(EarlierValuesAreSetAside, federated::e12_owner_restored);

@@ -68,6 +68,11 @@ pub(crate) enum SimulationEvent {
 }
 
 impl SimulationEvent {
+    fn is_snapshot_request_of(&self, node: NodeId) -> bool {
+        matches!(self, Self::Request { asker, text, .. }
+            if asker.node == node && text.contains("\"snapshot\":{"))
+    }
+
     fn is_page_for(&self, node: NodeId) -> bool {
         matches!(self, Self::Answer { asker, text: Some(text) }
             if asker.node == node && text.contains("\"page\":{"))
@@ -241,6 +246,17 @@ impl World {
             matches!(happening, SimulationEvent::Request { to: target, asker, .. }
                 if *target == to && asker.node == from && asker.life == life)
         });
+    }
+
+    /// Whether a node's request for a snapshot is on its way.
+    pub(crate) fn snapshot_is_asked_for(&self, by: NodeId) -> bool {
+        let mut queued = self.queue.values();
+        queued.any(|happening| happening.is_snapshot_request_of(by))
+    }
+
+    /// Lets a node's request for a snapshot arrive later.
+    pub(crate) fn hold_up_snapshot_request(&mut self, of: NodeId, by: Duration) {
+        self.hold_up(by, |happening| happening.is_snapshot_request_of(of));
     }
 
     /// Lets the page of a snapshot that is on its way to a node arrive later.

@@ -41,6 +41,7 @@ impl Engine {
             acknowledges: self.acknowledges(),
             fenced: matches!(membership.status, LocalStatus::Fenced(_)),
             yields: self.waits_for_owner(),
+            waits_no_longer: to.is_some_and(|to| self.peers.missed(to.incarnation).is_some()),
             takes_back: self.takes_back && self.setup.rules.hold(Rule::TakingBackIsTold),
             has_rows: self.has_rows,
             head: self.last,
@@ -119,8 +120,14 @@ impl Engine {
             self.peers
                 .make_room_for(hello.incarnation, |who| states.contains_key(&who));
         }
-        self.peers
-            .heard(hello, address, now.elapsed, offset, exchange_began);
+        self.peers.heard(
+            hello,
+            address,
+            now.elapsed,
+            offset,
+            exchange_began,
+            self.turn,
+        );
         if self.membership.status != LocalStatus::Member {
             return Ok(Ok(()));
         }
@@ -159,7 +166,7 @@ impl Engine {
         };
         self.weigh(tables, now, hello, accusation, exchange_began, out)?;
         if exchange_began.is_some() {
-            self.note_answer(hello, exchange_began);
+            self.note_answer(now, hello, exchange_began);
         }
         if let Some((of, seq)) = hello.received
             && of == self.incarnation

@@ -237,6 +237,11 @@ impl Engine {
             let is_it = entry.name == hello.name && entry.phase == Phase::Joining;
             return Ok(is_it && self.states.get(&life) == Some(&State::Joining));
         }
+        if !self.is_latest_of_its_name(hello)
+            && self.setup.rules.hold(Rule::LateRequestsAdmitNobody)
+        {
+            return Ok(false);
+        }
         let clock = self.clock.following(now.wall, Some(self.roster.latest()));
         if !clock.is_plausible() {
             return Ok(false);
@@ -256,6 +261,15 @@ impl Engine {
         );
         self.put_roster(tables)?;
         Ok(true)
+    }
+
+    /// Whether a request was made after this node learned of the latest life and of the latest process of that name. A late one
+    /// is of a process that is gone: its admission would end the life that the node has by now.
+    fn is_latest_of_its_name(&self, hello: &PeerInfo) -> bool {
+        let life = self.lives.get(&hello.name).map(|(_, turn)| *turn);
+        let process = self.peers.latest_process_heard_at(&hello.name);
+        let learned = process.max(life.unwrap_or_default());
+        self.is_fresh(hello) && hello.heard.is_some_and(|(_, turn)| turn > learned)
     }
 
     /// Handles a page; after the last one, puts the whole snapshot in force.

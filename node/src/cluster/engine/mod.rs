@@ -31,7 +31,7 @@ pub use write::{Change, Expected, Write, Written};
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
-    Cursor, LocalStatus, Membership, Mode, Roster, Rule, Seq, State, Tables,
+    Cursor, LocalStatus, MemberName, Membership, Mode, Roster, Rule, Seq, State, Tables,
     acknowledgement::WaitingWrites, peer_table::PeerTable,
 };
 use crate::{
@@ -62,6 +62,8 @@ pub struct Engine {
     roster: Roster,
     states: BTreeMap<Incarnation, State>,
     roster_fingerprint: u64,
+    /// The current life of each name, and this node's last greeting before it learned of that.
+    lives: BTreeMap<MemberName, (Incarnation, u64)>,
     cursors: BTreeMap<Incarnation, Cursor>,
     /// Up to where each member's feed was read to its end: this node holds every row that it had then. A place in the middle
     /// proves less, because a row that is written again moves behind it.
@@ -166,6 +168,7 @@ impl Engine {
                 .without_damage(),
             states: BTreeMap::new(),
             roster_fingerprint: 0,
+            lives: BTreeMap::new(),
             cursors: tables
                 .cursors()
                 .map_err(LoadError::Storage)?
@@ -330,6 +333,11 @@ impl Engine {
     /// Derives the states of members from the roster.
     fn read_roster(&mut self) {
         self.states = self.roster.states(self.setup.rules);
+        for (name, life) in self.roster.current_lives() {
+            if self.lives.get(&name).map(|(known, _)| *known) != Some(life) {
+                self.lives.insert(name, (life, self.turn));
+            }
+        }
         self.roster_fingerprint = self.roster.fingerprint();
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Engine, Event, Now, Output};
-use crate::cluster::limits::joining::LOOKS_FOR_ITSELF;
+use crate::cluster::limits::joining::{LOOKS_FOR_ITSELF, WAITED_FOR};
 use crate::{
     cluster::{LocalStatus, PeerInfo, Phase, Rule, State, Tables},
     domain::Incarnation,
@@ -82,12 +82,21 @@ impl Engine {
     }
 
     /// Notes that a member answered: the member knows this node's present state, so its later writes wait for this node.
-    pub(super) fn note_answer(&mut self, hello: &PeerInfo, exchange_began: Option<Duration>) {
+    pub(super) fn note_answer(
+        &mut self,
+        now: Now,
+        hello: &PeerInfo,
+        exchange_began: Option<Duration>,
+    ) {
+        let since = self.readiness.since.unwrap_or_default();
+        let waits_for_me = !hello.waits_no_longer
+            || now.elapsed.saturating_sub(since) >= WAITED_FOR
+            || !self.setup.rules.hold(Rule::ReadyNodesAreWaitedFor);
         let knows_me = hello.roster == self.roster_fingerprint
             && hello.cluster_uid == self.membership.cluster_uid
             && !hello.fenced;
-        let is_late_enough = exchange_began >= self.readiness.since.or(Some(Duration::ZERO));
-        if !self.readiness.ready && knows_me && is_late_enough {
+        let is_late_enough = exchange_began >= Some(since);
+        if !self.readiness.ready && knows_me && waits_for_me && is_late_enough {
             self.readiness.told.insert(hello.incarnation);
         }
     }

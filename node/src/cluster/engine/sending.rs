@@ -82,7 +82,7 @@ impl Engine {
         let Some(contact) = contact.filter(|contact| !contact.unreachable) else {
             return Ok(heartbeat(true).filter(|_| since(route.sent_at) >= HEARTBEAT / 2));
         };
-        let (hello, heard) = (contact.hello.clone(), contact.heard);
+        let (hello, heard, missed) = (contact.hello.clone(), contact.heard, contact.missed);
         let is_due = since(Some(heard)) >= HEARTBEAT || since(route.answered_at) >= ASKED_AGAIN;
         let greets = heartbeat(is_due && since(route.sent_at) >= HEARTBEAT / 2);
         if hello.cluster_uid.is_none() || hello.cluster_uid != self.membership.cluster_uid {
@@ -138,7 +138,14 @@ impl Engine {
                 )));
             }
         }
-        if self.wants_answer(hello.incarnation) && since(route.sent_at) >= ROSTER_PAUSE {
+        // It says that it holds what it missed. Writes wait for it again once an answer says so.
+        let holds_what_it_missed = missed.is_some()
+            && hello.acknowledges
+            && !self.is_suspended()
+            && self.held_by(hello.incarnation) >= missed;
+        if (self.wants_answer(hello.incarnation) || holds_what_it_missed)
+            && since(route.sent_at) >= ROSTER_PAUSE
+        {
             return Ok(heartbeat(true));
         }
         if !self.is_ready() && hello.head > received && since(route.declined_at) >= HEARTBEAT {

@@ -87,6 +87,11 @@ impl Engine {
         if held == row.version {
             return Ok(());
         }
+        // A value of an earlier life is judged once this node holds the rows of the others. Until then this row may be an earlier
+        // version of the very value.
+        if self.takes_back && held.incarnation != self.incarnation {
+            return Ok(());
+        }
         let mut row = row.clone();
         row.set_seal(tables.value_seal(&row.identity)?);
         tables.drop_value(&row.identity)?;

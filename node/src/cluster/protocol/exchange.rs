@@ -98,6 +98,10 @@ pub struct PeerInfo {
     /// Whether it will be fenced as soon as another node can give it a snapshot: no node has to wait for its rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yields: bool,
+    /// Whether the sender's writes wait for the addressee no longer: one waited in vain, and the addressee has not acknowledged
+    /// that yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_no_longer: bool,
     /// Federated: whether it holds values of an earlier life that it has not taken back yet, or of one that is over.
     #[serde(default)]
     pub takes_back: bool,

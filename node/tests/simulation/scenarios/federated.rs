@@ -31,6 +31,7 @@ scenarios! {
     a_value_that_was_deleted_is_not_taken_back_over_that
     values_that_are_being_taken_back_are_not_lost
     a_value_is_taken_back_by_a_later_life_if_nobody_heard_of_the_first
+    a_value_is_not_given_up_for_an_earlier_version_that_arrives_late
 }
 
 /// The value of an entry that a node holds, and of which version.
@@ -387,4 +388,41 @@ pub(crate) fn a_value_is_taken_back_by_a_later_life_if_nobody_heard_of_the_first
     world.ends_well()?;
     let (of, _) = held(&world, 2, "k").ok_or("the only copy is gone")?;
     ensure(Some(of) == version(&world, 1, "k"), "it is not in force")
+}
+
+/// A removed home node joins again from a member that knows the first version of its entry. A member that knows the second
+/// version feeds it; the home node alone has the third, which is the one to stay.
+pub(crate) fn a_value_is_not_given_up_for_an_earlier_version_that_arrives_late(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.put(2, "k", "first")?;
+    world.all_serve()?;
+    let first = version(&world, 0, "k");
+    world.isolate(0);
+    world.pass(Duration::from_secs(5));
+    world.put(2, "k", "second")?;
+    let heard = |world: &World| version(world, 1, "k") != first;
+    ensure(world.until(LONG, heard), "the second is not heard of")?;
+    world.isolate(2);
+    let id = world.change(2, "k", put("third"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.pass(Duration::from_secs(5));
+    let before = world.incarnation(2);
+    world.removed(0, 2)?;
+    world.network.join(0, 2);
+    let joined = |world: &World| world.incarnation(2) != before;
+    ensure(world.until(LONG, joined), "it does not join again")?;
+    ensure(
+        version(&world, 2, "k") == first,
+        "the source of its snapshot knows more",
+    )?;
+    // It is not ready before it has tried node 1, and holds that node's rows then.
+    world.network.join(1, 2);
+    world.ends_well()?;
+    let value = held(&world, 2, "k").map(|(_, value)| value);
+    ensure(
+        value.as_deref() == Some("third"),
+        format!("{value:?} is in force"),
+    )
 }

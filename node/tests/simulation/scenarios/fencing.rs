@@ -22,6 +22,8 @@ scenarios! {
     late_greetings_of_two_processes_fence_nobody
     an_engine_that_is_loaded_anew_takes_no_old_answers
     a_database_that_went_back_unnoticed_gets_what_it_wrote
+    a_database_that_went_back_purges_before_it_knows_of_others
+    a_node_that_joined_a_removed_one_joins_again
 }
 
 /// Two halves of a cluster remove each other: the earlier removal stands, and one half serves.
@@ -263,4 +265,94 @@ pub(crate) fn a_database_that_went_back_unnoticed_gets_what_it_wrote(rules: Rule
     world.ends_well()?;
     let value = world.value(0, "k");
     ensure(value.as_deref() == Some("new"), format!("it has {value:?}"))
+}
+
+/// A node goes back to before the others joined, and deletes an entry. It knows of no node that has the entry, and purges at
+/// once; then it meets one of them, and takes the entry again. No other node ever stood by that delete.
+pub(crate) fn a_database_that_went_back_purges_before_it_knows_of_others(rules: Rules) -> Outcome {
+    let mut world = World::with_nodes(rules, &["node-0", "node-1"]);
+    world.profile.grace = Duration::ZERO;
+    world.start(0);
+    world.bootstrap(0)?;
+    let ready = |world: &World| world.is_ready(0);
+    ensure(world.until(LONG, ready), "it does not serve")?;
+    let alone = world.nodes[0].disk.durable().clone();
+    world.put(0, "k", "value")?;
+    world.start(1);
+    world.all_serve()?;
+    for number in 0..10 {
+        world.put(0, &format!("first {number}"), "value")?;
+    }
+    world.all_serve()?;
+    world.isolate(0);
+    world.roll_back(0, alone);
+    world.start(0);
+    ensure(world.until(LONG, ready), "it does not serve alone")?;
+    world.put(0, "k", "of its second life")?;
+    world.delete(0, "k")?;
+    let purged = |world: &World| world.nodes[0].disk.durable().rows.is_empty();
+    ensure(world.until(LONG, purged), "it does not purge")?;
+    for number in 0..30 {
+        world.put(0, &format!("second {number}"), "value")?;
+    }
+    // It has come further than the others know of it when its next process begins, and it never read the newcomer's feed: no
+    // node can see that it went back.
+    world.crash(0);
+    let new = world.add_node("node-2");
+    let list = world.addresses(&[0, 1, new]);
+    for node in [0, 1, new] {
+        world.list(node, list.clone());
+    }
+    world.network.part(0, new);
+    world.start(new);
+    let joined = |world: &World| world.is_ready(new);
+    ensure(world.until(LONG, joined), "the newcomer does not join")?;
+    world.network.join(0, new);
+    world.start(0);
+    let is_back = |world: &World| world.value(0, "k").is_some();
+    ensure(
+        world.until(LONG, is_back),
+        "it does not take the entry again",
+    )?;
+    world.ends_well()?;
+    let value = world.value(0, "k");
+    ensure(
+        value.as_deref() == Some("value"),
+        format!("it has {value:?}"),
+    )
+}
+
+/// Two nodes remove each other. The one whose removal is void deletes an entry and purges, and a new node joins it: that node
+/// lacks what the other half has, and no feed tells it.
+pub(crate) fn a_node_that_joined_a_removed_one_joins_again(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    world.all_serve()?;
+    world.isolate(1);
+    world.removed(0, 1)?;
+    world.pass(Duration::from_secs(1));
+    world.removed(1, 0)?;
+    let id = world.change(1, "k", Change::Delete, AckLevel::Local, None);
+    world.stands(id)?;
+    let purged = |world: &World| world.nodes[1].disk.durable().rows.is_empty();
+    ensure(world.until(LONG, purged), "it does not purge")?;
+    let new = world.add_node("node-2");
+    let list = world.addresses(&[1, new]);
+    world.list(new, list);
+    world.network.part(0, new);
+    world.start(new);
+    ensure(
+        world.until(LONG, |world| world.is_ready(new)),
+        "it does not join the removed node",
+    )?;
+    let lost = world.incarnation(new);
+    world.ends_well()?;
+    ensure(
+        world.incarnation(new) != lost,
+        "a node that joined a removed one belongs to the cluster",
+    )?;
+    ensure(
+        world.value(new, "k").is_some(),
+        "it lacks what it never heard of",
+    )
 }

@@ -18,6 +18,8 @@ scenarios! {
     a_node_is_ready_once_it_holds_what_was_acknowledged
     a_node_is_ready_in_time_although_the_others_are_written_to_without_pause
     a_node_is_ready_once_others_can_call_it
+    a_node_is_ready_once_the_writes_of_others_wait_for_it
+    a_late_request_for_a_snapshot_ends_no_later_life
     a_node_that_nobody_can_call_serves_all_the_same_after_a_while
 }
 
@@ -208,4 +210,59 @@ pub(crate) fn a_node_that_nobody_can_call_serves_all_the_same_after_a_while(
         "it does not hold what was there",
     )?;
     world.ends_well()
+}
+
+/// No node can call a starting one for a moment, so a write waits for it in vain. Once it serves, the next write waits again.
+pub(crate) fn a_node_is_ready_once_the_writes_of_others_wait_for_it(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.crash(1);
+    world.pass(Duration::from_secs(3));
+    world.network.unnamed.insert(1);
+    world.start(1);
+    world.pass(Duration::from_millis(500));
+    let written = world.put(0, "k", "value")?;
+    ensure(
+        (written.held_by, written.wanted) == (1, 2),
+        "the write does not wait for the node in vain",
+    )?;
+    world.pass(Duration::from_secs(1));
+    world.network.unnamed.clear();
+    let in_time = Duration::from_secs(2);
+    ensure(
+        world.until(in_time, |world| world.is_ready(1)),
+        "it is not ready soon after it can be called",
+    )?;
+    let written = world.put(0, "k", "later")?;
+    ensure(
+        written.held_by == 2,
+        "it serves, and the writes of the other do not wait for it",
+    )?;
+    world.ends_well()
+}
+
+/// A node asks for a snapshot and crashes. Its next process joins and serves before that request arrives.
+pub(crate) fn a_late_request_for_a_snapshot_ends_no_later_life(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    let joiner = world.join("node-2");
+    let asks = |world: &World| world.snapshot_is_asked_for(joiner);
+    ensure(world.until(LONG, asks), "it asks for no snapshot")?;
+    world.hold_up_snapshot_request(joiner, Duration::from_secs(20));
+    world.crash(joiner);
+    world.start(joiner);
+    ensure(
+        world.until(LONG, |world| world.is_ready(joiner)),
+        "it does not join",
+    )?;
+    let life = world.incarnation(joiner);
+    // No other node hears it when the request arrives.
+    world.isolate(joiner);
+    let id = world.change(joiner, "own", put("value"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.pass(Duration::from_secs(25));
+    world.ends_well()?;
+    ensure(world.incarnation(joiner) == life, "its life has ended")?;
+    ensure(
+        world.value(0, "own").is_some(),
+        "a write that it acknowledged is gone",
+    )
 }
