@@ -60,6 +60,15 @@ pub(super) enum Job {
 }
 
 impl Job {
+    /// The room of what came from another node; its taker keeps it until that is handled.
+    pub(super) fn take_room(&mut self) -> Option<Arc<Reservation>> {
+        match self {
+            Self::Request { room, .. } => room.take(),
+            Self::Answered { room, .. } => room.take().map(Arc::new),
+            _ => None,
+        }
+    }
+
     /// How many clients' writes it is.
     pub(super) fn writes(&self) -> usize {
         match self {
@@ -222,7 +231,7 @@ mod tests {
             "has_rows": false, "head": 0, "purged": 0, "origin": null, "received": null, "roster": 0, "entries": 0, "time": 0,
         });
         let (reply, answer) = oneshot::channel();
-        let job = Job::Request {
+        let mut job = Job::Request {
             message: Box::new(Envelope {
                 hello: serde_json::from_value(hello).unwrap(),
                 body: Request::Heartbeat,
@@ -232,7 +241,10 @@ mod tests {
         };
         drop(answer);
         assert_eq!(pool.in_use().reserved, 1000);
+        let room = job.take_room();
         assert!(Waiters::default().input(job).is_some());
+        assert_eq!(pool.in_use().reserved, 1000);
+        drop(room);
         assert_eq!(pool.in_use().reserved, 0);
     }
 }

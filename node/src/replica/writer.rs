@@ -146,9 +146,7 @@ impl Writer {
             let Some(mut job) = self.admit(job, room) else {
                 continue;
             };
-            if let Job::Answered { room, .. } = &mut job {
-                rooms.extend(room.take());
-            }
+            rooms.extend(job.take_room());
             writes += job.writes();
             look |= !matches!(job, Job::Write(..) | Job::Batch(_) | Job::Answered { .. });
             match job {

@@ -142,6 +142,9 @@ impl Client {
         });
         let goodbye = place("goodbye", &|frame| frame.kind == GOAWAY);
         assert!(answered < goodbye, "{frames:?}");
+        // It names the last request that was read, so that clients repeat later ones, and nothing is behind it.
+        assert_eq!(frames[goodbye].payload, [0, 0, 0, 1, 0, 0, 0, 0]);
+        assert_eq!(goodbye + 1, frames.len(), "{frames:?}");
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) struct Activity {
     unsent: AtomicBool,
     /// The connection ends, and waits until nothing runs on it.
     takes_leave: AtomicBool,
+    /// The client of HTTP/2 is told that no further request is read.
+    goodbye: AtomicBool,
     /// The next answer is the last.
     retiring: AtomicBool,
     evicted: AtomicBool,
@@ -92,6 +94,7 @@ impl Activity {
             protocol: AtomicU8::new(Protocol::Unknown as u8),
             unsent: AtomicBool::new(false),
             takes_leave: AtomicBool::new(false),
+            goodbye: AtomicBool::new(false),
             retiring: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             refusal: AtomicU8::new(0),
@@ -154,6 +157,15 @@ impl Activity {
     /// Whether no request runs, and the client has all answers.
     pub(super) fn is_at_rest(&self) -> bool {
         !self.is_busy() && !self.unsent.load(Relaxed)
+    }
+
+    /// Has the connection of HTTP/2 inform its client, and read nothing more. It must be at rest.
+    pub(super) fn say_goodbye(&self) {
+        self.goodbye.store(true, Relaxed);
+    }
+
+    pub(super) fn says_goodbye(&self) -> bool {
+        self.goodbye.load(Relaxed)
     }
 
     /// From now on the end of the last request wakes the connection.

@@ -206,6 +206,11 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
                         return Poll::Pending;
                     }
                 }
+                Next::Farewell
+                    if activity.protocol() == Protocol::Http2 && activity.is_at_rest() =>
+                {
+                    activity.say_goodbye();
+                }
                 Next::Farewell => http.as_mut().graceful_shutdown(),
                 Next::Again => {}
                 Next::End(end) => return Poll::Ready(end),

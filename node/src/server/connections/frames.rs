@@ -11,6 +11,7 @@ pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 const PUSH_PROMISE: u8 = 5;
+const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 /// The largest memory of an incomplete head: h2 accepts 80 KiB of fields, as HTTP/2 counts them, and holds each with its place
@@ -105,6 +106,9 @@ pub(super) struct Frames {
     kind: u8,
     length: usize,
     head_goes_on: bool,
+    /// The last stream that a head began, and the last one whose head is whole.
+    begun: u32,
+    whole: u32,
 }
 
 impl Frames {
@@ -114,6 +118,8 @@ impl Frames {
             kind: DATA,
             length: 0,
             head_goes_on: false,
+            begun: 0,
+            whole: 0,
         }
     }
 
@@ -121,13 +127,19 @@ impl Frames {
     /// that the client ends.
     pub(super) fn read(&mut self, mut bytes: &[u8], mut reset: impl FnMut(u32)) -> Unfinished {
         while let Some(head) = self.heads.next(&mut bytes) {
+            // The frame before it has ended.
+            self.note_whole_head();
             self.length = head.length;
             self.kind = head.kind;
             if matches!(head.kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
                 self.head_goes_on = head.flags & END_HEADERS == 0;
+                self.begun = self.begun.max(head.stream);
             } else if head.kind == RST_STREAM {
                 reset(head.stream);
             }
+        }
+        if self.heads.left == 0 {
+            self.note_whole_head();
         }
         if self.head_goes_on {
             Unfinished::Head
@@ -136,6 +148,21 @@ impl Frames {
         } else {
             Unfinished::Nothing
         }
+    }
+
+    fn note_whole_head(&mut self) {
+        if !self.head_goes_on {
+            self.whole = self.begun;
+        }
+    }
+
+    /// GOAWAY without an error (RFC 9113, section 6.8): the client may repeat all requests after the last one that came as a
+    /// whole.
+    pub(super) fn goodbye(&self) -> Vec<u8> {
+        let mut frame = vec![0, 0, 8, GOAWAY, 0, 0, 0, 0, 0];
+        frame.extend(self.whole.to_be_bytes());
+        frame.extend([0; 4]);
+        frame
     }
 }
 
@@ -198,5 +225,26 @@ mod tests {
         assert_eq!(read(&small[..rest]).needs(), 0);
         assert_eq!(read(&small[rest..]), Unfinished::Nothing);
         assert_eq!(read(&frame(DATA, 0, 40)[..20]), Unfinished::Nothing);
+    }
+
+    #[test]
+    fn a_goodbye_names_the_last_request_that_came_as_a_whole() {
+        let mut following = Frames::new();
+        let mut last = |bytes: &[u8]| {
+            following.read(bytes, |_| {});
+            following.goodbye()[12]
+        };
+        assert_eq!(last(&connection(&[])), 0);
+        let head = frame(HEADERS, 0, 20);
+        assert_eq!(last(&head[..15]), 0);
+        assert_eq!(last(&head[15..]), 0, "it goes on");
+        let end = frame(CONTINUATION, END_HEADERS, 9);
+        assert_eq!(last(&end[..9]), 0);
+        assert_eq!(last(&end[9..]), 1);
+        let mut next = frame(HEADERS, END_HEADERS, 4);
+        next[8] = 3;
+        assert_eq!(last(&next[..12]), 1);
+        assert_eq!(last(&next[12..]), 3);
+        assert_eq!(last(&frame(DATA, 0, 4)), 3);
     }
 }

@@ -56,7 +56,7 @@ pub(super) struct Wire<T> {
     is_full: bool,
     /// Room for the incomplete part of HTTP/2.
     frame_room: Option<(usize, Reservation)>,
-    /// The answer in the place of hyper's refusal, and how much of it is written.
+    /// The answer in the place of hyper's refusal, or the goodbye of HTTP/2, and how much of it is written.
     refusal: Option<(Vec<u8>, usize)>,
     lingering: Option<Lingering>,
 }
@@ -218,6 +218,17 @@ impl<T: AsyncRead + Unpin> Wire<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
+    /// Informs a client of HTTP/2 at rest that the node reads no further request. Hyper would send a ping behind that and wait for
+    /// its answer: some clients, httpx among them, fail at the ping and lose the answer before it, and others do not read while
+    /// they ask for nothing.
+    fn poll_goodbye(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.refusal.is_none() {
+            self.refusal = Some((self.frames.goodbye(), 0));
+        }
+        ready!(self.poll_refusal(context))?;
+        Pin::new(self.stream.get_mut()).poll_flush(context)
+    }
+
     /// Writes our refusal, where there is one.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some((bytes, written)) = &mut self.refusal else {
@@ -234,7 +245,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -244,6 +255,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
         let protocol = wire.activity.protocol();
         let before = buffer.filled().len();
         if protocol == Protocol::Http2 {
+            if wire.activity.says_goodbye() {
+                // Nothing is read after that, which ends the connection.
+                return wire.poll_goodbye(context);
+            }
             ready!(wire.poll_read_up_to(u64::MAX, context, buffer))?;
             let bytes = buffer.filled().get(before..).unwrap_or_default();
             return Poll::Ready(wire.follow_frames(bytes));

@@ -139,7 +139,7 @@ pub(crate) async fn large_rows_come_about_a_megabyte_at_a_time<S: Subject>(subje
         });
         let (found, scanned) = part.await.unwrap();
         assert!(found.len() <= 2, "{} rows", found.len());
-        seen.extend(found.into_iter().map(|row| row.identity.key.to_string()));
+        seen.extend(found.iter().map(|row| row.identity.key.as_str().to_owned()));
         after = scanned.stopped_at;
         if after.is_none() || seen.len() > 5 {
             break;
