@@ -115,12 +115,16 @@ impl Waiters {
             },
             Job::Request {
                 message,
-                room: _,
+                room,
                 reply,
-            } => Input::Request {
-                message,
-                reply: self.add(Waiter::Request(reply)),
-            },
+            } => {
+                // Its turn has come.
+                drop(room);
+                Input::Request {
+                    message,
+                    reply: self.add(Waiter::Request(reply)),
+                }
+            }
             Job::Answered {
                 from,
                 exchange,
