@@ -262,8 +262,11 @@ mod tests {
     fn what_a_node_writes_after_the_beginning_is_counted() {
         let (_folder, path) = database(|_| ());
         let _node = DatabaseFile::lock(&path).unwrap();
-        let source = CopySource::open(&path, &salt()).unwrap();
         let connection = Connection::open(&path).unwrap();
+        connection
+            .pragma_update(None, "journal_mode", "wal")
+            .unwrap();
+        let source = CopySource::open(&path, &salt()).unwrap();
         let row = row_of("later", 8, "gAAAA");
         row::put(&connection, &row, row.hash(), Seq::from_raw(2)).unwrap();
         let rest = source.rest().unwrap();
