@@ -15,7 +15,7 @@ pub const LIST_WAIT: Duration = Duration::from_secs(5);
 /// compares it with `json::STACK`, which stores do not know).
 pub const VISITOR_STACK: usize = 8 << 20;
 
-/// The bytes of values after which a snapshot gives no more rows at once: whoever wants more asks again.
+/// The bytes of values after which a snapshot gives no more rows at once: a caller that wants more asks again.
 pub const ROWS_BYTES: usize = 1 << 20;
 
 /// Which entries a list is about.

@@ -64,7 +64,7 @@ pub(super) struct Activity {
     unsent: AtomicBool,
     /// The connection ends, and waits until nothing runs on it.
     takes_leave: AtomicBool,
-    /// The client of HTTP/2 is told that no further request is read.
+    /// The node informs the client of HTTP/2 that it reads no further request.
     goodbye: AtomicBool,
     /// The next answer is the last.
     retiring: AtomicBool,

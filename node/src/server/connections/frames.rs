@@ -106,6 +106,8 @@ pub(super) struct Frames {
     kind: u8,
     length: usize,
     head_goes_on: bool,
+    /// Whether a frame came behind the preface.
+    any: bool,
     /// The last stream that a head began, and the last one whose head is whole.
     begun: u32,
     whole: u32,
@@ -118,6 +120,7 @@ impl Frames {
             kind: DATA,
             length: 0,
             head_goes_on: false,
+            any: false,
             begun: 0,
             whole: 0,
         }
@@ -127,6 +130,7 @@ impl Frames {
     /// that the client ends.
     pub(super) fn read(&mut self, mut bytes: &[u8], mut reset: impl FnMut(u32)) -> Unfinished {
         while let Some(head) = self.heads.next(&mut bytes) {
+            self.any = true;
             // The frame before it has ended.
             self.note_whole_head();
             self.length = head.length;
@@ -154,6 +158,11 @@ impl Frames {
         if !self.head_goes_on {
             self.whole = self.begun;
         }
+    }
+
+    /// Whether the client speaks HTTP/2 for certain.
+    pub(super) fn any_came(&self) -> bool {
+        self.any
     }
 
     /// GOAWAY without an error (RFC 9113, section 6.8): the client may repeat all requests after the last one that came as a

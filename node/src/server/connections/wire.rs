@@ -222,6 +222,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     /// its answer: some clients, httpx among them, fail at the ping and lose the answer before it, and others do not read while
     /// they ask for nothing.
     fn poll_goodbye(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.frames.any_came() {
+            // Half a preface: the client may speak anything.
+            return Poll::Ready(Ok(()));
+        }
         if self.refusal.is_none() {
             self.refusal = Some((self.frames.goodbye(), 0));
         }
