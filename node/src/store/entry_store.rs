@@ -107,8 +107,8 @@ pub trait EntryStore: Clone + fmt::Debug + Send + Sync + 'static {
         std::future::ready(Ok(true))
     }
 
-    /// Reads many entries of one state of the store, where blocking is allowed, on a stack of [`VISITOR_STACK`] bytes. Waits
-    /// this long for its turn.
+    /// Reads many entries of one state of the store, where blocking is allowed, on a stack of [`VISITOR_STACK`] bytes, in a thread
+    /// that knows the caller's runtime: the reader may wait there for what is asynchronous. Waits this long for its turn.
     ///
     /// # Errors
     /// Where its turn does not come, the store cannot be read, or the reader fails.

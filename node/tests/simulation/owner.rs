@@ -309,7 +309,7 @@ impl World {
         let waits = |node: &NodeId| {
             let view = self.view(*node);
             view.is_some_and(|view| {
-                view.waits_for_owner && view.fenced.is_some_and(|reason| reason.is_forgivable())
+                view.waits_for_owner && view.fenced.is_some_and(FenceReason::is_forgivable)
             })
         };
         let waiting: Vec<_> = self.present().into_iter().filter(waits).collect();

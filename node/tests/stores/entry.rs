@@ -27,9 +27,9 @@ pub(crate) fn token(value: u8) -> String {
 
 /// A token of about 800 kB.
 pub(crate) fn large_token() -> String {
-    let mut bytes = vec![1; 25 + 16 * 37_497 + 32];
-    bytes[0] = 0x80;
-    bytes[1..9].fill(0);
+    let mut bytes = vec![0x80];
+    bytes.resize(9, 0);
+    bytes.resize(25 + 16 * 37_497 + 32, 1);
     URL_SAFE.encode(bytes)
 }
 
