@@ -7,7 +7,7 @@ use opensecureconf_contract::{
     status::NodeDetails,
 };
 use opensecureconf_node::{
-    cluster::{AdminOrder, AdminOutcome, AdminRefusal, MemberName, State},
+    cluster::{AdminOrder, AdminOutcome, AdminRefusal, FenceReason, MemberName, State},
     domain::Incarnation,
 };
 use rand::RngExt;

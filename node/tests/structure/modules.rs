@@ -64,10 +64,11 @@ fn is_root(package: &Path, file: &Path) -> bool {
         return false;
     };
     let parts: Vec<_> = below.iter().filter_map(|part| part.to_str()).collect();
-    match *parts {
+    match parts.as_slice() {
         ["build.rs"] | ["src", "lib.rs" | "main.rs"] => true,
-        ["tests" | "benches" | "examples", ..] => is_target(&parts[1..]),
-        ["src", "bin", ..] => is_target(&parts[2..]),
+        ["tests" | "benches" | "examples", rest @ ..] | ["src", "bin", rest @ ..] => {
+            is_target(rest)
+        }
         _ => false,
     }
 }

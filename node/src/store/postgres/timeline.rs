@@ -93,7 +93,7 @@ mod tests {
     async fn who_waits_for_a_promotion_learns_of_it() {
         let latest = LatestTimeline::default();
         latest.accept(Some(7)).unwrap();
-        let (_, accepted) = tokio::join!(latest.passes(7), async { latest.accept(Some(8)) });
+        let ((), accepted) = tokio::join!(latest.passes(7), async { latest.accept(Some(8)) });
         accepted.unwrap();
         latest.passes(7).await;
     }
