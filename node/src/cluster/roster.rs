@@ -237,30 +237,13 @@ impl Roster {
         *self != before
     }
 
-    /// The incarnations that do not belong. Facts are judged in the order of their stamps: a removal is void when an earlier
-    /// removal of its issuer stands, and so is an admission. A removed node that does not know of its removal may have purged
-    /// what the others still have, and its snapshots lack that.
+    /// The incarnations whose removal stands. Facts are judged in the order of their stamps: a removal is void when an earlier
+    /// removal of its issuer stands.
     pub fn removed(&self, rules: Rules) -> BTreeSet<Incarnation> {
-        let removals = self.facts().map(|fact| (fact, false));
-        let admissions = self.entries.iter().map(|(incarnation, entry)| {
-            let admission = Removal {
-                clock: entry.admitted.clock,
-                issuer: entry.admitted.incarnation,
-                target: *incarnation,
-            };
-            (admission, true)
-        });
-        let admissions = admissions.filter(|_| rules.hold(Rule::RemovedNodesAdmitNobody));
-        let facts: BTreeSet<_> = removals.chain(admissions).collect();
+        let facts: BTreeSet<_> = self.facts().collect();
         let mut removed = BTreeSet::new();
-        for (Removal { issuer, target, .. }, admits) in facts {
-            let is_void = removed.contains(&issuer);
-            let removes = if admits {
-                is_void
-            } else {
-                !is_void || !rules.hold(Rule::EarlierRemovalsWin)
-            };
-            if removes {
+        for Removal { issuer, target, .. } in facts {
+            if !removed.contains(&issuer) || !rules.hold(Rule::EarlierRemovalsWin) {
                 removed.insert(target);
             }
         }
@@ -391,28 +374,6 @@ mod tests {
         roster.remove(life(2), life(1), Clock::from_raw(30));
         assert_eq!(roster.states(Rules::ALL)[&life(2)], State::Removed);
         assert_eq!(roster.states(Rules::ALL)[&life(7)], State::Member);
-    }
-
-    #[test]
-    fn a_member_that_was_removed_earlier_admits_no_node() {
-        let mut roster = roster(&[(1, "a"), (2, "b")]);
-        roster.remove(life(2), life(1), Clock::from_raw(10));
-        for (number, name, admitted, issuer) in [
-            (3, "c", 5, 2),
-            (4, "d", 20, 2),
-            (5, "e", 30, 4),
-            (6, "f", 30, 1),
-        ] {
-            let mut entry = entry(name, admitted, Phase::Member);
-            entry.admitted.incarnation = life(issuer);
-            roster.admit(life(number), entry);
-        }
-        // What the one that was admitted in vain removes is not removed.
-        roster.remove(life(6), life(4), Clock::from_raw(40));
-        assert_eq!(
-            roster.removed(Rules::ALL),
-            BTreeSet::from([life(2), life(4), life(5)])
-        );
     }
 
     #[test]

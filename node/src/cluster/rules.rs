@@ -99,8 +99,6 @@ pub enum Rule {
     OnlyMembersMoveClocks,
     /// A node asks for the roster of another: a roster that arrives by itself may be forged.
     RostersAreAskedFor,
-    /// A member that was removed earlier admits no node: a node that joined it joins again.
-    RemovedNodesAdmitNobody,
     /// A request for a snapshot that is late admits no node: it is of an earlier process of that name.
     LateRequestsAdmitNobody,
     /// The source of a snapshot admits the node that takes it, before it gives the last page.
@@ -163,7 +161,6 @@ impl Rule {
         Self::OnlyMembersMoveClocks,
         Self::RostersAreAskedFor,
         Self::SourcesAdmit,
-        Self::RemovedNodesAdmitNobody,
         Self::LateRequestsAdmitNobody,
         Self::StrangersAdmitNobody,
         Self::StrangersAreNotDialled,

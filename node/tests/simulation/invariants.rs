@@ -60,7 +60,7 @@ impl World {
         }
     }
 
-    /// A fenced node was removed or went back, with three exceptions. Its clock was behind when it joined, and an earlier life of
+    /// A fenced node was removed or went back, with two exceptions. Its clock was behind when it joined, and an earlier life of
     /// its name counts as the later one. Or it joined, and before the others heard of it its source was gone and another member
     /// purged. Its writes are kept as conflicts then.
     pub(crate) fn check_fenced(&mut self, id: NodeId, reason: FenceReason) {
@@ -75,8 +75,6 @@ impl World {
             FenceReason::BelowPurgeMark => unheard_of || !stands_by_writes,
             // A clock that ran ahead admitted an earlier life, where no node knew of this one.
             FenceReason::Superseded => !self.clocks_agree,
-            // A clock that was behind removed the member that had admitted it: that looks like an admission after the removal.
-            FenceReason::Removed => !self.clocks_agree && self.was_admitted_by_a_removed_member(id),
             _ => false,
         };
         if !is_void && !excused {
@@ -86,14 +84,6 @@ impl World {
             ));
         }
         self.history.void(incarnation, "fenced");
-    }
-
-    /// Whether a removed member admitted a database, as that database sees it.
-    fn was_admitted_by_a_removed_member(&self, id: NodeId) -> bool {
-        let contents = self.nodes[id].disk.durable();
-        let removed = contents.roster.removed(self.rules);
-        let entry = contents.roster.entry(contents.incarnation);
-        entry.is_some_and(|entry| removed.contains(&entry.admitted.incarnation))
     }
 
     /// Records the databases that had joined before a purge of a member that did not know of them.

@@ -23,7 +23,6 @@ scenarios! {
     an_engine_that_is_loaded_anew_takes_no_old_answers
     a_database_that_went_back_unnoticed_gets_what_it_wrote
     a_database_that_went_back_purges_before_it_knows_of_others
-    a_node_that_joined_a_removed_one_joins_again
 }
 
 /// Two halves of a cluster remove each other: the earlier removal stands, and one half serves.
@@ -319,40 +318,5 @@ pub(crate) fn a_database_that_went_back_purges_before_it_knows_of_others(rules: 
     ensure(
         value.as_deref() == Some("value"),
         format!("it has {value:?}"),
-    )
-}
-
-/// Two nodes remove each other. The one whose removal is void deletes an entry and purges, and a new node joins it: that node
-/// lacks what the other half has, and no feed tells it.
-pub(crate) fn a_node_that_joined_a_removed_one_joins_again(rules: Rules) -> Outcome {
-    let mut world = World::with_forgetful_cluster(rules, 2)?;
-    world.put(0, "k", "value")?;
-    world.all_serve()?;
-    world.isolate(1);
-    world.removed(0, 1)?;
-    world.pass(Duration::from_secs(1));
-    world.removed(1, 0)?;
-    let id = world.change(1, "k", Change::Delete, AckLevel::Local, None);
-    world.stands(id)?;
-    let purged = |world: &World| world.nodes[1].disk.durable().rows.is_empty();
-    ensure(world.until(LONG, purged), "it does not purge")?;
-    let new = world.add_node("node-2");
-    let list = world.addresses(&[1, new]);
-    world.list(new, list);
-    world.network.part(0, new);
-    world.start(new);
-    ensure(
-        world.until(LONG, |world| world.is_ready(new)),
-        "it does not join the removed node",
-    )?;
-    let lost = world.incarnation(new);
-    world.ends_well()?;
-    ensure(
-        world.incarnation(new) != lost,
-        "a node that joined a removed one belongs to the cluster",
-    )?;
-    ensure(
-        world.value(new, "k").is_some(),
-        "it lacks what it never heard of",
     )
 }
