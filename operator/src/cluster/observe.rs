@@ -47,13 +47,24 @@ pub(super) async fn nodes(
     let mut unverified = UnverifiedPods::new();
     let mut asked = Vec::new();
     for (pod, answer) in join_all(answers).await {
-        if let Err(Silence::NotVerified(why)) = &answer {
+        if let Err(Silence::NotVerified(why)) = &answer
+            && may_run(&pod)
+        {
             tracing::warn!(pod = pod.name_any(), why = %why, "node_not_verified");
             unverified.push((pod.name_any(), why.clone()));
         }
         asked.push((pod, answer.ok()));
     }
     (asked, unverified)
+}
+
+/// Whether a pod may have a node: the address of one that has ended, or is being deleted, may belong to another pod by now.
+fn may_run(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
 }
 
 /// The connection to the nodes of one cluster.
@@ -156,4 +167,27 @@ pub(super) fn ordinal(pod: &Pod) -> Option<usize> {
 /// The same of the name alone.
 pub(super) fn ordinal_of(name: &str) -> Option<usize> {
     name.rsplit('-').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_pod_that_has_ended_says_nothing_of_the_cluster() {
+        let pod = |phase: &str, deleted: Option<&str>| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": { "deletionTimestamp": deleted },
+                "status": { "phase": phase, "podIP": "192.0.2.1" },
+            }))
+            .unwrap()
+        };
+        assert!(may_run(&pod("Running", None)));
+        for phase in ["Failed", "Succeeded"] {
+            assert!(!may_run(&pod(phase, None)));
+        }
+        assert!(!may_run(&pod("Running", Some("2026-01-01T00:00:00Z"))));
+    }
 }

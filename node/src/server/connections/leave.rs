@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
-    activity::{Activity, Protocol},
-    limits::FAREWELL,
-};
+use super::activity::{Activity, Protocol};
 use crate::metrics::ConnectionEnd;
+
+/// So long a connection of HTTP/2 waits at most for a moment when nothing runs. One that a gateway shares among its clients may
+/// never come to rest.
+const SAYS_WITHIN: Duration = Duration::from_secs(25);
 
 /// The next step of a connection by itself.
 #[derive(Debug)]
@@ -40,8 +41,8 @@ impl Leave {
         Self {
             end,
             until,
-            // The time between is for answers to correct clients, which read on.
-            says_by: Some(until - FAREWELL.min(limit / 2)),
+            // The time after it is for answers to correct clients, which read on and open nothing more.
+            says_by: Some(now + SAYS_WITHIN.min(limit / 2)),
             was_at_rest: false,
         }
     }
@@ -67,13 +68,14 @@ impl Leave {
         let Some(says_by) = self.says_by else {
             return Next::Wait(self.until);
         };
-        if activity.protocol() == Protocol::Http2 && now < says_by {
-            if !activity.is_at_rest() {
-                self.was_at_rest = false;
+        if activity.protocol() == Protocol::Http2 {
+            let is_at_rest = activity.is_at_rest();
+            let was_at_rest = std::mem::replace(&mut self.was_at_rest, is_at_rest);
+            if !is_at_rest && now < says_by {
                 return Next::Wait(says_by);
             }
             // The end of the last answer may wait to be sent, and a GOAWAY would overtake it.
-            if !std::mem::replace(&mut self.was_at_rest, true) {
+            if is_at_rest && !was_at_rest {
                 return Next::Again;
             }
         }

@@ -72,7 +72,8 @@ pub enum Error {
     /// The user's own Secret does not exist, or has no such entry.
     #[error(
         "Secret {secret} with entry '{entry}' does not exist (apiKey.secretRef). Create it, with the key in file KEY: `kubectl create secret \
-         generic {secret} -n {namespace} --from-file={entry}=KEY`; or correct apiKey.secretRef, or leave it out for a key that the operator makes"
+         generic {secret} -n {namespace} --from-file={entry}=KEY`; where only the entry is missing, end that command with `--dry-run=client -o json | \
+         kubectl patch secret {secret} -n {namespace} --patch-file /dev/stdin`. Or correct apiKey.secretRef, or leave it out for a key that the operator makes"
     )]
     ApiKeyMissing {
         /// The Secret's name.

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::{cluster::volumes::VolumeClaim, node::FenceReason};
+use crate::{
+    cluster::volumes::VolumeClaim,
+    node::{FenceReason, Unverified},
+};
 
 fn message(status: &ClusterStatus, type_: &str) -> String {
     let mut conditions = status.conditions.iter();
@@ -192,4 +195,24 @@ fn a_node_that_belongs_to_no_cluster_yet_or_is_to_go_is_of_no_other_one() {
     pods[2].1.as_mut().unwrap().cluster_uid = Some("old".to_owned());
     let told = status(&cluster(2), &stateful_set(3, 3), &pods);
     assert_eq!(condition(&told, "Ready"), Some(("False", "NodesNotReady")));
+}
+
+#[test]
+fn a_node_that_refuses_the_operator_is_not_to_be_deleted() {
+    let (wanted, set) = (cluster(1), stateful_set(1, 1));
+    let silent = [(pod(0, true), None)];
+    let told = |why: Unverified| {
+        let unverified = [("prod-0".to_owned(), why)];
+        let mut seen = seen(&wanted, &set, &silent);
+        seen.tls.unverified = &unverified;
+        message(
+            &observed(&seen, &ClusterStatus::default(), &time(1)),
+            "TlsReady",
+        )
+    };
+    let refuses = told(Unverified::EndsHandshake);
+    assert!(
+        refuses.contains("`kubectl logs prod-0 -n shop -c node`") && !refuses.contains("delete")
+    );
+    assert!(told(Unverified::OtherAuthority).contains("kubectl delete pod prod-0"));
 }

@@ -192,10 +192,13 @@ fn reachable(seen: &Observation<'_>) -> Verdict {
     let why = answers.iter().find(|(_, details)| !details.ready);
     if let Some((name, details)) = why {
         let why = details.reasons.join("; ");
-        let message = format!(
-            "{name} does not serve: {why}; look whether the database has a primary that accepts connections, and whether its network \
-             policies let the nodes in"
-        );
+        // Other reasons name their own remedy.
+        let step = if why.contains("answer") {
+            "; look whether the database has a primary that accepts connections, and whether its network policies let the nodes in"
+        } else {
+            ""
+        };
+        let message = format!("{name} does not serve: {why}{step}");
         return condition(Truth::False, UNREACHABLE, message);
     }
     let step = format!("init container {MIGRATION_CONTAINER}: ");

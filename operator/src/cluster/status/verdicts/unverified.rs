@@ -1,7 +1,7 @@
 //! Pods at whose address another program than a node of this cluster answers.
 
 use super::{Truth, Verdict, verdict};
-use crate::cluster::status::Observation;
+use crate::{cluster::status::Observation, node::Unverified};
 
 /// The reason where that is so.
 pub(in crate::cluster) const NOT_VERIFIED: &str = "NodeNotVerified";
@@ -14,6 +14,14 @@ pub(super) fn message(seen: &Observation<'_>) -> Option<String> {
         .map(|(pod, why)| format!("what answers at the address of {pod} {why}"))
         .collect();
     let namespace = &seen.cluster.namespace;
+    let refuses = |(_, why): &(String, Unverified)| *why == Unverified::EndsHandshake;
+    if seen.tls.unverified.iter().all(refuses) {
+        return Some(format!(
+            "{}: it does not accept the operator's certificate, or has none itself. A node takes up a renewed certificate within a few minutes; if this \
+             stays, see what its log says of the operator (`kubectl logs {first} -n {namespace} -c node`)",
+            found.join(", ")
+        ));
+    }
     Some(format!(
         "{}; the operator shows no key to what it cannot verify, and counts it as no node. A node takes up a renewed certificate within a few \
          minutes; if this stays, see what runs there (`kubectl logs {first} -n {namespace} -c node`), and replace the pod: `kubectl delete pod {first} -n {namespace} \
