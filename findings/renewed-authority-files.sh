@@ -12,7 +12,7 @@
 #
 # Guess before: requests, urllib3, kubernetes, niquests, httplib2 and libcurl, which take a path with each request, read it for each connection; httpx
 # and primp once for each client; the last three once for each process.
-# What follows for a client: make its session anew when the file changes, or after a refusal. For who exchanges authorities: the new one is in the
+# What follows for a client: begin its session anew when the file changes, or after a refusal. For who exchanges authorities: the new one is in the
 # file for as long as programs run before servers use it, or programs restart in between.
 #
 # Output seen: the table at the end of this file (each answer closes its connection, so each request opens one).
