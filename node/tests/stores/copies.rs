@@ -124,8 +124,10 @@ async fn a_write_to_the_source_after_the_copy_began_to_read_keeps_it_unfinished(
         cluster: CLUSTER,
         salt: &salt,
     };
-    let copied = into_shared(&file, shared, &mut Ending::default(), &mut |_| ());
-    copied.await.unwrap();
+    let mut ending = Ending::default();
+    into_shared(&file, shared, &mut ending, &mut |_| ())
+        .await
+        .unwrap();
     let folder = TempDir::new().unwrap();
     let (back, incarnation) = (folder.path().join(FILE), Incarnation::from_raw(99));
     // A node that writes while the copy reads, and is gone before it ends.
@@ -162,15 +164,16 @@ async fn a_run_after_one_whose_last_answer_was_lost_finds_the_copy_finished() {
         salt: &salt,
     };
     let mut ending = Ending::default();
-    let first = into_shared(&file, shared, &mut ending, &mut |_| ());
-    let first = first.await.unwrap();
+    let first = into_shared(&file, shared, &mut ending, &mut |_| ()).await;
+    let first = first.unwrap();
     // A node may serve the store already: the next run of the same command touches nothing.
     let mut looks = 0;
     let mut report = |_: Progress| looks += 1;
     let again = into_shared(&file, shared, &mut ending, &mut report).await;
     assert_eq!((again.unwrap(), looks), (first, 0));
     // To another command it is a store with entries.
-    let other = into_shared(&file, shared, &mut Ending::default(), &mut |_| ());
-    let other = other.await.unwrap_err();
+    let mut ending = Ending::default();
+    let other = into_shared(&file, shared, &mut ending, &mut |_| ()).await;
+    let other = other.unwrap_err();
     assert!(matches!(other, CopyError::NotEmpty), "{other}");
 }
