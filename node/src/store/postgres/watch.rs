@@ -170,8 +170,11 @@ mod tests {
             assert!(rounds.available_permits() > 1, "the first round");
         };
         let owner = Arc::downgrade(&rounds);
-        let work = tokio::spawn(again(Duration::ZERO, owner, breaks_off_once));
-        drop(rounds.acquire_many(3).await.unwrap());
+        let mut work = tokio::spawn(again(Duration::ZERO, owner, breaks_off_once));
+        tokio::select! {
+            more = rounds.acquire_many(3) => drop(more.unwrap()),
+            ended = &mut work => panic!("{ended:?}"),
+        }
         drop(rounds);
         work.await.unwrap();
     }
