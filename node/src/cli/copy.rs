@@ -1,6 +1,7 @@
 //! `osc-node copy`: a whole store, from a database in a file into the shared one, or back.
 
 use std::{
+    cell::Cell,
     io::{self, Write},
     path::Path,
     time::{Duration, Instant},
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     config::{Config, UsageError},
     server::{as_told, fresh_incarnation, mounted_salt, settings_of},
-    store::copy::{Copied, CopyError, Progress, SharedStore, into_shared, out_of_shared},
+    store::copy::{Copied, CopyError, Ending, Progress, SharedStore, into_shared, out_of_shared},
 };
 
 /// The name of the shared database on the command line, which must not show the password in its address.
@@ -44,17 +45,19 @@ pub(crate) fn copy(config: &Config, arguments: &ArgMatches) -> anyhow::Result<Ou
         cluster: &shared.cluster,
         salt: &salt,
     };
-    let (mut report, wait) = (reporter(), wait(arguments));
+    let (got_further, wait) = (Cell::default(), wait(arguments));
+    let mut report = reporter(&got_further);
     let copied = if is_shared(from) {
         let incarnation = fresh_incarnation()?;
-        let copying = until_it_succeeds(wait, may_pass, async || {
+        let copying = until_it_succeeds(wait, may_pass, &got_further, async || {
             out_of_shared(store, to, incarnation, &mut report).await
         });
         wait_for(async { copying.await.map_err(as_said) })?
     } else {
         let from = existing(from, "--from")?;
-        let copying = until_it_succeeds(wait, may_pass, async || {
-            into_shared(from, store, &mut report).await
+        let mut ending = Ending::default();
+        let copying = until_it_succeeds(wait, may_pass, &got_further, async || {
+            into_shared(from, store, &mut ending, &mut report).await
         });
         wait_for(async { copying.await.map_err(as_said) })?
     };
@@ -66,15 +69,18 @@ fn may_pass(error: &CopyError) -> bool {
     matches!(error, CopyError::Shared(error) if error.may_pass())
 }
 
-/// Shows how far it is, now and then.
-fn reporter() -> impl FnMut(Progress) {
-    let mut last = Instant::now();
-    move |progress| {
+/// Shows how far it is, now and then, and notes where a run wrote something, or looked at more rows than all before it.
+fn reporter(got_further: &Cell<bool>) -> impl FnMut(Progress) {
+    let (mut last, mut furthest) = (Instant::now(), 0);
+    move |Progress { looked_at, written }| {
+        if written > 0 || looked_at > furthest {
+            got_further.set(true);
+        }
+        furthest = furthest.max(looked_at);
         if last.elapsed() < REPORT {
             return;
         }
         last = Instant::now();
-        let Progress { looked_at, written } = progress;
         // If no reader takes the progress, the copy goes on.
         let _ = writeln!(
             io::stderr(),
@@ -146,5 +152,24 @@ fn as_said(error: CopyError) -> anyhow::Error {
             UsageError(vec![format!("OSC_SALT_SECRET_FILE: {error}")]).into()
         }
         error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_gets_further_where_it_writes_or_looks_at_more_rows_than_before() {
+        let got_further = Cell::default();
+        let mut report = reporter(&got_further);
+        let mut seen = |looked_at, written| {
+            report(Progress { looked_at, written });
+            got_further.take()
+        };
+        assert!(seen(1000, 0));
+        assert!(!seen(1000, 0), "another run that came as far");
+        assert!(seen(1000, 1));
+        assert!(seen(2000, 0));
     }
 }

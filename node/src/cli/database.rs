@@ -1,6 +1,7 @@
 //! `osc-node database`: the tables of a shared database, and the cluster to which its store belongs.
 
 use std::{
+    cell::Cell,
     io::{self, Write},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     config::{Config, UsageError},
     server::{as_told, mounted_salt, settings_of},
-    store::postgres::{self, Migrated, PostgresError, PostgresSettings},
+    store::postgres::{self, Migrated, PostgresError, PostgresSettings, Uid},
 };
 
 /// The input of both commands: how to reach the database, and what it must match.
@@ -54,7 +55,8 @@ fn migrate(target: &Target) -> anyhow::Result<Outcome> {
         cluster,
         salt_fingerprint,
     } = target;
-    let migrating = until_it_succeeds(*wait, PostgresError::may_pass, async || {
+    let steps = Cell::default();
+    let migrating = until_it_succeeds(*wait, PostgresError::may_pass, &steps, async || {
         postgres::migrate(settings, cluster, salt_fingerprint).await
     });
     let migrating = async { migrating.await.map_err(as_told) };
@@ -80,8 +82,10 @@ fn adopt(target: &Target, from: &str) -> anyhow::Result<Outcome> {
         cluster,
         salt_fingerprint,
     } = target;
-    let adopting = until_it_succeeds(*wait, PostgresError::may_pass, async || {
-        postgres::adopt(settings, from, cluster, salt_fingerprint).await
+    // The same for all tries: the next one finds what an earlier one did, whose answer was lost.
+    let (uid, steps) = (Uid::random(), Cell::default());
+    let adopting = until_it_succeeds(*wait, PostgresError::may_pass, &steps, async || {
+        postgres::adopt(settings, from, cluster, salt_fingerprint, &uid).await
     });
     let adopting = async { adopting.await.map_err(as_told) };
     let identity = wait_for(adopting)?;

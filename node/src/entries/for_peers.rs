@@ -79,6 +79,7 @@ impl Session<'_> {
                 WriteError::NotServing(reason) => ValueRefusal::NotServing(reason.to_owned()),
                 WriteError::DiskFull => ValueRefusal::DiskFull,
                 WriteError::Failed(_)
+                | WriteError::Away(_)
                 | WriteError::Lost(_)
                 | WriteError::Unknown
                 | WriteError::OthersRefused

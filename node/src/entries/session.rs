@@ -42,6 +42,16 @@ impl<'e> Session<'e> {
         Self { deadline, ..self }
     }
 
+    /// The same with another end of its time.
+    pub(crate) fn until(self, deadline: Deadline) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// When the request has waited long enough for the store.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
     /// Does work that needs no store, and may wait for its turn: that time is not counted.
     pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let began = Instant::now();

@@ -87,6 +87,9 @@ pub enum WriteError {
     /// The database does not accept writes.
     #[error("failed to write to the database: {0}")]
     Failed(String),
+    /// The database does not answer, or has been replaced: another write would wait as long for the same.
+    #[error("failed to write to the database: {0}")]
+    Away(String),
     /// The database is not this store any more: only a person can mend that.
     #[error(transparent)]
     Lost(StoreLoss),

@@ -68,3 +68,33 @@ async fn a_batch_over_a_silent_database_ends_after_the_time_of_a_request() {
     assert!(took < 3 * LIMIT, "{took:?}: {}", answer.text);
     node.until("/ready", 200).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_another_session_holds_costs_a_batch_no_rows_but_those_beside_it() {
+    /// Rows that are committed together.
+    const TOGETHER: usize = 64;
+    /// More than are under way while the first ones wait.
+    const CREATED: usize = 8 * TOGETHER;
+    let world = World::new().await;
+    let node = world.node_with(&[("OSC_DATABASE_TIMEOUT", "4")]);
+    assert_eq!(node.create("held", 1, &[]).await.status, 201);
+    let mut other = world.server.connect("postgres").await.unwrap();
+    let holding = other.transaction().await.unwrap();
+    let hold = "SELECT FROM opensecureconf.entries FOR UPDATE";
+    holding.batch_execute(hold).await.unwrap();
+    let mut rows = vec![json!({"op": "update", "key": "held", "value": 2})];
+    let create = |number| json!({"op": "create", "key": format!("k{number}"), "value": 1});
+    rows.extend((0..CREATED).map(create));
+    let answer = node
+        .call(Method::POST, "/configs/batch", &[], Some(json!(rows)))
+        .await;
+    let lines: Vec<serde_json::Value> = answer
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let made = lines.iter().filter(|line| line["status"] == 201).count();
+    assert!(made > CREATED - TOGETHER, "{made}: {}", answer.text);
+    assert_eq!(lines[0]["status"], 503, "{}", lines[0]);
+    holding.rollback().await.unwrap();
+}

@@ -1,13 +1,18 @@
 //! The databases that a node accepts as its store.
 
 use opensecureconf_node::{
+    cluster::{AckLevel, Expected},
     domain::Incarnation,
-    store::postgres::{PostgresError, PostgresStore, migrate},
+    store::{
+        Atomicity, EntryStore, StoreLoss, WriteError,
+        postgres::{PostgresError, PostgresStore, Uid, adopt, migrate},
+    },
 };
 
 use crate::{
+    failover::impatient,
     server::{CLUSTER, SALT, Server},
-    writes::{created, token},
+    writes::{created, token, write},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,6 +105,12 @@ async fn a_node_that_started_before_writes_nothing_into_another_store() {
             .unwrap_err();
         let words = refused.to_string();
         assert!(words.contains("became another store"), "{words}");
+        for atomicity in [Atomicity::All, Atomicity::Each] {
+            let writes = ["l", "m"].map(|key| write(key, Expected::NothingLive, Some("gAAAA")));
+            let commit = store.commit_batch(writes.into(), AckLevel::default(), atomicity);
+            let lost = Err(WriteError::Lost(StoreLoss::Another));
+            assert!(commit.await.contains(&lost), "{atomicity:?}");
+        }
     }
     assert_eq!(
         server
@@ -107,4 +118,52 @@ async fn a_node_that_started_before_writes_nothing_into_another_store() {
             .await,
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_the_same_command_gave_away_before_is_given() {
+    let server = Server::primary().await;
+    let settings = server.settings();
+    migrate(&settings, CLUSTER, SALT).await.unwrap();
+    let uid = Uid::random();
+    let given = adopt(&settings, CLUSTER, "another", SALT, &uid).await;
+    // The answer was lost, and the command tries again.
+    let again = adopt(&settings, CLUSTER, "another", SALT, &uid).await;
+    assert_eq!(again.unwrap(), given.unwrap());
+    let other = adopt(&settings, CLUSTER, "another", SALT, &Uid::random()).await;
+    assert!(matches!(other, Err(PostgresError::OtherCluster { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_that_had_no_answer_leaves_no_connection_to_the_next_one() {
+    let server = Server::primary().await;
+    let mut settings = impatient(&server);
+    settings.connections = 1;
+    migrate(&settings, CLUSTER, SALT).await.unwrap();
+    let mut other = server.connect("postgres").await.unwrap();
+    let holding = other.transaction().await.unwrap();
+    let lock = "LOCK TABLE opensecureconf.identity IN ACCESS EXCLUSIVE MODE";
+    holding.batch_execute(lock).await.unwrap();
+    let store = PostgresStore::new(settings, SALT, Incarnation::from_raw(1)).unwrap();
+    for tries in 1..=2 {
+        let refused = store.reach(None).await.unwrap_err();
+        assert!(matches!(refused, PostgresError::Slow), "{refused}");
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        assert_eq!(server.count(waiting).await, tries, "each try asked");
+    }
+    holding.rollback().await.unwrap();
+    store.reach(None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_whose_entries_cannot_be_counted_now_is_reached() {
+    let server = Server::primary().await;
+    let settings = server.settings();
+    migrate(&settings, CLUSTER, SALT).await.unwrap();
+    server
+        .sql("ALTER TABLE opensecureconf.entries RENAME TO elsewhere")
+        .await;
+    let store = PostgresStore::new(settings, SALT, Incarnation::from_raw(1)).unwrap();
+    let reached = store.reach(Some(CLUSTER)).await;
+    assert_eq!(reached.unwrap().cluster, CLUSTER);
 }

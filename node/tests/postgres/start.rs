@@ -6,7 +6,10 @@ use std::{
     process::Stdio,
 };
 
-use crate::world::{Node, SOON, World};
+use crate::{
+    server::Server,
+    world::{Node, SOON, World},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_starts_with_the_salt_of_the_store_or_not_at_all() {
@@ -174,4 +177,35 @@ async fn a_copied_store_is_given_to_another_cluster_while_nobody_uses_it() {
     assert_eq!(world.run(&[], &[]).0, Some(2), "it is no more of this one");
     let node = world.node_with(&another);
     assert_eq!(node.get("/configs/k").await.json()["value"], 1);
+}
+
+/// No standby has this name; sessions of the role wait for it once they are told to.
+const ABSENT: &str = "synchronous_standby_names = 'absent'\nsynchronous_commit = local";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_tries_again_finds_what_its_earlier_try_did() {
+    let world = World::on(Server::primary_with(ABSENT).await);
+    world
+        .server
+        .sql("CHECKPOINT; CHECKPOINT; ALTER ROLE postgres SET synchronous_commit = 'on'")
+        .await;
+    let mut adopting =
+        world.command(&[("OSC_CLUSTER_ID", "another"), ("OSC_DATABASE_TIMEOUT", "1")]);
+    adopting.args(["database", "adopt", "--from", "tests", "--wait", "60"]);
+    adopting.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut adopting = adopting.spawn().unwrap();
+    let mut told = String::new();
+    let mut words = BufReader::new(adopting.stderr.take().unwrap());
+    words.read_line(&mut told).unwrap();
+    assert!(told.contains("trying again"), "{told}");
+    // The commit of the first try succeeds now, and has no caller any more.
+    world
+        .server
+        .sql("ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf()")
+        .await;
+    let output = tokio::task::spawn_blocking(move || adopting.wait_with_output());
+    let output = output.await.unwrap().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("cluster 'another'"), "{text}");
 }

@@ -7,7 +7,7 @@ use opensecureconf_node::{
     domain::{Identity, Incarnation, Row, Seal},
     store::{
         EntryStore,
-        copy::{Progress, SharedStore, into_shared, out_of_shared},
+        copy::{CopyError, Ending, Progress, SharedStore, into_shared, out_of_shared},
         postgres::PostgresStore,
     },
 };
@@ -78,7 +78,9 @@ async fn every_row_is_the_same_one_in_the_shared_database_and_back_in_a_file() {
     };
     let mut looked_at = 0;
     let mut report = |progress: Progress| looked_at = progress.looked_at;
-    let copied = into_shared(&file, shared, &mut report).await.unwrap();
+    let mut ending = Ending::default();
+    let copied = into_shared(&file, shared, &mut ending, &mut report);
+    let copied = copied.await.unwrap();
     assert!(copied.rest.is_nothing());
     assert_eq!(
         (copied.entries, copied.tombstones),
@@ -122,7 +124,10 @@ async fn a_write_to_the_source_after_the_copy_began_to_read_keeps_it_unfinished(
         cluster: CLUSTER,
         salt: &salt,
     };
-    into_shared(&file, shared, &mut |_| ()).await.unwrap();
+    let mut ending = Ending::default();
+    into_shared(&file, shared, &mut ending, &mut |_| ())
+        .await
+        .unwrap();
     let folder = TempDir::new().unwrap();
     let (back, incarnation) = (folder.path().join(FILE), Incarnation::from_raw(99));
     // A node that writes while the copy reads, and is gone before it ends.
@@ -144,4 +149,31 @@ async fn a_write_to_the_source_after_the_copy_began_to_read_keeps_it_unfinished(
     let again = out_of_shared(shared, &back, incarnation, &mut |_| ()).await;
     assert!(again.unwrap().rest.is_nothing());
     assert!(back.exists());
+}
+
+#[tokio::test]
+async fn a_run_after_one_whose_last_answer_was_lost_finds_the_copy_finished() {
+    let old = Sqlite::new();
+    create(old.store(), "k", 1).await;
+    let file = old.end(&SALT).await;
+    let (server, salt) = (Server::primary().await, Salt::from_bytes(&SALT).unwrap());
+    let settings = server.settings();
+    let shared = SharedStore {
+        settings: &settings,
+        cluster: CLUSTER,
+        salt: &salt,
+    };
+    let mut ending = Ending::default();
+    let first = into_shared(&file, shared, &mut ending, &mut |_| ()).await;
+    let first = first.unwrap();
+    // A node may serve the store already: the next run of the same command touches nothing.
+    let mut looks = 0;
+    let mut report = |_: Progress| looks += 1;
+    let again = into_shared(&file, shared, &mut ending, &mut report).await;
+    assert_eq!((again.unwrap(), looks), (first, 0));
+    // To another command it is a store with entries.
+    let mut ending = Ending::default();
+    let other = into_shared(&file, shared, &mut ending, &mut |_| ()).await;
+    let other = other.unwrap_err();
+    assert!(matches!(other, CopyError::NotEmpty), "{other}");
 }

@@ -193,6 +193,13 @@ pub(in crate::api) struct AuthRefusal {
     pub(in crate::api) reason: &'static str,
 }
 
+/// What a store did not answer. One that reads may still not write; one that writes also reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::api) enum Unanswered {
+    Read,
+    Write,
+}
+
 impl ApiError {
     /// Whether the fault is none of the request's: this node could not do it.
     pub(in crate::api) fn is_not_carried_out(&self) -> bool {
@@ -202,12 +209,16 @@ impl ApiError {
         )
     }
 
-    /// Whether the store did not answer: another call would wait as long for the same.
-    pub(in crate::api) fn is_of_silent_store(&self) -> bool {
-        matches!(
-            self,
-            Self::DatabaseAway(_) | Self::StoreLost(_) | Self::NotWritten(_) | Self::OutcomeUnknown
-        )
+    /// What the store did not answer, so that another call would wait as long for the same; `None` where the refusal is
+    /// another one.
+    pub(in crate::api) fn unanswered(&self) -> Option<Unanswered> {
+        match self {
+            Self::DatabaseAway(_) => Some(Unanswered::Read),
+            Self::StoreLost(_) | Self::NotWritten(WriteError::Away(_)) | Self::OutcomeUnknown => {
+                Some(Unanswered::Write)
+            }
+            _ => None,
+        }
     }
 
     /// What the security log gets to know of it; `None` where no key was refused.

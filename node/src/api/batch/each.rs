@@ -11,7 +11,10 @@ use super::{
     task::{Done, Kind, Task},
 };
 use crate::{
-    api::{answer::streaming::BrokenOff, extract::auth::Caller},
+    api::{
+        answer::{error::Unanswered, streaming::BrokenOff},
+        extract::auth::Caller,
+    },
     cluster::Write,
     store::{Atomicity, BATCH_ROWS, WriteError},
 };
@@ -137,7 +140,11 @@ impl Work<'_> {
         let level = self.terms.level;
         let session = self.session();
         let commit = session.commit_batch(writes, level, Atomicity::Each);
-        for ((place, kind), outcome) in places.into_iter().zip(commit.await) {
+        let outcomes = commit.await;
+        if outcomes.iter().any(Result::is_ok) {
+            self.answered(Unanswered::Write);
+        }
+        for ((place, kind), outcome) in places.into_iter().zip(outcomes) {
             if outcome == Err(WriteError::Changed) {
                 changed.push(place);
             } else if let Some(task) = tasks.get_mut(place) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Work, WorkRoom, task::Task};
 use crate::{
     api::{
-        answer::error::ApiError,
+        answer::error::{ApiError, Unanswered},
         extract::{
             auth::CallerKey,
             rows::{Operation, Verb},
@@ -76,6 +76,12 @@ impl Work<'_> {
 
     /// What stands there; refused where nothing can be done to it. As single requests do it.
     async fn look(&self, operation: &Operation) -> Result<Standing, ApiError> {
+        let standing = self.look_once(operation).await?;
+        self.answered(Unanswered::Read);
+        Ok(standing)
+    }
+
+    async fn look_once(&self, operation: &Operation) -> Result<Standing, ApiError> {
         let (session, identity) = (self.session(), &operation.identity);
         if operation.verb == Verb::Create {
             return Ok(Standing::Free(session.free_name(identity).await?));

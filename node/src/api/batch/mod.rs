@@ -8,6 +8,7 @@
 //! | `room` | the memory that it all takes |
 //! | `each` | rows that stand for themselves: a chunk at a time, while earlier ones wait for other nodes |
 //! | `all` | rows of which all are written or none |
+//! | `silence` | a store that did not answer a step |
 //! | `lines` | the answer, a line for each row |
 //!
 //! What single requests promise holds for each row: its refusals come in the same order and the same words, its value is opened
@@ -20,9 +21,8 @@ mod lines;
 mod look;
 mod prepare;
 mod room;
+mod silence;
 mod task;
-
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::{
     body::Body,
@@ -34,11 +34,16 @@ use tokio::sync::oneshot;
 use self::{
     lines::Lines,
     room::WorkRoom,
+    silence::Silence,
     task::{Tally, Task},
 };
 use super::{
     Node, NodeState,
-    answer::{error::ApiError, streaming::stream, untaken::Taker},
+    answer::{
+        error::{ApiError, Unanswered},
+        streaming::stream,
+        untaken::Taker,
+    },
     extract::{auth::CallerKey, rows::Rows},
 };
 use crate::{
@@ -71,8 +76,8 @@ type Answer = oneshot::Sender<Result<Body, ApiError>>;
 struct Work<'n> {
     node: &'n NodeState,
     session: Session<'n>,
-    /// Whether the store did not answer a step in time.
-    is_silent: AtomicBool,
+    /// Whether the store did not answer a step.
+    silence: Silence,
     taker: &'n Taker,
     terms: WriteTerms,
     partial: Partial,
@@ -81,21 +86,27 @@ struct Work<'n> {
 
 impl<'n> Work<'n> {
     /// The session of the next step. Each step may wait for the store as long as a request may; once one had no answer, all that
-    /// follow have the rest of that time together.
+    /// follow have that time together, until the store answers one of them.
     fn session(&self) -> Session<'n> {
-        if self.is_silent.load(Ordering::Relaxed) {
-            self.session
-        } else {
-            self.session.renewed()
+        let renewed = self.session.renewed();
+        match self.silence.deadline() {
+            Some(deadline) => renewed.until(deadline),
+            None => renewed,
         }
     }
 
     /// Passes the refusal of a step on, after a look at whether the store was silent.
     fn heed(&self, error: ApiError) -> ApiError {
-        if error.is_of_silent_store() {
-            self.is_silent.store(true, Ordering::Relaxed);
+        if let Some(unanswered) = error.unanswered() {
+            let deadline = self.session.renewed().deadline();
+            self.silence.begins(unanswered, deadline);
         }
         error
+    }
+
+    /// Notes that the store carried a step out.
+    fn answered(&self, step: Unanswered) {
+        self.silence.ends(step);
     }
 }
 
@@ -130,7 +141,7 @@ async fn run(batch: Batch, mut answer: Answer) {
     let work = Work {
         node: &node,
         session: node.entries.of(principal),
-        is_silent: AtomicBool::new(false),
+        silence: Silence::default(),
         taker: &taker,
         terms,
         partial,

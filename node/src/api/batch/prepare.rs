@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::{
-        answer::error::ApiError,
+        answer::error::{ApiError, Unanswered},
         extract::{
             auth::Caller,
             rows::{NewText, Operation, Verb},
@@ -154,6 +154,7 @@ impl Work<'_> {
                     } = write;
                     let commit = session.commit(&identity, seen, change, self.terms);
                     if let Some(written) = commit.await? {
+                        self.answered(Unanswered::Write);
                         return Ok(Done { kind, written });
                     }
                 }

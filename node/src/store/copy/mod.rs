@@ -20,7 +20,7 @@ pub(in crate::store) use compare::{Mark, Table, Target};
 pub use error::CopyError;
 
 use super::{
-    postgres::{self, PostgresSettings},
+    postgres::{self, PostgresSettings, Uid},
     sqlite,
 };
 use crate::{crypto::Salt, domain::Incarnation};
@@ -72,6 +72,25 @@ impl Rest {
     }
 }
 
+/// What the runs of one command have in common. The last commit of a run may succeed without an answer: the next run finds
+/// out by the uid that the copy is finished, and touches nothing, since nodes may serve it already.
+#[derive(Debug)]
+pub struct Ending {
+    /// The store's own name once it is a cluster's.
+    uid: Uid,
+    /// The result of the run that asked for that.
+    copied: Option<Copied>,
+}
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self {
+            uid: Uid::random(),
+            copied: None,
+        }
+    }
+}
+
 /// Copies the store in a file into the shared database, and makes its tables where there are none. When this returns, the
 /// target equals the source as of its beginning.
 ///
@@ -81,8 +100,14 @@ impl Rest {
 pub async fn into_shared(
     from: &Path,
     to: SharedStore<'_>,
+    ending: &mut Ending,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Copied, CopyError> {
+    if let Some(copied) = ending.copied
+        && postgres::CopyTarget::is_finished(to.settings, &ending.uid).await?
+    {
+        return Ok(copied);
+    }
     let mut source = sqlite::CopySource::open(from, to.salt)?;
     let fingerprint = to.salt.fingerprint().to_string();
     let mut target = postgres::CopyTarget::open(to.settings, to.cluster, &fingerprint).await?;
@@ -91,10 +116,12 @@ pub async fn into_shared(
     let conflicts = source.conflicts()?;
     let clock = source.latest_clock()?.max(brought.latest);
     let rest = source.rest()?;
+    let copied = brought.into_copied(conflicts, rest);
     if rest.is_nothing() {
-        target.finish(clock).await?;
+        ending.copied = Some(copied);
+        target.finish(clock, &ending.uid).await?;
     }
-    Ok(brought.into_copied(conflicts, rest))
+    Ok(copied)
 }
 
 /// Copies the store in the database that nodes share into a file, which must not exist. Its node has this incarnation, and

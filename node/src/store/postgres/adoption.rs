@@ -1,11 +1,13 @@
 //! How a copy of a store becomes another cluster's: a database that was cloned for tests, or restored beside the living one,
 //! must not pass for that one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio_postgres::Transaction;
 
 use super::{
-    PostgresError, PostgresSettings, StoreIdentity, connections::Connections, identity, schema,
-    settings::NODE,
+    PostgresError, PostgresSettings, StoreIdentity, Uid, connections::Connections, identity,
+    schema, settings::NODE,
 };
 use crate::store::StoreLoss;
 
@@ -34,7 +36,7 @@ pub(super) async fn must_be_unused(transaction: &Transaction<'_>) -> Result<(), 
 }
 
 /// Gives the store of one cluster to another one, under a new uid: a node that still has it open under the old one cannot write
-/// into it any more.
+/// into it any more. A store that has this uid already was given by an earlier try, whose answer was lost.
 ///
 /// # Errors
 /// Where the store does not belong to `from`, has another salt, is in use by a node, or the role may not write its identity.
@@ -43,26 +45,43 @@ pub async fn adopt(
     from: &str,
     to: &str,
     salt_fingerprint: &str,
+    uid: &Uid,
 ) -> Result<StoreIdentity, PostgresError> {
     let connections = Connections::new(&settings.for_command())?;
+    let has_asked = AtomicBool::new(false);
     let adopting = async {
         let mut connection = connections.writes.get().await?;
+        connection.begin();
         let transaction = connection.client_mut()?.transaction().await?;
         schema::take_turn(&transaction, settings.timeout).await?;
         let before = identity::read_if_any(&transaction).await?;
         before.must_have(salt_fingerprint)?;
+        if before.uid == *uid {
+            transaction.commit().await?;
+            return Ok(before);
+        }
         before.must_be_of(from)?;
         must_be_unused(&transaction).await?;
-        if !identity::rename(&transaction, from, to).await? {
+        if !identity::rename(&transaction, from, to, uid).await? {
             return Err(PostgresError::from(StoreLoss::Another));
         }
         let after = identity::read_in(&transaction).await?;
+        has_asked.store(true, Ordering::Relaxed);
         transaction.commit().await?;
         Ok(after)
     };
     // The wait for other commands has a limit of its own.
-    tokio::time::timeout(2 * settings.timeout, adopting)
+    let adopted = tokio::time::timeout(2 * settings.timeout, adopting)
         .await
-        .map_err(|_| PostgresError::Slow)?
-        .map_err(|error| error.of_command(settings.timeout))
+        .unwrap_or(Err(PostgresError::Slow));
+    let error = match adopted {
+        Err(error) => error.of_command(settings.timeout),
+        adopted => return adopted,
+    };
+    if has_asked.into_inner()
+        && let Ok(Some(after)) = identity::of_uid(&connections, uid, settings.timeout).await
+    {
+        return Ok(after);
+    }
+    Err(error)
 }

@@ -1,7 +1,8 @@
 //! Several writes in one transaction: all of them or none.
 //!
 //! One statement writes every row, and then divides by whether it wrote all: where one of them met another version, the
-//! division makes the server end the transaction itself, and nothing has to be rolled back.
+//! division makes the server end the transaction itself, and nothing has to be rolled back. In another store, or at a server
+//! that was replaced, it writes nothing and does not divide: its answer names the cause.
 
 use tokio::time::Instant;
 
@@ -43,7 +44,8 @@ impl PostgresStore {
         writes: &[Write],
         atomicity: Atomicity,
     ) -> Vec<Result<Written, WriteError>> {
-        let error = match self.commit_all(writes, now()).await {
+        let deadline = self.deadline();
+        let error = match self.commit_all(writes, now(), deadline).await {
             Ok(written) => return written.into_iter().map(Ok).collect(),
             Err(error) => error,
         };
@@ -52,7 +54,7 @@ impl PostgresStore {
             (NoneMade::Because(_, error @ WriteError::Unknown), _)
             // The database is away: one by one they would wait as long for the same.
             | (
-                NoneMade::Because(_, error @ (WriteError::Failed(_) | WriteError::Lost(_))),
+                NoneMade::Because(_, error @ (WriteError::Away(_) | WriteError::Lost(_))),
                 Atomicity::Each,
             ) => {
                 writes.iter().map(|_| Err(error.clone())).collect()
@@ -66,12 +68,14 @@ impl PostgresStore {
                     })
                 })
                 .collect(),
-            (NoneMade::Unsettled, Atomicity::All) => {
-                let busy = "others change the entries of this batch all the time".to_owned();
+            (NoneMade::Unsettled, atomicity)
+                if atomicity == Atomicity::All || Instant::now() >= deadline =>
+            {
+                let busy = "others change or lock entries of this batch all the time".to_owned();
                 let error = WriteError::Failed(busy);
                 writes.iter().map(|_| Err(error.clone())).collect()
             }
-            (NoneMade::Because(..) | NoneMade::Unsettled, Atomicity::Each) => {
+            (NoneMade::Because(..) | NoneMade::Unsettled, _) => {
                 self.commit_one_by_one(writes).await
             }
         }
@@ -89,10 +93,11 @@ impl PostgresStore {
             // The database is away, or does not report its outcome: the others would wait as long for the same.
             let is_over = matches!(
                 &outcome,
-                Err(WriteError::Unknown | WriteError::Failed(_) | WriteError::Lost(_))
+                Err(WriteError::Unknown | WriteError::Away(_) | WriteError::Lost(_))
             );
+            let has_no_time = outcome.is_err() && self.1.has_passed();
             outcomes.push(outcome);
-            if is_over {
+            if is_over || has_no_time {
                 break;
             }
         }
@@ -101,8 +106,12 @@ impl PostgresStore {
         outcomes
     }
 
-    async fn commit_all(&self, writes: &[Write], now: Timestamp) -> Result<Vec<Written>, NoneMade> {
-        let deadline = self.deadline();
+    async fn commit_all(
+        &self,
+        writes: &[Write],
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Vec<Written>, NoneMade> {
         for _ in 0..LOOKS {
             let standing = self.standing(writes, deadline).await?;
             let mut rows = Vec::with_capacity(writes.len());
@@ -126,7 +135,12 @@ impl PostgresStore {
                     self.0.wake.commits();
                     return Ok(rows.iter().map(written).collect());
                 }
-                Err(PostgresError::NotAll | PostgresError::Locked | PostgresError::TakenBack) => {}
+                Err(PostgresError::NotAll | PostgresError::Locked | PostgresError::TakenBack) => {
+                    // It was others who took the time, and the database answers.
+                    if Instant::now() >= deadline {
+                        break;
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -239,7 +253,8 @@ impl PostgresStore {
                  logged AS (INSERT INTO opensecureconf.changes (xid, environment, key, clock, incarnation, deleted, changed_at) \
                  SELECT pg_current_xact_id(), environment, key, clock, incarnation, deleted, updated_at FROM put), \
                  counted AS (SELECT count(*) AS rows FROM put) \
-                 SELECT here.timeline, here.ours, counted.rows / (counted.rows = cardinality($1::bytea[]))::int, \
+                 SELECT here.timeline, here.ours, CASE WHEN {ours} \
+                 THEN counted.rows / (counted.rows = cardinality($1::bytea[]))::int ELSE counted.rows END, \
                  here.forgotten FROM here, counted",
                 here = here(guard),
             ),

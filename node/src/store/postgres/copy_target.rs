@@ -27,6 +27,8 @@ pub(in crate::store) struct CopyTarget {
     /// Which store it is until it is whole.
     uid: Uid,
     cluster: String,
+    /// How long one question may take.
+    limit: Duration,
 }
 
 impl CopyTarget {
@@ -43,9 +45,11 @@ impl CopyTarget {
             .map_err(|_| PostgresError::Slow)??;
         let version = within_step(async {
             let mut connection = connections.writes.get().await?;
+            connection.begin();
             let transaction = connection.client_mut()?.transaction().await?;
             let version = schema::version(&transaction).await?;
             transaction.commit().await?;
+            connection.end();
             Ok(version)
         });
         if version.await? == 0 {
@@ -57,32 +61,56 @@ impl CopyTarget {
             connections,
             uid: uid.ok_or(CopyError::NotEmpty)?,
             cluster: cluster.to_owned(),
+            limit: settings.timeout,
         })
     }
 
-    /// Gives the copy to its cluster: nodes can serve it. Entries that they create come after this clock.
-    pub(in crate::store) async fn finish(self, clock: Clock) -> Result<(), CopyError> {
+    /// Whether the database is the store of this uid.
+    pub(in crate::store) async fn is_finished(
+        settings: &PostgresSettings,
+        uid: &Uid,
+    ) -> Result<bool, CopyError> {
+        let connections = Connections::new(&settings.for_command())?;
+        let found = identity::of_uid(&connections, uid, settings.timeout).await?;
+        Ok(found.is_some())
+    }
+
+    /// Gives the copy to its cluster under this uid: nodes can serve it. Entries that they create come after this clock.
+    pub(in crate::store) async fn finish(self, clock: Clock, uid: &Uid) -> Result<(), CopyError> {
+        let Err(error) = self.try_to_finish(clock, uid).await else {
+            return Ok(());
+        };
+        // Its commit may have succeeded without an answer.
+        match identity::of_uid(&self.connections, uid, self.limit).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(_) => Err(error.into()),
+        }
+    }
+
+    async fn try_to_finish(&self, clock: Clock, uid: &Uid) -> Result<(), PostgresError> {
         let cancelled = || self.connections.cancelled_waits.load(Ordering::Acquire);
         let finishing = async {
             // The last commit waits until the standby has all earlier commits: earlier cancelled waits no longer count.
             let cancelled_before = cancelled();
             let mut connection = self.connections.writes.get().await?;
+            connection.begin();
             let transaction = connection.client_mut()?.transaction().await?;
             self.must_stand(&transaction).await?;
             let set = "UPDATE opensecureconf.identity SET clocks_from = greatest(clocks_from, $1)";
             transaction.execute(set, &[&clock.raw()]).await?;
             let unfinished = identity::unfinished_copy_for(&self.cluster);
-            if !identity::rename(&transaction, &unfinished, &self.cluster).await? {
+            if !identity::rename(&transaction, &unfinished, &self.cluster, uid).await? {
                 return Err(StoreLoss::Another.into());
             }
             transaction.commit().await?;
+            connection.end();
             if cancelled() != cancelled_before {
                 // The standby may lack a part of the copy.
                 return Err(PostgresError::Unknown);
             }
             Ok(())
         };
-        Ok(within_step(finishing).await?)
+        within_step(finishing).await
     }
 
     /// Makes sure that the database is still the copy that was begun, until the transaction ends.
@@ -102,6 +130,7 @@ async fn begin(
 ) -> Result<Option<Uid>, PostgresError> {
     let unfinished = identity::unfinished_copy_for(cluster);
     let mut connection = connections.writes.get().await?;
+    connection.begin();
     let transaction = connection.client_mut()?.transaction().await?;
     schema::take_turn(&transaction, limit).await?;
     let found = identity::read_in(&transaction).await?;
@@ -114,10 +143,11 @@ async fn begin(
             return Ok(None);
         }
         must_be_unused(&transaction).await?;
-        identity::rename(&transaction, cluster, &unfinished).await?;
+        identity::rename(&transaction, cluster, &unfinished, &Uid::random()).await?;
     }
     let begun = identity::read_in(&transaction).await?;
     transaction.commit().await?;
+    connection.end();
     Ok(Some(begun.uid))
 }
 

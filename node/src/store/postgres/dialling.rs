@@ -2,9 +2,10 @@
 //! accepts the connection and stays silent must not keep the node from the others.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -35,6 +36,8 @@ pub(super) struct Servers {
     each: Arc<[Config]>,
     /// The place of the server to try first: the latest that let the node in, or the one after the latest that did not.
     first: Arc<AtomicUsize>,
+    /// The latest address that was tried of a server whose name has several, by its place, and whether it let the node in.
+    latest: Arc<Mutex<HashMap<usize, (IpAddr, bool)>>>,
     tls: Option<MakeRustlsConnect>,
     /// For all servers together.
     limit: Duration,
@@ -45,6 +48,7 @@ impl Servers {
         Self {
             each: settings.url.servers().into(),
             first: Arc::default(),
+            latest: Arc::default(),
             tls,
             limit: settings.timeout,
         }
@@ -53,7 +57,25 @@ impl Servers {
     /// Begins the next connection with another server than the latest.
     pub(super) fn pass_over(&self) {
         let place = self.first.load(Ordering::Relaxed);
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, has_let_in)) = latest.get_mut(&place) {
+            *has_let_in = false;
+        }
+        drop(latest);
         self.begin_behind(place);
+    }
+
+    /// The addresses of the name at this place in the order in which they are tried: the one that let the node in latest is
+    /// the first, or the one that did not is the last.
+    fn order(&self, place: usize, mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((tried, has_let_in)) = latest.get(&place)
+            && let Some(at) = addresses.iter().position(|address| address == tried)
+        {
+            let begin = if *has_let_in { at } else { at + 1 };
+            addresses.rotate_left(begin);
+        }
+        addresses
     }
 
     /// Begins with another server than the one at this place, where it was the first.
@@ -72,23 +94,30 @@ impl Servers {
         let mut failed: Option<tokio_postgres::Error> = None;
         while let Some((place, server)) = waiting.pop_front() {
             let others = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
-            let left = until.saturating_duration_since(Instant::now());
-            let share = left / others.saturating_add(1);
-            if let Ok(Some(addresses)) = timeout(share, addresses_of(&server)).await {
-                for address in addresses.into_iter().rev() {
-                    waiting.push_front((place, address));
+            let share = || {
+                let left = until.saturating_duration_since(Instant::now());
+                left / others.saturating_add(1)
+            };
+            // The look-up belongs to it: that may have no answer either.
+            let mut attempt = Attempt {
+                servers: self,
+                place,
+                address: server.get_hostaddrs().first().copied(),
+                end: End::Failed,
+            };
+            if let Ok(Some(addresses)) = timeout(share(), addresses_of(&server)).await {
+                attempt.end = End::Divided;
+                for address in self.order(place, addresses).into_iter().rev() {
+                    let mut server = server.clone();
+                    server.hostaddr(address);
+                    waiting.push_front((place, server));
                 }
                 continue;
             }
             let share = server
                 .get_connect_timeout()
-                .map_or(share, |own| share.min(*own));
+                .map_or_else(share, |own| share().min(*own));
             let dialling = self.dial_one(server, Arc::clone(cancelled_waits));
-            let mut attempt = Attempt {
-                servers: self,
-                place,
-                has_succeeded: false,
-            };
             // What a server said before is reported in time.
             let dialled = if others == 0 && failed.is_none() {
                 dialling.await
@@ -99,7 +128,7 @@ impl Servers {
             };
             match dialled {
                 Ok(connection) => {
-                    attempt.has_succeeded = true;
+                    attempt.end = End::LetIn;
                     return Ok(connection);
                 }
                 Err(error) => failed = Some(more_telling(failed, error)),
@@ -134,34 +163,44 @@ impl Servers {
 struct Attempt<'s> {
     servers: &'s Servers,
     place: usize,
-    has_succeeded: bool,
+    /// `None` where the name has one alone, or was not looked up.
+    address: Option<IpAddr>,
+    end: End,
+}
+
+/// How a try of a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    LetIn,
+    Failed,
+    /// Each of its addresses is tried by itself.
+    Divided,
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if self.has_succeeded {
-            self.servers.first.store(self.place, Ordering::Relaxed);
-        } else {
-            self.servers.begin_behind(self.place);
+        if let (Some(address), false) = (self.address, self.end == End::Divided) {
+            let latest = &self.servers.latest;
+            let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+            latest.insert(self.place, (address, self.end == End::LetIn));
+        }
+        match self.end {
+            End::LetIn => self.servers.first.store(self.place, Ordering::Relaxed),
+            End::Failed => self.servers.begin_behind(self.place),
+            End::Divided => {}
         }
     }
 }
 
 /// The addresses of a server whose name has several: the driver would try them without a limit for each.
-async fn addresses_of(server: &Config) -> Option<Vec<Config>> {
+async fn addresses_of(server: &Config) -> Option<Vec<IpAddr>> {
     let ([Host::Tcp(name)], []) = (server.get_hosts(), server.get_hostaddrs()) else {
         return None;
     };
     let port = server.get_ports().first().copied().unwrap_or_default();
     // Where it has no address, the driver finds that out again, and reports it.
     let found = tokio::net::lookup_host((name.as_str(), port)).await.ok()?;
-    let addresses: Vec<_> = found
-        .map(|address| {
-            let mut server = server.clone();
-            server.hostaddr(address.ip());
-            server
-        })
-        .collect();
+    let addresses: Vec<_> = found.map(|address| address.ip()).collect();
     (addresses.len() > 1).then_some(addresses)
 }
 
@@ -295,6 +334,31 @@ mod tests {
         assert_eq!(addresses_of(&server).await, None, "there is one");
         server.hostaddr("127.0.0.1".parse().unwrap());
         assert_eq!(addresses_of(&server).await, None, "it is given");
+    }
+
+    #[test]
+    fn an_address_that_was_silent_is_tried_after_the_others_of_its_name() {
+        let servers = servers("db.example", Duration::from_secs(1));
+        let addresses: [IpAddr; 3] = [1, 2, 3].map(|last| [10, 0, 0, last].into());
+        let [silent, closed, good] = addresses;
+        let order = || servers.order(0, addresses.into());
+        let tried = |address, end| {
+            drop(Attempt {
+                servers: &servers,
+                place: 0,
+                address: Some(address),
+                end,
+            });
+        };
+        assert_eq!(order(), addresses);
+        tried(silent, End::Failed);
+        assert_eq!(order(), [closed, good, silent]);
+        tried(closed, End::Failed);
+        tried(good, End::LetIn);
+        assert_eq!(order(), [good, silent, closed], "later connections");
+        // It is a standby now.
+        servers.pass_over();
+        assert_eq!(order(), [silent, closed, good]);
     }
 
     #[test]

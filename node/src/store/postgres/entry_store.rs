@@ -38,6 +38,7 @@ impl From<PostgresError> for WriteError {
             PostgresError::Unknown => Self::Unknown,
             PostgresError::Lost(loss) => Self::Lost(loss),
             PostgresError::Refused(words) if words.code == DISK_FULL => Self::DiskFull,
+            error if error.is_silence() => Self::Away(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }

@@ -173,6 +173,18 @@ impl PostgresError {
         )
     }
 
+    /// Whether the database does not answer, so that another call would wait as long for the same.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Away(_)
+                | Self::NotReached(_)
+                | Self::Slow
+                | Self::Standby
+                | Self::Replaced { .. }
+        )
+    }
+
     /// The same of a command, which locks tables and no entry.
     pub(super) fn of_command(self, waited: Duration) -> Self {
         match self {
@@ -280,6 +292,7 @@ impl From<deadpool_postgres::PoolError> for PostgresError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::WriteError;
 
     #[test]
     fn what_a_pooler_says_of_a_lost_server_means_that_the_database_is_away() {
@@ -289,6 +302,23 @@ mod tests {
         for code in ["42P01", "42501", "53100", "57014", "23505"] {
             assert!(!is_away(code), "{code}");
         }
+    }
+
+    #[test]
+    fn what_concerns_one_entry_does_not_count_as_silence() {
+        assert!(PostgresError::Slow.is_silence());
+        assert!(PostgresError::Away("refused".into()).is_silence());
+        for error in [PostgresError::Locked, PostgresError::NotAll] {
+            assert!(!error.is_silence(), "{error}");
+            assert!(matches!(WriteError::from(error), WriteError::Failed(_)));
+        }
+        let refused = PostgresError::Refused(ServerWords {
+            code: "42501".to_owned(),
+            message: "permission denied".to_owned(),
+        });
+        assert!(matches!(WriteError::from(refused), WriteError::Failed(_)));
+        let slow = WriteError::from(PostgresError::Slow);
+        assert!(matches!(slow, WriteError::Away(_)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -23,7 +23,8 @@ pub(super) fn unfinished_copy_for(cluster: &str) -> String {
 pub struct Uid(String);
 
 impl Uid {
-    fn random() -> Self {
+    /// The name of a store that becomes another one.
+    pub fn random() -> Self {
         let bits: u128 = rand::random();
         Self(format!("{bits:032x}"))
     }
@@ -148,8 +149,8 @@ pub(super) async fn rename(
     transaction: &Transaction<'_>,
     from: &str,
     to: &str,
+    uid: &Uid,
 ) -> Result<bool, PostgresError> {
-    let uid = Uid::random();
     let renamed = transaction
         .execute(
             "UPDATE opensecureconf.identity SET uid = $1, cluster = $2 WHERE cluster = $3",
@@ -197,13 +198,31 @@ pub(super) async fn read(
 ) -> Result<StoreIdentity, PostgresError> {
     let reading = async {
         let mut connection = connections.writes.get().await?;
+        connection.begin();
         let transaction = connection.client_mut()?.transaction().await?;
         let identity = read_if_any(&transaction).await?;
         transaction.commit().await?;
+        connection.end();
         identity.must_be_usable()?;
         Ok(identity)
     };
     tokio::time::timeout(timeout, reading)
         .await
         .map_err(|_| PostgresError::Slow)?
+}
+
+/// The identity of the store if it has this uid: the outcome of a commit that had no answer, as durable as a commit.
+pub(super) async fn of_uid(
+    connections: &Connections,
+    uid: &Uid,
+    timeout: Duration,
+) -> Result<Option<StoreIdentity>, PostgresError> {
+    let cancelled = || connections.cancelled_waits.load(Ordering::Acquire);
+    let cancelled_before = cancelled();
+    let identity = read(connections, timeout).await?;
+    if cancelled() != cancelled_before {
+        // The standby may lack what was read.
+        return Err(PostgresError::Unknown);
+    }
+    Ok(Some(identity).filter(|identity| identity.uid == *uid))
 }

@@ -152,7 +152,11 @@ impl PostgresStore {
         if shared.identity.set(found) {
             watch::start(shared);
         }
-        self.recount().await
+        // Their number is for display, and counted again soon.
+        if let Err(error) = self.recount().await {
+            tracing::debug!(%error, "database_not_counted");
+        }
+        Ok(())
     }
 
     /// The same as [`Self::new`] and [`Self::reach`] in one.

@@ -197,12 +197,65 @@ async fn run(
 }
 
 fn met_by(row: &tokio_postgres::Row, timeline: &LatestTimeline) -> Result<Met, PostgresError> {
-    timeline.accept(row.try_get(0)?)?;
-    if !row.try_get::<_, bool>(1)? {
-        return Err(StoreLoss::Another.into());
-    }
-    Ok(Met {
+    let met = Met {
         rows: row.try_get(2)?,
         forgotten: Clock::from_raw(row.try_get::<_, Option<i64>>(3)?.unwrap_or_default()),
-    })
+    };
+    judge(met, row.try_get(0)?, row.try_get(1)?, timeline)
+}
+
+/// What an answer means whose commit succeeded, of a server on this timeline.
+fn judge(
+    met: Met,
+    told: Option<i32>,
+    is_ours: bool,
+    timeline: &LatestTimeline,
+) -> Result<Met, PostgresError> {
+    match timeline.accept(told) {
+        // Its successor may have the rows, if they were committed before it was promoted.
+        Err(_) if met.rows > 0 => return Err(PostgresError::Unknown),
+        accepted => accepted?,
+    }
+    if !is_ours {
+        return Err(StoreLoss::Another.into());
+    }
+    Ok(met)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn met(rows: i64) -> Met {
+        Met {
+            rows,
+            forgotten: Clock::default(),
+        }
+    }
+
+    #[test]
+    fn a_write_whose_answer_comes_after_a_promotion_may_have_been_made() {
+        let timeline = LatestTimeline::default();
+        assert!(judge(met(1), Some(1), true, &timeline).is_ok());
+        // Another connection meets the promoted standby.
+        timeline.accept(Some(2)).unwrap();
+        for is_ours in [true, false] {
+            let late = judge(met(1), Some(1), is_ours, &timeline).unwrap_err();
+            assert!(matches!(late, PostgresError::Unknown), "{late}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_met_no_row_of_a_replaced_server_was_not_made() {
+        let timeline = LatestTimeline::default();
+        timeline.accept(Some(2)).unwrap();
+        let refused = judge(met(0), Some(1), true, &timeline).unwrap_err();
+        let found = PostgresError::Replaced {
+            found: 1,
+            latest: 2,
+        };
+        assert_eq!(refused.to_string(), found.to_string());
+        let other = judge(met(0), Some(2), false, &timeline).unwrap_err();
+        assert!(matches!(other, PostgresError::Lost(StoreLoss::Another)));
+    }
 }

@@ -3,16 +3,18 @@
 
 use std::{
     future::ready,
-    sync::{Arc, Weak},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
+use futures::FutureExt;
 use tokio::time::sleep;
 
 use super::{PostgresError, PostgresStore, Shared};
 use crate::{
     domain::Timestamp,
-    store::{Deadline, WriteHealth},
+    store::{ChangeCursor, Deadline, WriteHealth},
 };
 
 /// How often the database is queried while a caller waits for a commit.
@@ -33,7 +35,10 @@ const KEPT: Duration = Duration::from_hours(7 * 24);
 /// Starts all of it; it ends with the last clone of the store.
 pub(super) fn start(store: &Arc<Shared>) {
     let store = || Arc::downgrade(store);
-    tokio::spawn(wake_readers(store()));
+    let latest = Arc::default();
+    tokio::spawn(again(LOOK, store(), move |shared| {
+        wake_readers(shared, Arc::clone(&latest))
+    }));
     tokio::spawn(again(CLOSE, store(), |shared: Arc<Shared>| {
         shared.connections.close_retired();
         ready(())
@@ -44,14 +49,19 @@ pub(super) fn start(store: &Arc<Shared>) {
     tokio::spawn(again(COUNT, store(), keep_house));
 }
 
-/// Does work again and again, as long as its owner is there: each time so long after the time before has ended.
+/// Does work again and again, as long as its owner is there: each time so long after the time before has ended, also where that
+/// one panicked.
 async fn again<T, W, F>(pause: Duration, owner: Weak<T>, work: W)
 where
     W: Fn(Arc<T>) -> F,
     F: Future<Output = ()>,
 {
     while let Some(owner) = after(pause, &owner).await {
-        work(owner).await;
+        let round = AssertUnwindSafe(async { work(owner).await });
+        // The hook for panics has named the fault already, and the next round may be spared it.
+        if round.catch_unwind().await.is_err() {
+            tracing::error!("shared_database_work_broken_off");
+        }
     }
 }
 
@@ -66,15 +76,14 @@ fn store_of(shared: Arc<Shared>) -> PostgresStore {
 }
 
 /// Finds commits of other nodes.
-async fn wake_readers(store: Weak<Shared>) {
-    let mut latest = None;
-    while let Some(shared) = after(LOOK, &store).await {
-        let store = store_of(shared);
-        if store.0.wake.somebody_waits()
-            && let Ok(cursor) = store.latest_cursor().await
-            && latest.as_ref() != Some(&cursor)
-        {
-            latest = Some(cursor);
+async fn wake_readers(shared: Arc<Shared>, latest: Arc<Mutex<Option<ChangeCursor>>>) {
+    let store = store_of(shared);
+    if store.0.wake.somebody_waits()
+        && let Ok(cursor) = store.latest_cursor().await
+    {
+        let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.as_ref() != Some(&cursor) {
+            *latest = Some(cursor);
             store.0.wake.commits();
         }
     }
@@ -150,6 +159,23 @@ mod tests {
         drop(seen.rounds.acquire_many(5).await.unwrap());
         assert_eq!(seen.most.load(Ordering::Relaxed), 1);
         drop(seen);
+        work.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_done_again() {
+        let rounds = Arc::new(Semaphore::new(0));
+        let breaks_off_once = |rounds: Arc<Semaphore>| async move {
+            rounds.add_permits(1);
+            assert!(rounds.available_permits() > 1, "the first round");
+        };
+        let owner = Arc::downgrade(&rounds);
+        let mut work = tokio::spawn(again(Duration::ZERO, owner, breaks_off_once));
+        tokio::select! {
+            more = rounds.acquire_many(3) => drop(more.unwrap()),
+            ended = &mut work => panic!("{ended:?}"),
+        }
+        drop(rounds);
         work.await.unwrap();
     }
 }
