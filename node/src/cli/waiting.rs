@@ -114,7 +114,7 @@ mod tests {
     fn the_time_counts_from_the_interruption_and_not_from_the_start_of_the_command() {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
-        let mut interruption = Interruption::new(Duration::from_secs(300));
+        let mut interruption = Interruption::new(Duration::from_mins(5));
         // The first try worked for two hours.
         assert!(interruption.may_go_on(at(7200), false));
         assert!(interruption.may_go_on(at(7499), false));
