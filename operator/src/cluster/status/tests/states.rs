@@ -290,9 +290,10 @@ fn to_be_looked_at(states: &mut States) {
     let mut seen = seen(&wanted, &set, &silent);
     seen.tls.unverified = &unverified;
     let impostor = observed(&seen, &ClusterStatus::default(), &time(1));
+    // A renewed certificate may be all that it lacks.
     states.add(
         "another program answers at a pod's address",
-        NeedsPerson,
+        Means::UnderWay,
         &impostor,
     );
 }

@@ -152,7 +152,7 @@ pub(super) fn add(states: &mut States) {
         ),
         (
             "nodes sleep",
-            Means::UnderWay,
+            Means::Ready,
             Story::of(2).with(|story| story.rest = asleep),
         ),
     ] {

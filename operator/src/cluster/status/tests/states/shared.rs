@@ -119,7 +119,7 @@ pub(super) fn add(states: &mut States) {
     let impostor = status(&steady, &silent, |seen| seen.tls.unverified = unverified);
     states.add(
         "shared, another program answers at a pod's address",
-        Means::NeedsPerson,
+        Means::UnderWay,
         &impostor,
     );
     let asleep = status(&steady, &[], |seen| {
