@@ -44,8 +44,16 @@ impl fmt::Debug for PrivateKeyPem {
 
 /// Why no certificate could be issued.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to issue a certificate: {0}")]
-pub struct IssueError(#[from] rcgen::Error);
+pub enum IssueError {
+    /// The library refuses.
+    #[error("failed to issue a certificate: {0}")]
+    Refused(#[from] rcgen::Error),
+    /// Verifiers would not find the authority by the name that its certificates would have for it.
+    #[error(
+        "failed to issue a certificate: the subject of the authority's certificate cannot be repeated; use an authority whose subject has each kind of          attribute once, such as CN=...,O=..."
+    )]
+    Subject,
+}
 
 /// The signer of leaves: P-256, ten years.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +86,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
         Self::read(certificate.pem().as_bytes(), &key.serialize_pem())
-            .ok_or(IssueError(rcgen::Error::CouldNotParseCertificate))
+            .ok_or(IssueError::Refused(rcgen::Error::CouldNotParseCertificate))
     }
 
     /// A stored authority; `None` where certificate or key cannot be read, or do not belong together.
@@ -112,9 +120,10 @@ impl Authority {
     }
 
     fn issue(&self, mut params: CertificateParams, now: Timestamp) -> Result<Leaf, IssueError> {
-        let (name, organization) = &self.certificate.subject;
         let own_key = KeyPair::from_pem(self.key.pem())?;
-        let mut issuer = subject(name, organization);
+        let mut issuer = CertificateParams::default();
+        issuer.distinguished_name =
+            super::subject::of(&self.certificate.der).ok_or(IssueError::Subject)?;
         issuer.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         // The key's name from the certificate: another release may have derived it otherwise.
         if let Some(key_id) = &self.certificate.key_id {
@@ -129,8 +138,11 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &issuer)?;
+        if !super::subject::is_issuer(certificate.der(), &self.certificate.der) {
+            return Err(IssueError::Subject);
+        }
         Leaf::read(certificate.pem().as_bytes(), &key.serialize_pem())
-            .ok_or(IssueError(rcgen::Error::CouldNotParseCertificate))
+            .ok_or(IssueError::Refused(rcgen::Error::CouldNotParseCertificate))
     }
 
     /// When it was made.
@@ -156,7 +168,9 @@ impl Leaf {
 fn subject(name: &str, organization: &str) -> CertificateParams {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CommonName, shortened(name));
-    subject.push(DnType::OrganizationName, shortened(organization));
+    if !organization.is_empty() {
+        subject.push(DnType::OrganizationName, shortened(organization));
+    }
     let mut params = CertificateParams::default();
     params.distinguished_name = subject;
     params

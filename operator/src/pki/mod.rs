@@ -7,6 +7,7 @@ mod entries;
 mod execute;
 mod names;
 mod plan;
+mod subject;
 
 pub use authority::{Authority, IssueError, Leaf, OPERATOR_NAME, PrivateKeyPem};
 pub use certificate::{Certificate, Fingerprint};

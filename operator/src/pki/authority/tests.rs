@@ -7,6 +7,7 @@ use std::{
     process::Command,
 };
 
+use rcgen::DnValue;
 use x509_parser::{
     oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY},
     prelude::{FromDer, ParsedExtension, X509Certificate},
@@ -207,4 +208,43 @@ fn an_authority_that_another_program_made_signs_by_the_name_of_its_key() {
     let leaf = files.write("tls.crt", &[leaf.certificate]);
     let more = ["-purpose", "sslserver", "-verify_hostname", "prod.shop.svc"];
     assert_eq!(refusal(&leaf, &authorities, &more), None);
+}
+
+/// An authority that a person made, with this subject.
+fn own_authority(subject: &[(DnType, DnValue)]) -> Authority {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for (kind, value) in subject {
+        params.distinguished_name.push(kind.clone(), value.clone());
+    }
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.not_before = date(now() - days(1));
+    params.not_after = date(now() + days(3000));
+    let certificate = params.self_signed(&key).unwrap();
+    Authority::read(certificate.pem().as_bytes(), &key.serialize_pem()).unwrap()
+}
+
+#[test]
+fn an_authority_of_ones_own_issues_whatever_its_subject() {
+    let text = |text: &str| DnValue::Utf8String(text.to_owned());
+    let printable = |text: &str| DnValue::PrintableString(text.try_into().unwrap());
+    for subject in [
+        vec![(DnType::CommonName, text("config-nodes"))],
+        vec![
+            (DnType::CountryName, printable("DE")),
+            (DnType::StateOrProvinceName, text("Hessen")),
+            (DnType::LocalityName, text("Frankfurt am Main")),
+            (DnType::OrganizationName, text("Example")),
+            (DnType::OrganizationalUnitName, text("Platform")),
+            (DnType::CommonName, printable("nodes")),
+        ],
+    ] {
+        let authority = own_authority(&subject);
+        let leaf = authority.issue_node_leaf(&names(), now()).unwrap();
+        let issuer = parsed(&leaf.certificate).issuer().as_raw().to_vec();
+        assert_eq!(issuer, parsed(&authority.certificate).subject().as_raw());
+        authority.issue_operator_leaf(now()).unwrap();
+    }
 }
