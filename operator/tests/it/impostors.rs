@@ -172,7 +172,13 @@ impl Report {
             let begin = format!("what answers at the address of demo-0 {words}");
             assert!(message.contains(&begin), "{what}: {message}");
             assert!(
+                message.contains("`kubectl logs demo-0 -n team -c node`"),
+                "{what}: {message}"
+            );
+            // A node that refuses the operator may be right.
+            assert_eq!(
                 message.contains("`kubectl delete pod demo-0 -n team --wait=false`"),
+                !words.contains("ends the handshake"),
                 "{what}: {message}"
             );
         }
