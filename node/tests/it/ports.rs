@@ -694,19 +694,30 @@ async fn rest(connection: &mut TlsStream<TcpStream>) -> String {
     String::from_utf8(text).unwrap()
 }
 
-#[tokio::test]
-async fn connections_of_an_authority_that_is_taken_away_carry_no_further_request() {
-    let mut node = Node::start(&[]);
-    let shown = node.issue(&Leaf {
+/// A certificate of the operator.
+fn of_operator(node: &Node) -> Pair {
+    node.issue(&Leaf {
         names: &[OPERATOR],
         usages: OF_CLIENTS,
         days: (-1, 1),
-    });
-    let mut idle = node.connect(&shown).await;
-    idle.write_all(ORDER.as_bytes()).await.unwrap();
+    })
+}
+
+/// A connection on which the node has answered once.
+async fn answered(node: &Node, shown: &Pair) -> TlsStream<TcpStream> {
+    let mut connection = node.connect(shown).await;
+    connection.write_all(ORDER.as_bytes()).await.unwrap();
     let mut answer = vec![0; 12];
-    idle.read_exact(&mut answer).await.unwrap();
+    connection.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 200");
+    connection
+}
+
+#[tokio::test]
+async fn connections_of_an_authority_that_is_taken_away_carry_no_further_request() {
+    let mut node = Node::start(&[]);
+    let shown = of_operator(&node);
+    let mut idle = answered(&node, &shown).await;
     let mut begun = node.connect(&shown).await;
     let (half, other_half) = ORDER.split_at(ORDER.len() / 2);
     begun.write_all(half.as_bytes()).await.unwrap();
@@ -732,16 +743,7 @@ async fn connections_of_an_authority_that_is_taken_away_carry_no_further_request
 #[tokio::test]
 async fn a_connection_that_outlived_one_exchange_of_certificates_ends_with_the_next() {
     let mut node = Node::start(&[]);
-    let shown = node.issue(&Leaf {
-        names: &[OPERATOR],
-        usages: OF_CLIENTS,
-        days: (-1, 1),
-    });
-    let mut idle = node.connect(&shown).await;
-    idle.write_all(ORDER.as_bytes()).await.unwrap();
-    let mut answer = vec![0; 12];
-    idle.read_exact(&mut answer).await.unwrap();
-    assert_eq!(answer, b"HTTP/1.1 200");
+    let mut idle = answered(&node, &of_operator(&node)).await;
     let (old, new) = (node.authority.pem(), Authority::new("nodes"));
     let leaf = node.issue(&Leaf::of_node(NAMES));
     node.exchange(&leaf, &(old + &new.pem()));

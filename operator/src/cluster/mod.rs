@@ -27,6 +27,7 @@ mod events;
 mod failing;
 mod figures;
 pub mod hibernation;
+mod judged_deletion;
 mod lag;
 mod layout;
 mod membership;

@@ -1,23 +1,18 @@
 //! Makes a node leave, and gives its volume up. Only the very claim and the very pod that were judged are deleted.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{DeleteParams, Preconditions},
-};
-use serde::de::DeserializeOwned;
+use kube::{Api, ResourceExt, api::Preconditions};
 
 use super::plan::RebuildPlan;
 use crate::{
     cluster::{
-        apply::{self, failed},
+        apply,
         context::Context,
         dereference::DereferencedObjects,
-        events,
+        events, judged_deletion,
         observe::{self, Connection},
         resource::OpenSecureConfCluster,
         rollout,
-        rules::Rule,
         settled::Mandate,
         status,
         validate::ValidatedCluster,
@@ -119,8 +114,7 @@ async fn give_up(
             uid: claim.uid.clone(),
             resource_version: claim.resource_version.clone(),
         };
-        let judged = judged_by(valid, judged);
-        if !delete(&api, &claim.name, judged).await? {
+        if !judged_deletion::delete(valid, &api, &claim.name, judged).await? {
             return Ok(());
         }
         events::announce_given_up(cluster, &claim.name, incarnation, &context.recorder).await;
@@ -131,30 +125,4 @@ async fn give_up(
         rollout::delete(cluster, valid, pod, why, context).await?;
     }
     Ok(())
-}
-
-fn judged_by(cluster: &ValidatedCluster, judged: Preconditions) -> Option<Preconditions> {
-    let rules = cluster.installation.rules;
-    Some(judged).filter(|_| rules.hold(Rule::NothingElseIsDeleted))
-}
-
-/// Returns whether it was this very object.
-async fn delete<K>(
-    api: &Api<K>,
-    name: &str,
-    preconditions: Option<Preconditions>,
-) -> Result<bool, apply::Error>
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
-{
-    let parameters = DeleteParams {
-        preconditions,
-        ..DeleteParams::default()
-    };
-    match api.delete(name, &parameters).await {
-        Ok(_) => Ok(true),
-        // The object is another one by now, or gone.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
-        Err(source) => Err(failed::<K>("delete", name, source)),
-    }
 }

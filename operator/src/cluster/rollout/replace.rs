@@ -1,10 +1,7 @@
 //! Deletes the pod that a plan replaces. Its StatefulSet makes a new pod.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, Preconditions},
-};
+use kube::{Api, ResourceExt, api::Preconditions};
 
 use super::{
     plan::{RolloutPlan, Why},
@@ -12,8 +9,9 @@ use super::{
 };
 use crate::{
     cluster::{
-        apply, context::Context, dereference::DereferencedObjects, events, observe,
-        resource::OpenSecureConfCluster, rules::Rule, settled::Mandate, validate::ValidatedCluster,
+        apply, context::Context, dereference::DereferencedObjects, events, judged_deletion,
+        observe, resource::OpenSecureConfCluster, rules::Rule, settled::Mandate,
+        validate::ValidatedCluster,
     },
     node::NodeDetails,
 };
@@ -86,24 +84,14 @@ pub(in crate::cluster) async fn delete(
     why: &str,
     context: &Context,
 ) -> Result<bool, apply::Error> {
-    let name = pod.name_any();
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &valid.namespace);
-    let rules = valid.installation.rules;
-    let parameters = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: pod.uid(),
-            resource_version: pod.resource_version(),
-        })
-        .filter(|_| rules.hold(Rule::NothingElseIsDeleted)),
-        ..DeleteParams::default()
+    let judged = Preconditions {
+        uid: pod.uid(),
+        resource_version: pod.resource_version(),
     };
-    match api.delete(&name, &parameters).await {
-        Ok(_) => {
-            events::announce_replaced(cluster, pod, why, &context.recorder).await;
-            Ok(true)
-        }
-        // The pod is another one by now, or gone.
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
-        Err(source) => Err(apply::failed::<Pod>("delete", &name, source)),
+    let was_it = judged_deletion::delete(valid, &api, &pod.name_any(), judged).await?;
+    if was_it {
+        events::announce_replaced(cluster, pod, why, &context.recorder).await;
     }
+    Ok(was_it)
 }
