@@ -90,7 +90,7 @@ e2e: cluster-needs images ## Run the stories on a real cluster, then remove it (
 	e2e/run.sh
 
 e2e-api-server: toolchain programs ## Check the resource against the API server of Kubernetes 1.36, or with KUBERNETES=1.37, without kubelets (needs Go; builds it once)
-	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema platforms
+	e2e/api-server/run.sh cargo test --workspace --locked --test stories -- --nocapture schema refusals platforms
 	e2e/api-server/run.sh e2e/api-server/words.sh
 	e2e/api-server/run.sh e2e/api-server/volumes.sh
 	e2e/api-server/run.sh --without-operator e2e/api-server/rollouts.sh

@@ -5,10 +5,15 @@ use std::fs;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const USUAL: &str = "cluster.local";
 
-/// The domain of the cluster that this process runs in.
-pub fn of_this_pod() -> String {
-    let text = fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-    search_domain(&text).unwrap_or(USUAL).to_owned()
+/// The domain of the cluster that this process runs in: the chosen one, else that of the pod's DNS settings.
+pub fn of_this_pod(chosen: Option<String>) -> String {
+    of(chosen, || {
+        fs::read_to_string(RESOLV_CONF).unwrap_or_default()
+    })
+}
+
+fn of(chosen: Option<String>, resolv_conf: impl FnOnce() -> String) -> String {
+    chosen.unwrap_or_else(|| search_domain(&resolv_conf()).unwrap_or(USUAL).to_owned())
 }
 
 /// Behind `svc.` among the domains that are searched.
@@ -24,7 +29,7 @@ fn search_domain(resolv_conf: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::search_domain;
+    use super::{of, search_domain};
 
     #[test]
     fn the_domain_stands_behind_svc() {
@@ -32,5 +37,12 @@ mod tests {
         assert_eq!(search_domain(pod), Some("example.internal"));
         assert_eq!(search_domain("search lan\nnameserver 1.1.1.1"), None);
         assert_eq!(search_domain(""), None);
+    }
+    #[test]
+    fn a_chosen_domain_goes_before_that_of_the_pod_and_a_pod_without_one_has_the_usual() {
+        let pod = || "search shop.svc.example.internal svc.example.internal".to_owned();
+        assert_eq!(of(Some("chosen.example".to_owned()), pod), "chosen.example");
+        assert_eq!(of(None, pod), "example.internal");
+        assert_eq!(of(None, String::new), "cluster.local");
     }
 }

@@ -162,9 +162,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let installation = Installation {
         operator: format!("{}/{}", settings.lease_namespace, settings.lease_name),
         namespace: settings.lease_namespace,
-        cluster_domain: settings
-            .cluster_domain
-            .unwrap_or_else(cluster_domain::of_this_pod),
+        cluster_domain: cluster_domain::of_this_pod(settings.cluster_domain),
         answer_timeout: settings.answer_timeout,
         ..Installation::default()
     };

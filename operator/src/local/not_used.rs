@@ -12,8 +12,7 @@ use crate::cluster::{
 };
 
 /// Fields of the spec that a process on this machine has no use for.
-const ONLY_KUBERNETES: [&str; 22] = [
-    "database",
+const ONLY_KUBERNETES: [&str; 21] = [
     "image",
     "imagePullPolicy",
     "imagePullSecrets",

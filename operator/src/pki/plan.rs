@@ -171,8 +171,23 @@ pub fn plan(situation: &Situation<'_>) -> PkiPlan {
             PkiPlan::of(AuthorityStep::Adopt, LeafStep::Keep)
         }
         None => settled(situation, authority),
+        // In the middle of an exchange: the leaf's signer must stay accepted, and it is neither of the two.
+        Some(previous) if is_unknown_to_nodes(stored, authority) && !signs(previous, stored) => {
+            PkiPlan::of(AuthorityStep::Adopt, LeafStep::Keep)
+        }
         Some(previous) => renewing(situation, authority, previous),
     }
+}
+
+/// Whether the previous authority signed the leaf.
+fn signs(previous: &PreviousAuthority, stored: &StoredPki) -> bool {
+    let mut certificates = previous.certificates.iter();
+    certificates.any(|certificate| {
+        stored
+            .leaf
+            .as_ref()
+            .is_some_and(|leaf| leaf.certificate.is_signed_by(certificate))
+    })
 }
 
 /// Whether nodes have a leaf and were never given the authority that is there: a user put it there, as from a backup.

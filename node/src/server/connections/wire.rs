@@ -31,8 +31,9 @@ const NO_HEAD: &[u8] = b"\0\r\n\r\n";
 /// How long, and for how many bytes, a refused client may go on sending: closing at once would discard the answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 << 10;
-/// Hyper's buffer grows where a read fills it, and stays that large. Bodies are read in pieces that do not fill it.
-const BODY_READ: u64 = SMALL_HEAD_BYTES as u64 - 1;
+/// Hyper's buffer grows by more than it needs where a read fills it (a head of 60 KiB takes 112), and stays that large. Heads and
+/// bodies of HTTP/1 are read in pieces that do not fill it.
+const PIECE: u64 = SMALL_HEAD_BYTES as u64 - 1;
 
 /// A client's stream.
 #[derive(Debug)]
@@ -117,7 +118,7 @@ impl<T: AsyncRead> Wire<T> {
         if self.activity.head_refusal().is_some() {
             return false;
         }
-        if self.head_bytes >= SMALL_HEAD_BYTES && !self.head_may_grow {
+        if self.head_bytes as u64 >= PIECE && !self.head_may_grow {
             let Some(room) = self.room.for_growth(self.activity.mark.peer.ip()) else {
                 self.activity.refuse_head(Refusal::NoRoomForHead);
                 return false;
@@ -270,14 +271,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
         if wire.activity.is_busy() {
             wire.head_bytes = 0;
             wire.head_may_grow = false;
-            return wire.poll_read_up_to(BODY_READ, context, buffer);
+            return wire.poll_read_up_to(PIECE, context, buffer);
         }
         if !wire.may_read_head() {
-            let fits = NO_HEAD.len().min(buffer.remaining());
-            buffer.put_slice(NO_HEAD.get(..fits).unwrap_or_default());
+            put_no_head(buffer);
             return Poll::Ready(Ok(()));
         }
-        ready!(wire.poll_read_up_to(u64::MAX, context, buffer))?;
+        ready!(wire.poll_read_up_to(PIECE, context, buffer))?;
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         if bytes.is_empty() {
             return Poll::Ready(Ok(()));
@@ -287,15 +287,31 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
         }
         match wire.activity.protocol() {
             Protocol::Http1 => wire.head_continues(bytes.len()),
-            Protocol::Http2 => wire.follow_frames(bytes)?,
+            Protocol::Http2 => return Poll::Ready(wire.follow_frames(bytes)),
             // Too few to decide: they may be either's.
             Protocol::Unknown => {
                 wire.head_continues(bytes.len());
                 wire.follow_frames(bytes)?;
             }
         }
+        // At once: hyper would make room for the next piece before it asks for it.
+        let is_large = wire.head_bytes as u64 >= PIECE;
+        if is_large && !ends_head(bytes) && !wire.may_read_head() {
+            buffer.set_filled(before);
+            put_no_head(buffer);
+        }
         Poll::Ready(Ok(()))
     }
+}
+
+fn put_no_head(buffer: &mut ReadBuf<'_>) {
+    let fits = NO_HEAD.len().min(buffer.remaining());
+    buffer.put_slice(NO_HEAD.get(..fits).unwrap_or_default());
+}
+
+/// Whether a head ends within these bytes. One whose end came in two reads does not: it takes the room of a larger one.
+fn ends_head(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|four| four == b"\r\n\r\n")
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
@@ -351,5 +367,54 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
             ready!(self.poll_linger(context));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+    use crate::{
+        api::ConnectionMark,
+        budget::Pool,
+        metrics::{CountedPort, Metrics},
+    };
+
+    /// The bytes of a head of 60 KiB that does not end, as hyper reads them with this room for large heads, and the largest
+    /// read of them.
+    async fn read(room: usize) -> (Vec<u8>, usize) {
+        let (mut client, node) = duplex(256 << 10);
+        let head = [b"GET / HTTP/1.1\r\nA: ", "x".repeat(60 << 10).as_bytes()].concat();
+        client.write_all(&head).await.unwrap();
+        drop(client);
+        let mark = ConnectionMark::new("192.0.2.1:1".parse().unwrap(), 1);
+        let room = HeadRoom(Pool::shared("connections", room));
+        let metrics = Metrics::new().unwrap().connections.at(CountedPort::Http);
+        let mut wire = Wire::new(node, Arc::new(Activity::new(mark)), room, metrics);
+        let (mut all, mut largest) = (Vec::new(), 0);
+        loop {
+            let mut piece = BytesMut::with_capacity(SMALL_HEAD_BYTES);
+            let bytes = wire.read_buf(&mut piece).await.unwrap();
+            largest = largest.max(bytes);
+            all.extend_from_slice(&piece);
+            if bytes == 0 || piece == NO_HEAD {
+                return (all, largest);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_read_of_a_large_head_fills_hypers_buffer_so_it_takes_no_more_than_was_reserved() {
+        let (all, largest) = read(64 << 10).await;
+        assert!(all.len() > 60 << 10, "{}", all.len());
+        assert!(largest < SMALL_HEAD_BYTES, "{largest}");
+    }
+
+    #[tokio::test]
+    async fn a_large_head_without_room_is_refused_before_hyper_makes_room_for_more_of_it() {
+        let (all, _) = read(0).await;
+        assert_eq!(all, NO_HEAD);
     }
 }

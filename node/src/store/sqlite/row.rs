@@ -328,4 +328,35 @@ pub(super) mod tests {
         );
         assert_eq!(clocks, (1..=9).rev().collect::<Vec<_>>());
     }
+    #[test]
+    fn entries_whose_deletes_may_return_are_the_live_ones_from_before_a_moment_by_name() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::bring_up(&mut connection, None, None, Incarnation::from_raw(1)).unwrap();
+        let rows = [
+            ("c", 9, "'t'"),
+            ("deleted", 1, "NULL"),
+            ("at the moment", 10, "'t'"),
+            ("a", 1, "'t'"),
+            ("later", 11, "'t'"),
+            ("b", 8, "'t'"),
+        ];
+        for (seq, (name, clock, token)) in (1..).zip(rows) {
+            let sql = format!(
+                "INSERT INTO entries (environment, key, token, created_at, updated_at, clock, incarnation, row_hash, clocks, seq) \
+                 VALUES ('', '{name}', {token}, 0, 0, {clock}, 1, x'ff', x'', {seq})"
+            );
+            connection.execute(&sql, []).unwrap();
+        }
+        let told = |most| {
+            let (count, names) = written_before(&connection, Clock::from_raw(10), most).unwrap();
+            let names = names.into_iter().map(|name| name.key.as_str().to_owned());
+            (count, names.collect::<Vec<_>>())
+        };
+        assert_eq!(told(9), (3, vec!["a".into(), "b".into(), "c".into()]));
+        assert_eq!(
+            told(2),
+            (3, vec!["a".into(), "b".into()]),
+            "all are counted"
+        );
+    }
 }

@@ -246,6 +246,39 @@ fn an_authority_that_somebody_puts_in_its_place_is_given_to_nodes_before_it_sign
 }
 
 #[test]
+fn an_authority_that_somebody_puts_in_the_place_of_one_that_signs_already_leaves_its_leaf_accepted()
+{
+    let mut world = World::begin();
+    let first = world.stored.bundle[0].clone();
+    world.rotation_asked = true;
+    world.operator_acts();
+    world.rotation_asked = false;
+    world.files_arrive();
+    world.now += CLIENTS;
+    world.operator_acts();
+    let second = world.stored.authority.clone().unwrap().certificate;
+    let leaf = world.stored.leaf.clone().unwrap();
+    assert!(leaf.certificate.is_signed_by(&second));
+    assert!(
+        world.stored.previous.is_some(),
+        "not every node shows it yet"
+    );
+
+    let restored = Authority::create("shop/prod", begin() - DAY).unwrap();
+    world.stored.authority = Some(restored.clone());
+    world.operator_acts();
+    for authority in [&first, &second, &restored.certificate] {
+        assert!(world.stored.bundle.contains(authority));
+    }
+    world.check();
+    world.files_arrive();
+    world.check();
+    world.settle();
+    assert_eq!(world.stored.bundle, [restored.certificate]);
+    assert_eq!(world.stored.authority.unwrap().key, restored.key);
+}
+
+#[test]
 fn a_lost_authority_is_replaced_while_its_certificate_stays_accepted() {
     let mut world = World::begin();
     let first = world.stored.bundle[0].clone();

@@ -166,10 +166,10 @@ fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
     if seen.tls.client_secret_found {
         return None;
     }
-    let closed = if seen.cluster.spec.tls.serves_http() {
-        "port 9443 is closed until then"
-    } else {
-        "clients have no port until then"
+    let closed = match (is_https_closed(seen), seen.cluster.spec.tls.serves_http()) {
+        (false, _) => "nodes that have the certificate before go on with it",
+        (true, true) => "port 9443 is closed until then",
+        (true, false) => "clients have no port until then",
     };
     Some(match (seen.cluster.spec.tls.mode, seen.tls.certificates) {
         (TlsMode::Issuer, Some(OptionalKind::Forbidden(words))) => verdict(
