@@ -44,7 +44,7 @@ async fn a_host_that_falls_silent_is_passed_over_by_a_node_that_runs() {
     let world = World::new().await;
     let silent = SilentHost::new().await;
     let url = silent.before(&world.server.url());
-    std::fs::write(
+    fs::write(
         world.folder().join("url"),
         format!("{}\n", world.server.url()),
     )
@@ -55,7 +55,7 @@ async fn a_host_that_falls_silent_is_passed_over_by_a_node_that_runs() {
         ("OSC_DATABASE_TIMEOUT", "4"),
     ]);
     assert_eq!(node.create("k", 1, &[]).await.status, 201);
-    std::fs::write(world.folder().join("url"), format!("{url}\n")).unwrap();
+    fs::write(world.folder().join("url"), format!("{url}\n")).unwrap();
     let led = async {
         while !node.log().contains("shared_database_address_reloaded") {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -22,7 +22,7 @@ use crate::{
 /// How a node that waits for the earlier primary learns of the new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Learns {
-    /// The earlier one is killed.
+    /// The earlier one is killed, and for a moment there is none.
     ByItsEnd,
     /// The earlier one stays, and another connection leads to the new one.
     ByAnotherConnection,
@@ -96,7 +96,6 @@ impl Scene {
         until(&self.old, "SELECT count(*) FROM pg_stat_replication", 0).await;
     }
 
-
     /// A create, a change, a delete, a batch of rows that stand for themselves, and one of all or none; returns once the primary
     /// waits for its standby with all of them.
     async fn begin(&self) -> Vec<Request> {
@@ -129,11 +128,11 @@ impl Scene {
 
     /// The standby takes over, and the node meets it.
     async fn take_over(&mut self, how: Learns) {
-        self.new.promote();
-        self.name.lead_to(&self.new);
         if how == Learns::ByItsEnd {
             self.old.kill();
         }
+        self.new.promote();
+        self.name.lead_to(&self.new);
         // It takes a connection that none of the waiting writes has.
         let met = || write("met", Expected::NothingLive, Some("one"));
         let meeting = async {
@@ -145,14 +144,19 @@ impl Scene {
     }
 
     /// What the node says of each write, and whether the new primary has it.
-    async fn ended(&self, requests: Vec<Request>) -> Vec<(Write, Result<Written, WriteError>, bool)> {
+    async fn ended(
+        &self,
+        requests: Vec<Request>,
+    ) -> Vec<(Write, Result<Written, WriteError>, bool)> {
         let other = self.new.node(3, self.new.settings()).await;
         let mut ended = Vec::new();
         for Request { writes, committing } in requests {
             for (write, outcome) in writes.into_iter().zip(committing.await.unwrap()) {
                 let row = found(&other, write.identity.key.as_str()).await;
                 let before = [self.changed.version, self.deleted.version];
-                let is_there = row.as_ref().is_some_and(|row| !before.contains(&row.version));
+                let is_there = row
+                    .as_ref()
+                    .is_some_and(|row| !before.contains(&row.version));
                 if let (Ok(made), Some(row)) = (&outcome, row) {
                     assert_eq!(made.version, row.version, "{write:?}");
                 }
@@ -167,7 +171,8 @@ async fn what_the_standby_received_is_made(how: Learns) {
     let mut scene = Scene::new().await;
     scene.pause().await;
     let requests = scene.begin().await;
-    let received = "SELECT count(*) FROM pg_stat_replication WHERE flush_lsn >= pg_current_wal_lsn()";
+    let received =
+        "SELECT count(*) FROM pg_stat_replication WHERE flush_lsn >= pg_current_wal_lsn()";
     until(&scene.old, received, 1).await;
     scene.take_over(how).await;
     for (write, outcome, is_there) in scene.ended(requests).await {

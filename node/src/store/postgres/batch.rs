@@ -183,7 +183,6 @@ impl PostgresStore {
         over: Vec<Option<Version>>,
         time: WriteTime,
     ) -> Result<(), PostgresError> {
-        let deadline = time.deadline;
         let statement = self.put_all_statement(rows, over)?;
         match self.write(statement, time).await {
             Ok(_) => Ok(()),
@@ -191,15 +190,9 @@ impl PostgresStore {
                 let Some(first) = rows.first() else {
                     return Ok(());
                 };
-                if Instant::now() >= deadline {
-                    return Err(PostgresError::Unknown);
-                }
                 // All are of one transaction: where one of them is there, all are.
-                match self.lock(&first.identity, first.version, deadline).await {
-                    Ok(true) => Ok(()),
-                    // They may still come.
-                    Ok(false) | Err(_) => Err(PostgresError::Unknown),
-                }
+                self.settle(&first.identity, first.version, time.deadline)
+                    .await
             }
             Err(error) => Err(error),
         }

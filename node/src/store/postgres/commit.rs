@@ -139,8 +139,7 @@ impl PostgresStore {
         })
     }
 
-    /// Writes a row over a version, or where there is none. Settles an unknown outcome: a row of this version can only come
-    /// from this write.
+    /// Writes a row over a version, or where there is none. Settles an unknown outcome.
     async fn put(
         &self,
         row: &Row,
@@ -148,7 +147,6 @@ impl PostgresStore {
         request: Option<&str>,
         time: WriteTime,
     ) -> Result<Put, PostgresError> {
-        let deadline = time.deadline;
         let statement = self.put_statement(row, over, request)?;
         match self.write(statement, time).await {
             Ok(met) if met.rows == 1 => Ok(Put::Made),
@@ -158,15 +156,8 @@ impl PostgresStore {
             }
             Ok(_) => Ok(Put::SomethingElseIsThere),
             Err(PostgresError::Unknown) => {
-                if Instant::now() >= deadline {
-                    return Err(PostgresError::Unknown);
-                }
-                let there = self.lock(&row.identity, row.version, deadline).await;
-                match there {
-                    Ok(true) => Ok(Put::Made),
-                    // It may still come.
-                    Ok(false) | Err(_) => Err(PostgresError::Unknown),
-                }
+                let settled = self.settle(&row.identity, row.version, time.deadline);
+                settled.await.map(|()| Put::Made)
             }
             Err(error) => Err(error),
         }
