@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A certificate for a name, and the authority that signed it, in PEM.
-struct Pair {
+pub(crate) struct Pair {
     authority: String,
     certificate: String,
     key: String,
@@ -18,6 +18,11 @@ struct Pair {
 
 impl Pair {
     fn for_name(name: &str) -> Self {
+        Self::for_names(&[name])
+    }
+
+    /// A certificate for a server that is reached under several names.
+    pub(crate) fn for_names(names: &[&str]) -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters
@@ -25,7 +30,8 @@ impl Pair {
             .push(DnType::CommonName, "an authority of databases");
         let key = KeyPair::generate().unwrap();
         let authority = CertifiedIssuer::self_signed(parameters, key).unwrap();
-        let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let leaf = CertificateParams::new(names).unwrap();
         let key = KeyPair::generate().unwrap();
         let certificate = leaf.signed_by(&key, &authority).unwrap();
         Self {
@@ -35,7 +41,7 @@ impl Pair {
         }
     }
 
-    fn certified(&self) -> Certified<'_> {
+    pub(crate) fn certified(&self) -> Certified<'_> {
         Certified {
             authority: &self.authority,
             certificate: &self.certificate,

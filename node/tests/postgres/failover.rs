@@ -211,20 +211,20 @@ async fn a_wait_that_ends_by(function: &str) {
 }
 
 /// A host name that leads to one server after the other.
-struct Name(TempDir);
+pub(crate) struct Name(TempDir);
 
 impl Name {
-    fn of(server: &Server) -> Self {
+    pub(crate) fn of(server: &Server) -> Self {
         let name = Self(TempDir::new().unwrap());
         name.lead_to(server);
         name
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("database")
     }
 
-    fn lead_to(&self, server: &Server) {
+    pub(crate) fn lead_to(&self, server: &Server) {
         let _ = std::fs::remove_file(self.path());
         std::os::unix::fs::symlink(server.folder(), self.path()).unwrap();
     }

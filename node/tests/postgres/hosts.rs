@@ -1,9 +1,12 @@
 //! An address with several hosts: none that stays silent keeps the node from the others.
 
+use std::fs;
+
 use crate::{
-    encryption::on_localhost,
+    encryption::{Pair, on_localhost},
+    server::Server,
     ways::SilentHost,
-    world::{SOON, World},
+    world::{Node, SOON, World},
 };
 
 /// The node, the commands and the settings of a running node find the server behind a silent host.
@@ -41,7 +44,7 @@ async fn a_host_that_falls_silent_is_passed_over_by_a_node_that_runs() {
     let world = World::new().await;
     let silent = SilentHost::new().await;
     let url = silent.before(&world.server.url());
-    std::fs::write(
+    fs::write(
         world.folder().join("url"),
         format!("{}\n", world.server.url()),
     )
@@ -52,7 +55,7 @@ async fn a_host_that_falls_silent_is_passed_over_by_a_node_that_runs() {
         ("OSC_DATABASE_TIMEOUT", "4"),
     ]);
     assert_eq!(node.create("k", 1, &[]).await.status, 201);
-    std::fs::write(world.folder().join("url"), format!("{url}\n")).unwrap();
+    fs::write(world.folder().join("url"), format!("{url}\n")).unwrap();
     let led = async {
         while !node.log().contains("shared_database_address_reloaded") {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -61,4 +64,35 @@ async fn a_host_that_falls_silent_is_passed_over_by_a_node_that_runs() {
     tokio::time::timeout(SOON, led).await.unwrap();
     world.server.disconnect_everybody().await;
     node.until("/configs/k", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_address_of_a_name_is_passed_over() {
+    const NAME: &str = "database.test";
+    /// The resolver gives the address first that is nearer to the machine's own.
+    const SILENT: &str = "127.0.0.1";
+    const SERVER: &str = "127.0.0.2";
+    let pair = Pair::for_names(&[NAME, SERVER]);
+    let world = World::on(Server::encrypted_at(SERVER, &pair.certified()).await);
+    let silent = SilentHost::at(&format!("{SILENT}:{}", world.server.port())).await;
+    let url = world.server.url().replace(SERVER, NAME);
+    // The server's own files are closed to the user of the namespace.
+    fs::copy(world.server.authority(), world.folder().join("ca.crt")).unwrap();
+    let names = format!("{SILENT} {NAME}\n{SERVER} {NAME}\n");
+    let settings = [
+        ("OSC_DATABASE_URL", url.as_str()),
+        ("OSC_DATABASE_CA_FILE", "ca.crt"),
+        ("OSC_DATABASE_TIMEOUT", "4"),
+    ];
+    let node = Node::start(&mut world.command_with_names(&names, &settings));
+    node.until("/ready", 200).await;
+    assert_eq!(node.create("k", 1, &[]).await.status, 201);
+    assert!(silent.accepted() > 0, "the silent address was tried first");
+    // Every connection is a new one from here on, and no request waits for the silent address again.
+    let before = silent.accepted();
+    for _ in 0..3 {
+        world.server.disconnect_everybody().await;
+        node.until("/configs/k", 200).await;
+    }
+    assert_eq!(silent.accepted(), before);
 }

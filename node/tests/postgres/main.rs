@@ -8,6 +8,7 @@
 )]
 
 mod acknowledgements;
+mod batches;
 mod changes;
 mod clients;
 mod conformance;
@@ -19,6 +20,7 @@ mod failover;
 mod full_disk;
 mod history;
 mod hosts;
+mod in_flight;
 mod monitoring;
 mod nodes;
 mod pooler;

@@ -21,6 +21,8 @@ pub(crate) const SALT: &str = "a1b2c3d4";
 /// A request's time: longer than a busy machine needs, and short enough to wait for its end.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
+const LOCALHOST: &str = "localhost";
+
 /// The size of a small disk, in megabytes.
 const SMALL: &str = "8m";
 
@@ -37,6 +39,8 @@ pub(crate) struct Server {
     programs: PathBuf,
     /// Where it listens beside its socket; `None` for the socket alone.
     port: Option<u16>,
+    /// The name or address under which nodes reach that port.
+    host: &'static str,
     has_small_disk: bool,
     running: Option<Child>,
 }
@@ -65,14 +69,33 @@ impl Server {
 
     /// The same of Debian's, reached over TLS.
     pub(crate) async fn encrypted(certified: &Certified<'_>) -> Self {
+        Self::encrypted_at(LOCALHOST, certified).await
+    }
+
+    /// The same at another address of this machine.
+    pub(crate) async fn encrypted_at(host: &'static str, certified: &Certified<'_>) -> Self {
         let mut server = Self::in_new_folder(of_debian());
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        server.host = host;
+        let free = std::net::TcpListener::bind((server.address(), 0)).unwrap();
         server.port = Some(free.local_addr().unwrap().port());
         drop(free);
         server.initialize();
         server.certify(certified);
         server.configure("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n");
         server.started().await
+    }
+
+    /// Where its port is.
+    fn address(&self) -> &'static str {
+        if self.host == LOCALHOST {
+            "127.0.0.1"
+        } else {
+            self.host
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap()
     }
 
     /// Gives the server another certificate, which it shows after it reloads its configuration.
@@ -178,6 +201,7 @@ impl Server {
             folder,
             programs,
             port: None,
+            host: LOCALHOST,
             has_small_disk: false,
             running: None,
         }
@@ -235,7 +259,7 @@ impl Server {
             .args(match self.port {
                 None => ["-c".to_owned(), "listen_addresses=".to_owned()],
                 Some(port) => [
-                    "-clisten_addresses=127.0.0.1".to_owned(),
+                    format!("-clisten_addresses={}", self.address()),
                     format!("-cport={port}"),
                 ],
             })
@@ -358,7 +382,7 @@ impl Server {
     pub(crate) fn url(&self) -> String {
         match self.port {
             None => url_at(self.folder()),
-            Some(port) => format!("postgres://postgres@localhost:{port}/postgres"),
+            Some(port) => format!("postgres://postgres@{}:{port}/postgres", self.host),
         }
     }
 

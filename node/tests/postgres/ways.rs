@@ -1,6 +1,12 @@
 //! Ways to a server that do not work well: a host that accepts connections and says nothing, and one whose answers come late.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use tokio::{
@@ -16,20 +22,37 @@ use crate::server::{Server, url_at};
 /// A host that accepts every connection and says nothing on it.
 pub(crate) struct SilentHost {
     port: u16,
+    accepted: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
 impl SilentHost {
     pub(crate) async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0").await
+    }
+
+    pub(crate) async fn at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        let accepted = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&accepted);
         let accepting = tokio::spawn(async move {
             let mut accepted = Vec::new();
             while let Ok((connection, _)) = listener.accept().await {
                 accepted.push(connection);
+                count.fetch_add(1, Ordering::Relaxed);
             }
         });
-        Self { port, accepting }
+        Self {
+            port,
+            accepted,
+            accepting,
+        }
+    }
+
+    /// How many connections it has accepted.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// The address of a server with this host before it.

@@ -87,6 +87,26 @@ impl World {
         command
     }
 
+    /// The same command with this text in the place of the machine's file of host names, which it alone sees.
+    pub(crate) fn command_with_names(&self, names: &str, more: &[(&str, &str)]) -> Command {
+        const MOUNT: &str = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+        let file = self.folder().join("names");
+        fs::write(&file, names).unwrap();
+        let command = self.command(more);
+        let mut within = Command::new("unshare");
+        within
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", MOUNT])
+            .arg(file)
+            .arg(command.get_program())
+            .current_dir(self.folder())
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .stdin(Stdio::null());
+        let set = command.get_envs();
+        within.envs(set.filter_map(|(name, value)| Some((name, value?))));
+        within
+    }
+
     /// Runs a command to its end; gives its exit code and its whole output.
     pub(crate) fn run(&self, arguments: &[&str], more: &[(&str, &str)]) -> (Option<i32>, String) {
         let output = self.command(more).args(arguments).output().unwrap();
@@ -133,7 +153,7 @@ impl Node {
     }
 
     /// Starts it, and waits until it listens.
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             rustls::crypto::aws_lc_rs::default_provider()

@@ -485,10 +485,33 @@ async fn tables_that_are_not_made_are_the_cause() {
         "state": { "waiting": { "reason": "CrashLoopBackOff" } },
         "lastState": { "terminated": { "exitCode": 2, "message": "osc-node: the database is the store of cluster 'other'" } },
     }] });
-    server.put(&path, pod);
+    server.put(&path, pod.clone());
     reconcile(&server, &mut cluster, &context).await;
     let ready = condition(&server, "Ready");
     assert_eq!(ready["reason"], "MigrationFailed", "{ready}");
     let told = message(&server, "DatabaseReachable");
     assert!(told.contains("the store of cluster 'other'"), "{told}");
+
+    // The next try may wait for the database for a while: its predecessor's words are told meanwhile.
+    pod["status"]["initContainerStatuses"][0]["state"] = json!({ "running": {} });
+    server.put(&path, pod);
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(condition(&server, "Ready")["reason"], "MigrationFailed");
+    let told = message(&server, "DatabaseReachable");
+    assert!(
+        told.contains("runs again after: the database is the store of cluster 'other'"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn the_step_before_the_node_waits_for_a_database_that_is_away() {
+    let (server, _context, _cluster) = running().await;
+    let deployment = server.object(DEPLOYMENT).unwrap();
+    let step = &deployment["spec"]["template"]["spec"]["initContainers"][0];
+    assert_eq!(
+        step["args"],
+        json!(["database", "migrate", "--wait", "60"]),
+        "{step}"
+    );
 }

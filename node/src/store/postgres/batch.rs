@@ -3,6 +3,9 @@
 //! One statement writes every row, and then divides by whether it wrote all: where one of them met another version, the
 //! division makes the server end the transaction itself, and nothing has to be rolled back. In another store, or at a server
 //! that was replaced, it writes nothing and does not divide: its answer names the cause.
+//!
+//! Where each write stands for itself, this has a part of the time only. What is left is for the writes one by one (`one_by_one.rs`):
+//! a row that another session holds costs no other row its time.
 
 use tokio::time::Instant;
 
@@ -11,7 +14,7 @@ use super::{
     columns::{COLUMN_LISTS, ColumnLists, OwnedParameter, Parameter},
     commit::{Standing, here, written},
     now,
-    transaction::Statement,
+    transaction::{Statement, WriteTime},
 };
 use crate::{
     cluster::{Change, Expected, Write, Written},
@@ -21,6 +24,11 @@ use crate::{
 
 /// How often a batch reads rows again that others change.
 const LOOKS: usize = 3;
+
+/// The part of the time in which writes that stand for themselves are tried together, where other sessions hold rows.
+const PART_FOR_LOCKS: u32 = 4;
+/// The same, where the server is busy with them.
+const PART_FOR_WORK: u32 = 2;
 
 /// Why none of several writes was made.
 enum NoneMade {
@@ -45,7 +53,11 @@ impl PostgresStore {
         atomicity: Atomicity,
     ) -> Vec<Result<Written, WriteError>> {
         let deadline = self.deadline();
-        let error = match self.commit_all(writes, now(), deadline).await {
+        let time = match atomicity {
+            Atomicity::All => deadline.into(),
+            Atomicity::Each => together(deadline),
+        };
+        let error = match self.commit_all(writes, now(), time).await {
             Ok(written) => return written.into_iter().map(Ok).collect(),
             Err(error) => error,
         };
@@ -76,42 +88,18 @@ impl PostgresStore {
                 writes.iter().map(|_| Err(error.clone())).collect()
             }
             (NoneMade::Because(..) | NoneMade::Unsettled, _) => {
-                self.commit_one_by_one(writes).await
+                self.commit_one_by_one(writes, deadline).await
             }
         }
-    }
-
-    /// Commits writes in transactions of their own, one after the other.
-    async fn commit_one_by_one(&self, writes: &[Write]) -> Vec<Result<Written, WriteError>> {
-        let mut outcomes = Vec::with_capacity(writes.len());
-        for write in writes {
-            let outcome = match self.commit_write(write, None, now()).await {
-                Ok(Some(written)) => Ok(written),
-                Ok(None) => Err(WriteError::Changed),
-                Err(error) => Err(error.into()),
-            };
-            // The database is away, or does not report its outcome: the others would wait as long for the same.
-            let is_over = matches!(
-                &outcome,
-                Err(WriteError::Unknown | WriteError::Away(_) | WriteError::Lost(_))
-            );
-            let has_no_time = outcome.is_err() && self.1.has_passed();
-            outcomes.push(outcome);
-            if is_over || has_no_time {
-                break;
-            }
-        }
-        let untried = "the database did not make the write before it in this batch";
-        outcomes.resize(writes.len(), Err(WriteError::Failed(untried.to_owned())));
-        outcomes
     }
 
     async fn commit_all(
         &self,
         writes: &[Write],
         now: Timestamp,
-        deadline: Instant,
+        time: WriteTime,
     ) -> Result<Vec<Written>, NoneMade> {
+        let deadline = time.deadline;
         for _ in 0..LOOKS {
             let standing = self.standing(writes, deadline).await?;
             let mut rows = Vec::with_capacity(writes.len());
@@ -127,7 +115,7 @@ impl PostgresStore {
                 rows.push(self.next_row(write, *stored, now).map_err(refused)?);
             }
             let over = standing.iter().map(|row| row.map(|row| row.version));
-            match self.put_all(&rows, over.collect(), deadline).await {
+            match self.put_all(&rows, over.collect(), time).await {
                 Ok(()) => {
                     for (row, stored) in rows.iter().zip(&standing) {
                         self.count(stored.is_some_and(|row| row.is_live), row);
@@ -135,6 +123,8 @@ impl PostgresStore {
                     self.0.wake.commits();
                     return Ok(rows.iter().map(written).collect());
                 }
+                // One by one the others need not wait for the row that is held.
+                Err(PostgresError::Locked) if time.is_divided() => break,
                 Err(PostgresError::NotAll | PostgresError::Locked | PostgresError::TakenBack) => {
                     // It was others who took the time, and the database answers.
                     if Instant::now() >= deadline {
@@ -191,24 +181,18 @@ impl PostgresStore {
         &self,
         rows: &[Row],
         over: Vec<Option<Version>>,
-        deadline: Instant,
+        time: WriteTime,
     ) -> Result<(), PostgresError> {
         let statement = self.put_all_statement(rows, over)?;
-        match self.write(statement, deadline).await {
+        match self.write(statement, time).await {
             Ok(_) => Ok(()),
             Err(PostgresError::Unknown) => {
                 let Some(first) = rows.first() else {
                     return Ok(());
                 };
-                if Instant::now() >= deadline {
-                    return Err(PostgresError::Unknown);
-                }
                 // All are of one transaction: where one of them is there, all are.
-                match self.lock(&first.identity, first.version, deadline).await {
-                    Ok(true) => Ok(()),
-                    // They may still come.
-                    Ok(false) | Err(_) => Err(PostgresError::Unknown),
-                }
+                self.settle(&first.identity, first.version, time.deadline)
+                    .await
             }
             Err(error) => Err(error),
         }
@@ -260,6 +244,16 @@ impl PostgresStore {
             ),
             parameters,
         })
+    }
+}
+
+/// The time of writes that are tried together and could be made one by one.
+fn together(deadline: Instant) -> WriteTime {
+    let left = deadline.saturating_duration_since(Instant::now());
+    WriteTime {
+        deadline,
+        for_locks: left / PART_FOR_LOCKS,
+        for_work: left / PART_FOR_WORK,
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     PostgresError, PostgresStore,
     columns::{COLUMNS, Columns, OwnedParameter},
     timeline::TIMELINE,
-    transaction::Statement,
+    transaction::{Statement, WriteTime},
 };
 use crate::{
     cluster::{Change, Expected, Write, Written},
@@ -46,12 +46,24 @@ impl PostgresStore {
         request: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<Written>, PostgresError> {
+        let time = self.deadline().into();
+        self.commit_write_within(write, request, now, time).await
+    }
+
+    /// The same with less time for other sessions.
+    pub(super) async fn commit_write_within(
+        &self,
+        write: &Write,
+        request: Option<&str>,
+        now: Timestamp,
+        time: WriteTime,
+    ) -> Result<Option<Written>, PostgresError> {
         if matches!(write.change, Change::Adopt { .. }) {
             return Err(PostgresError::NoWrite(
                 "every value is in the database already",
             ));
         }
-        let deadline = self.deadline();
+        let deadline = time.deadline;
         let mut stored = match write.seen {
             Expected::Nothing | Expected::NothingLive => None,
             Expected::Version(seen) | Expected::Lost(seen) => {
@@ -66,7 +78,7 @@ impl PostgresStore {
             let standing = stored.as_ref().map(Standing::of);
             let row = self.next_row(write, standing, now)?;
             let over = standing.map(|row| row.version);
-            match self.put(&row, over, request, deadline).await? {
+            match self.put(&row, over, request, time).await? {
                 Put::Made => {
                     self.count(standing.is_some_and(|row| row.is_live), &row);
                     self.0.wake.commits();
@@ -127,17 +139,16 @@ impl PostgresStore {
         })
     }
 
-    /// Writes a row over a version, or where there is none. Settles an unknown outcome: a row of this version can only come
-    /// from this write.
+    /// Writes a row over a version, or where there is none. Settles an unknown outcome.
     async fn put(
         &self,
         row: &Row,
         over: Option<Version>,
         request: Option<&str>,
-        deadline: Instant,
+        time: WriteTime,
     ) -> Result<Put, PostgresError> {
         let statement = self.put_statement(row, over, request)?;
-        match self.write(statement, deadline).await {
+        match self.write(statement, time).await {
             Ok(met) if met.rows == 1 => Ok(Put::Made),
             Ok(met) if over.is_none() && row.version.clock <= met.forgotten => {
                 self.stamps().merge(met.forgotten);
@@ -145,15 +156,8 @@ impl PostgresStore {
             }
             Ok(_) => Ok(Put::SomethingElseIsThere),
             Err(PostgresError::Unknown) => {
-                if Instant::now() >= deadline {
-                    return Err(PostgresError::Unknown);
-                }
-                let there = self.lock(&row.identity, row.version, deadline).await;
-                match there {
-                    Ok(true) => Ok(Put::Made),
-                    // It may still come.
-                    Ok(false) | Err(_) => Err(PostgresError::Unknown),
-                }
+                let settled = self.settle(&row.identity, row.version, time.deadline);
+                settled.await.map(|()| Put::Made)
             }
             Err(error) => Err(error),
         }

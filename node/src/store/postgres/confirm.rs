@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     sync::Mutex,
-    time::{Duration, Instant, timeout_at},
+    time::{Duration, Instant, sleep_until, timeout_at},
 };
 
 use super::{
@@ -17,6 +17,8 @@ use crate::domain::{Identity, Version};
 
 /// How long a fact that was found durable need not be checked again.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
+/// How long to wait before the next try to find out the outcome of a write.
+const SETTLE_AGAIN: Duration = Duration::from_millis(100);
 /// Names in one part of the confirmed ones.
 const CONFIRMED_NAMES: usize = 256;
 /// Parts of the confirmed names: those of one part wait for each other.
@@ -88,7 +90,30 @@ impl PostgresStore {
         Ok(met.rows == 1)
     }
 
-    /// The same where there is no row: the write that took it away may still wait for standbys.
+    /// Finds out whether a write was made whose server did not say so: a row of this version can only come from it. Tries again
+    /// while no server answers, since another one may be about to take over.
+    ///
+    /// # Errors
+    /// [`PostgresError::Unknown`] where the row is not there: it may still come. The same where no server says in time.
+    pub(super) async fn settle(
+        &self,
+        identity: &Identity,
+        version: Version,
+        deadline: Instant,
+    ) -> Result<(), PostgresError> {
+        while Instant::now() < deadline {
+            match self.lock(identity, version, deadline).await {
+                Ok(true) => return Ok(()),
+                Err(error) if error.may_pass() => {
+                    sleep_until(deadline.min(Instant::now() + SETTLE_AGAIN)).await;
+                }
+                Ok(false) | Err(_) => break,
+            }
+        }
+        Err(PostgresError::Unknown)
+    }
+
+    /// The same as a lock where there is no row: the write that took it away may still wait for standbys.
     async fn pass_barrier(
         &self,
         identity: &Identity,

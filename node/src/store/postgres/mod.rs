@@ -42,6 +42,7 @@ mod entry_store;
 mod error;
 mod identity;
 mod listing;
+mod one_by_one;
 mod retirement;
 mod routes;
 mod schema;

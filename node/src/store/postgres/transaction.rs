@@ -69,6 +69,43 @@ impl Writes {
     }
 }
 
+/// How long a write may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WriteTime {
+    /// When its caller gets an answer.
+    pub(super) deadline: Instant,
+    /// For how long the server may wait for a row that another session holds, where that is less.
+    pub(super) for_locks: Duration,
+    /// For how long the server may work on it, waits included, where that is less.
+    pub(super) for_work: Duration,
+}
+
+/// All the time until the deadline.
+impl From<Instant> for WriteTime {
+    fn from(deadline: Instant) -> Self {
+        Self {
+            deadline,
+            for_locks: Duration::MAX,
+            for_work: Duration::MAX,
+        }
+    }
+}
+
+impl WriteTime {
+    /// Whether there is time for something else after a row that another session holds.
+    pub(super) fn is_divided(&self) -> bool {
+        self.for_locks < Duration::MAX
+    }
+
+    /// The limits of a statement that is sent now, in milliseconds; `None` where its time is over.
+    fn limits(&self) -> Option<(u128, u128)> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        // The server takes 0 for no limit.
+        let limit = |most: Duration| left.min(most).as_millis().max(1);
+        (left.as_millis() > 0).then(|| (limit(self.for_locks), limit(self.for_work)))
+    }
+}
+
 /// A statement that writes, with all that it needs to run without its caller.
 pub(super) struct Statement {
     pub(super) sql: String,
@@ -93,12 +130,12 @@ impl PostgresStore {
     pub(super) async fn write(
         &self,
         statement: Statement,
-        deadline: Instant,
+        time: impl Into<WriteTime>,
     ) -> Result<Met, PostgresError> {
-        let statement = Arc::new(statement);
-        let mut outcome = self.write_once(&statement, deadline).await;
-        while matches!(outcome, Err(PostgresError::TakenBack)) && Instant::now() < deadline {
-            outcome = self.write_once(&statement, deadline).await;
+        let (statement, time) = (Arc::new(statement), time.into());
+        let mut outcome = self.write_once(&statement, time).await;
+        while matches!(outcome, Err(PostgresError::TakenBack)) && Instant::now() < time.deadline {
+            outcome = self.write_once(&statement, time).await;
         }
         self.0.condition.wrote(&outcome);
         outcome
@@ -107,7 +144,7 @@ impl PostgresStore {
     async fn write_once(
         &self,
         statement: &Arc<Statement>,
-        deadline: Instant,
+        time: WriteTime,
     ) -> Result<Met, PostgresError> {
         self.0.writes.admit()?;
         let (shared, statement) = (Arc::clone(&self.0), Arc::clone(statement));
@@ -115,12 +152,12 @@ impl PostgresStore {
         let (caller, sender) = self.0.writes.set_aside.pair();
         // It goes on without its caller: a statement that was sent is neither cancelled nor cut off.
         tokio::spawn(async move {
-            let outcome = run(&shared.connections, &statement, &sender, deadline).await;
+            let outcome = run(&shared.connections, &statement, &sender, time).await;
             drop(sender);
             let _ = told.send(outcome);
         });
         // A write that ends before it is sent reports that itself, a moment after the deadline at most.
-        let outcome = timeout_at(deadline + MOMENT, outcome).await;
+        let outcome = timeout_at(time.deadline + MOMENT, outcome).await;
         let was_sent = caller.leaves();
         match outcome {
             Ok(Ok(outcome)) => outcome,
@@ -135,8 +172,9 @@ async fn run(
     connections: &Connections,
     statement: &Statement,
     sender: &Sender,
-    deadline: Instant,
+    time: WriteTime,
 ) -> Result<Met, PostgresError> {
+    let deadline = time.deadline;
     let waiting = timeout_at(deadline, connections.writes.get()).await;
     let mut connection = waiting.map_err(|_| PostgresError::Slow)??;
     let cancelled_before = connections.cancelled_waits.load(Ordering::Acquire);
@@ -147,18 +185,16 @@ async fn run(
     let prepared = preparing
         .map_err(|_| PostgresError::Slow)?
         .map_err(|error| PostgresError::from(error).of_store())?;
-    let left = deadline
-        .saturating_duration_since(Instant::now())
-        .as_millis();
     // A caller that is gone wants no statement sent any more.
-    if left == 0 || !sender.may_send() {
+    let limits = time.limits().filter(|_| sender.may_send());
+    let Some((for_locks, for_work)) = limits else {
         connection.end();
         return Err(PostgresError::Slow);
-    }
+    };
     // The server checks a row again that another transaction changed meanwhile, whatever the default isolation level. Neither
     // limit counts while a commit waits for a standby.
     let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left}"
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {for_locks}; SET LOCAL statement_timeout = {for_work}"
     );
     let parameters = columns::lent(&statement.parameters);
     // Sent together: one round trip to the server. Where the statement fails, the COMMIT ends nothing.

@@ -84,6 +84,10 @@ pub(super) fn volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
     volumes
 }
 
+/// For how many seconds the step before the node waits for a database that is away, until it ends and its pod tries again later:
+/// only then does the pod say what it waits for.
+const MIGRATION_WAIT: u64 = 60;
+
 /// The step before the node: it makes the tables, or brings older ones to the release of the image; current ones stay as they
 /// are.
 pub(super) fn migration(cluster: &ValidatedCluster) -> Option<Container> {
@@ -114,7 +118,12 @@ pub(super) fn migration(cluster: &ValidatedCluster) -> Option<Container> {
         image_pull_policy: spec
             .image_pull_policy
             .map(|policy| pull_policy(policy).to_owned()),
-        args: Some(vec!["database".to_owned(), "migrate".to_owned()]),
+        args: Some(vec![
+            "database".to_owned(),
+            "migrate".to_owned(),
+            "--wait".to_owned(),
+            MIGRATION_WAIT.to_string(),
+        ]),
         env: Some(env.collect()),
         volume_mounts: Some(mounts),
         resources: Some(spec.resources.clone()),

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt;
 
-use crate::names::NODE_CONTAINER;
+use crate::names::{MIGRATION_CONTAINER, NODE_CONTAINER};
 
 /// The beginning of a node's error where it cannot start.
 const COMPLAINT: &str = "osc-node: ";
@@ -40,7 +40,12 @@ fn waits(pod: &Pod, container: &ContainerStatus) -> Option<String> {
             memory_limit(pod, &container.name)
         ));
     }
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let state = container.state.as_ref()?;
+    // Its next try may wait for the database.
+    if container.name == MIGRATION_CONTAINER && state.running.is_some() {
+        return last_words(container).map(|words| format!("runs again after: {words}"));
+    }
+    let waiting = state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let message = waiting.message.as_deref().unwrap_or_default();
     match reason {
