@@ -453,6 +453,20 @@ fn certificates(states: &mut States) {
         });
     });
     add("ready, with a certificate that is none", refused);
+    for (name, clients) in [
+        (
+            "ready, with a node that does not show clients its own certificate",
+            Some(ClientCertificate {
+                open: false,
+                error: Some("tls.key is another certificate's".into()),
+                ..ClientCertificate::default()
+            }),
+        ),
+        ("ready, with a node that began without HTTPS", None),
+    ] {
+        let refused = with_tls("{}", Tls::default(), |tls| tls.clients.clone_from(&clients));
+        add(name, refused);
+    }
     let ended = Tls {
         not_valid: Some("has ended on 2026-01-01T00:00:00Z"),
         ..found
