@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ONE_NODE,
-    api_server::ApiServer,
+    api_server::{ApiServer, taken_away},
     corrections::change,
     looking::show,
     reconcile::{CORE, STATEFUL_SET, condition, reconcile},
@@ -22,6 +22,7 @@ use crate::{
     serving::answered,
 };
 
+pub(crate) mod budget;
 mod record;
 
 /// Three nodes that serve, and an operator without work.
@@ -113,13 +114,13 @@ impl Story {
         });
     }
 
-    /// The ordinals of the pods that were deleted since the last call.
+    /// The ordinals of the pods that were taken away since the last call.
     fn ordinals_deleted(&self) -> Vec<usize> {
         let writes = self.server.writes();
-        let prefix = format!("DELETE {CORE}/pods/demo-");
+        let prefix = format!("{CORE}/pods/demo-");
         writes
             .iter()
-            .filter_map(|write| write.strip_prefix(&prefix)?.parse().ok())
+            .filter_map(|write| taken_away(write)?.strip_prefix(&prefix)?.parse().ok())
             .collect()
     }
 
@@ -148,6 +149,10 @@ fn revision_of(pod: &Value) -> &str {
 
 fn pod_path(ordinal: u64) -> String {
     format!("{CORE}/pods/demo-{ordinal}")
+}
+
+fn eviction(ordinal: u64) -> String {
+    format!("{}/eviction", pod_path(ordinal))
 }
 
 fn pod(ordinal: u64, revision: &str, serves: bool) -> Value {
@@ -456,7 +461,7 @@ async fn a_pod_that_changed_since_it_was_read_is_judged_anew() {
     let path = pod_path(2);
     story
         .server
-        .refuse(Method::DELETE, &path, StatusCode::CONFLICT);
+        .refuse(Method::POST, &eviction(2), StatusCode::CONFLICT);
     story.operate().await;
     assert!(story.server.object(&path).is_some());
     story.set_pod(1, |pod| {
@@ -485,7 +490,7 @@ async fn a_deletion_that_was_not_answered_is_not_done_twice() {
     let mut story = Story::begin().await;
     story.cluster.spec.image = Some("node:2".to_owned());
     story.turns(1).await;
-    story.server.lose_answer(Method::DELETE, &pod_path(2));
+    story.server.lose_answer(Method::POST, &eviction(2));
     let outcome = reconcile_cluster(&story.cluster, &story.context).await;
     outcome.unwrap_err();
     assert_eq!(story.ordinals_deleted(), [2]);
