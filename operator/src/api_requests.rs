@@ -26,10 +26,8 @@ pub struct ApiClients {
 /// # Errors
 /// Where the configuration is unusable.
 pub fn counted_clients(config: Config, metrics: &Metrics) -> Result<ApiClients, kube::Error> {
-    let once = Config {
-        default_retry: false,
-        ..config.clone()
-    };
+    let mut once = config.clone();
+    once.default_retry = false;
     Ok(ApiClients {
         patient: counted_client(config, metrics)?,
         prompt: counted_client(once, metrics)?,
