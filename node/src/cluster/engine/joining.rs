@@ -1,8 +1,8 @@
 //! Joining: a complete snapshot of one ready member, staged beside the rows and put in force in one durable step.
 
 use super::{Engine, Event, Now, Output, feed::arrived};
-use crate::cluster::limits::joining::ROWS;
 use crate::{
+    cluster::limits::joining::ROWS,
     cluster::{
         Address, Answer, Cursor, ENTRIES_BYTES, LocalStatus, PeerInfo, Phase, Refusal, Request,
         RosterEntry, Rule, Seq, SnapshotHead, SnapshotOrigin, State, Tables, Takeover,
