@@ -1,5 +1,7 @@
 //! Requests to the API server, counted by verb and kind.
 
+use std::fmt;
+
 use http::{HeaderValue, Method, Request, header::USER_AGENT};
 use kube::{
     Client, Config,
@@ -19,6 +21,12 @@ pub struct ApiClients {
     /// Tries each request once. The API server refuses an eviction with 429 for as long as the disruption budget lasts, and a
     /// request that goes on trying would take a pod away long after it was judged.
     pub prompt: Client,
+}
+
+impl fmt::Debug for ApiClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiClients").finish_non_exhaustive()
+    }
 }
 
 /// The clients with this configuration.
