@@ -130,8 +130,9 @@ async fn give_up(
 /// A user who rebuilds a node by force does so although another one may be away.
 fn force(valid: &ValidatedCluster, incarnation: &str) -> Force {
     let mut entries = valid.spec.rebuild_members.iter();
-    match entries.any(|entry| entry.incarnation == incarnation && entry.force) {
-        true => Force::Yes,
-        false => Force::No,
+    if entries.any(|entry| entry.incarnation == incarnation && entry.force) {
+        Force::Yes
+    } else {
+        Force::No
     }
 }
