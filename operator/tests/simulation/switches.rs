@@ -59,7 +59,7 @@ switches! {
         ReplacementsAreRecorded from 78 by
             Plot::of(&[OneOfTwoImages, RestartOperator]).with(Trouble::LateDeletions).crowded().without_budget();
     budgets_are_respected:
-        BudgetsAreRespected from 1 by Plot::of(&[DrainByTheBook, Image]).with(Trouble::LateDeletions);
+        BudgetsAreRespected from 27 by Plot::of(&[DrainByTheBook, Image]).with(Trouble::LateDeletions);
     marks_come_before_orders:
         MarksComeBeforeOrders from 38 by Plot::of(&[AnotherOperator, RestartOperator]).with(Trouble::SilentNodes).crowded();
     salts_are_made_once: SaltsAreMadeOnce from 4 by Plot::of(&[AnotherOperator]).crowded();
