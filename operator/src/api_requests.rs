@@ -1,5 +1,7 @@
 //! Requests to the API server, counted by verb and kind.
 
+use std::fmt;
+
 use http::{HeaderValue, Method, Request, header::USER_AGENT};
 use kube::{
     Client, Config,
@@ -11,11 +13,36 @@ use crate::metrics::Metrics;
 
 const NAME: &str = concat!("osc-operator/", env!("CARGO_PKG_VERSION"));
 
-/// A client whose requests are counted.
+/// The clients of an operator. Their requests are counted.
+#[derive(Clone)]
+pub struct ApiClients {
+    /// Repeats for minutes what the API server refuses for now (429, 503, 504).
+    pub patient: Client,
+    /// Tries each request once. The API server refuses an eviction with 429 for as long as the disruption budget lasts, and a
+    /// request that goes on trying would take a pod away long after it was judged.
+    pub prompt: Client,
+}
+
+impl fmt::Debug for ApiClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiClients").finish_non_exhaustive()
+    }
+}
+
+/// The clients with this configuration.
 ///
 /// # Errors
 /// Where the configuration is unusable.
-pub fn counted_client(config: Config, metrics: &Metrics) -> Result<Client, kube::Error> {
+pub fn counted_clients(config: Config, metrics: &Metrics) -> Result<ApiClients, kube::Error> {
+    let mut once = config.clone();
+    once.default_retry = false;
+    Ok(ApiClients {
+        patient: counted_client(config, metrics)?,
+        prompt: counted_client(once, metrics)?,
+    })
+}
+
+fn counted_client(config: Config, metrics: &Metrics) -> Result<Client, kube::Error> {
     let metrics = metrics.clone();
     let count = move |mut request: Request<Body>| {
         // The client's name in the API server's own log.
@@ -78,7 +105,48 @@ fn asked<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use kube::core::Status;
+
     use super::*;
+
+    /// An API server that refuses the first request for now; how many requests it has got.
+    async fn refusing_once() -> (Config, Arc<AtomicUsize>) {
+        use axum::{Router, http::StatusCode, response::IntoResponse};
+
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        let answer = async move || match counted.fetch_add(1, Ordering::SeqCst) {
+            0 => (StatusCode::TOO_MANY_REQUESTS, "{}").into_response(),
+            _ => r#"{"status": "Success"}"#.into_response(),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        (config, requests)
+    }
+
+    #[tokio::test]
+    async fn one_client_repeats_what_is_refused_for_now_and_the_other_one_does_not() {
+        let metrics = Metrics::new().unwrap();
+        let request = || Request::post("/api/v1/x").body(b"{}".to_vec()).unwrap();
+        let (config, requests) = refusing_once().await;
+        let clients = counted_clients(config, &metrics).unwrap();
+        let refused = clients.prompt.request::<Status>(request()).await;
+        assert!(refused.is_err());
+        assert_eq!(requests.load(Ordering::SeqCst), 1);
+
+        let (config, requests) = refusing_once().await;
+        let clients = counted_clients(config, &metrics).unwrap();
+        let answered = clients.patient.request::<Status>(request()).await;
+        answered.unwrap();
+        assert_eq!(requests.load(Ordering::SeqCst), 2);
+    }
 
     #[test]
     fn each_request_is_counted_by_its_verb_and_its_kind() {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     admin,
-    api_requests::counted_client,
+    api_requests::counted_clients,
     cluster::{
         context::Context,
         controller,
@@ -152,7 +152,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let config = Config::infer()
         .await
         .context("no Kubernetes cluster: neither a service account nor a kubeconfig was found")?;
-    let client = counted_client(config, &metrics)?;
+    let clients = counted_clients(config, &metrics)?;
+    let client = clients.patient;
     let mut leadership = Leadership::candidate(
         client.clone(),
         (&settings.lease_namespace, &settings.lease_name),
@@ -167,7 +168,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         ..Installation::default()
     };
     let term = leadership.term();
+    let evictions = term.client(&clients.prompt);
     let context = Context::new(term.client(&client), metrics, settings.node_image)
+        .evicting_by(evictions)
         .at(installation)
         .acting_in(term)
         .rolling_out_at_once(settings.max_concurrent_rollouts)

@@ -1,5 +1,7 @@
 //! All routes.
 
+use std::{collections::BTreeSet, sync::LazyLock};
+
 use axum::{
     Router,
     extract::Request,
@@ -193,23 +195,44 @@ async fn unknown_route(request: Request) -> Response {
     }
 }
 
+/// Whether a request for this path could have a handler.
 fn is_route(path: &str) -> bool {
-    const FIXED: &[&str] = &[
-        "/health",
-        "/ready",
-        "/metrics",
-        "/docs",
-        "/redoc",
-        "/openapi.json",
-        "/cluster/conflicts",
-        "/cluster/status",
-        "/cluster/health",
-        "/cluster/configs",
-        "/cluster/salt",
-        "/configs",
-    ];
-    let entry = path
-        .strip_prefix("/configs/")
-        .is_some_and(|key| !key.is_empty() && !key.contains('/'));
-    entry || FIXED.contains(&path)
+    static PATHS: LazyLock<BTreeSet<String>> =
+        LazyLock::new(|| routes().into_iter().map(|(_, path)| path).collect());
+    PATHS.iter().any(|route| fits(path, route))
+}
+
+/// Whether a path is one of a route, whose parameters stand in braces and are one segment each.
+fn fits(path: &str, route: &str) -> bool {
+    let mut segments = path.split('/');
+    let fit = route.split('/').all(|wanted| {
+        let is_parameter = wanted.starts_with('{');
+        let segment = segments.next();
+        segment.is_some_and(|segment| segment == wanted || is_parameter && !segment.is_empty())
+    });
+    fit && segments.next().is_none() && path != "/"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_of_the_routes_is_found_without_its_trailing_slash() {
+        for (method, path) in routes() {
+            let filled = path.replace("{key}", "db").replace("{file}", "x.js");
+            assert_eq!(is_route(&filled), path != "/", "{method} {path}");
+        }
+        for path in [
+            "/",
+            "",
+            "/config",
+            "/configs/",
+            "/configs/a/b",
+            "//configs",
+            "/docs/a/b",
+        ] {
+            assert!(!is_route(path), "{path}");
+        }
+    }
 }

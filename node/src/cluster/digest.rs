@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{ExchangeId, Seq, WireIdentity};
-use crate::cluster::limits::digests::{AGE, BUCKETS, LISTED_BUCKETS, LISTED_ENTRIES, ROUND};
-use crate::domain::{Clock, Identity, RowHash, Stamp, Timestamp, Version, entry_id};
+use crate::{
+    cluster::limits::digests::{AGE, BUCKETS, LISTED_BUCKETS, LISTED_ENTRIES, ROUND},
+    domain::{Clock, Identity, RowHash, Stamp, Timestamp, Version, entry_id},
+};
 
 /// One part of a table: the entries whose names fall into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

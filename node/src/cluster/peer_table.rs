@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Address, Cutoff, ExchangeId, MemberName, PeerInfo, ProcessEpoch, Refusal, Seq};
-use crate::cluster::limits::heartbeats::{
-    ASKED_AGAIN, FIRST_RETRY, LONGEST_RETRY, SILENCE, STRANGERS,
+use crate::{
+    cluster::limits::heartbeats::{ASKED_AGAIN, FIRST_RETRY, LONGEST_RETRY, SILENCE, STRANGERS},
+    domain::Incarnation,
 };
-use crate::domain::Incarnation;
 
 /// The kind of exchange that is under way with a node; one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,16 +9,13 @@ use crate::{
     Attack,
     honest::USER_KEY,
     http::{attacker, connect},
+    http2_frames::{END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, field, frame},
     node::API_KEY,
     report::{Caller, Figures},
     scene::{Scale, Scene, Spoils},
 };
 
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 /// Requests that are open on one connection at a time.
 const STREAMS: u32 = 32;
 /// The attackers' addresses: enough that a quarter of everything for each is more than all.
@@ -42,30 +39,11 @@ pub(crate) const ATTACKS: &[Attack] = &[
     },
 ];
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 /// The beginning of a connection on which the node may send this many bytes of each answer.
 fn beginning(window: u32) -> Vec<u8> {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut bytes = PREFACE.to_vec();
     let initial_window_size = [&[0, 4][..], &window.to_be_bytes()].concat();
     bytes.extend(frame(SETTINGS, 0, 0, &initial_window_size));
-    bytes
-}
-
-/// A field that is spelled out and remembered nowhere (RFC 7541, section 6.2.2); both parts are shorter than 127 bytes.
-fn field(name: &str, value: &str) -> Vec<u8> {
-    let mut bytes = vec![0];
-    for text in [name, value] {
-        bytes.push(u8::try_from(text.len()).unwrap());
-        bytes.extend(text.as_bytes());
-    }
     bytes
 }
 

@@ -27,6 +27,8 @@ mod disk;
 mod guesses;
 mod honest;
 mod http;
+#[path = "../it/http2_frames.rs"]
+mod http2_frames;
 mod http2_state;
 mod https;
 mod lists;

@@ -10,19 +10,16 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, task::yield_now, time::sleep};
 
 use crate::{
+    http2_frames::{END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, field, frame},
     node::{API_KEY, TestNode, USER_KEY},
     raw_http::{Frame, RawHttp},
 };
 
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
-const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// The body of a create, of which the second half comes later.
 const BODY: &str = r#"{"key": "k", "value": "written while the connection ends"}"#;
@@ -44,23 +41,17 @@ impl Client {
             http: RawHttp::connect_from(url, source).await,
             seen: Vec::new(),
         };
-        client.http.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        client.http.send(PREFACE).await;
         client.send(SETTINGS, 0, 0, b"").await;
         client.send(SETTINGS, ACK, 0, b"").await;
         client
     }
 
     async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = length[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        self.http.send(frame).await;
+        self.http.send(frame(kind, flags, stream, payload)).await;
     }
 
     async fn begin(&mut self, stream: u32, method: &str, path: &str, flags: u8) {
-        let mut block = Vec::new();
         let mut fields = vec![
             (":method", method),
             (":scheme", "http"),
@@ -74,14 +65,8 @@ impl Client {
                 ("x-user-key", USER_KEY),
             ]);
         }
-        // Literals without a table (RFC 7541, section 6.2.2).
-        for (name, value) in fields {
-            block.push(0);
-            for text in [name, value] {
-                block.push(u8::try_from(text.len()).unwrap());
-                block.extend(text.as_bytes());
-            }
-        }
+        let block = fields.into_iter().map(|(name, value)| field(name, value));
+        let block = block.collect::<Vec<_>>().concat();
         self.send(HEADERS, END_HEADERS | flags, stream, &block)
             .await;
     }

@@ -9,8 +9,10 @@ use opensecureconf_node::{
 };
 use serde_json::{Value, json};
 
-use crate::script::LONG;
-use crate::world::{Job, NodeId, Peer, World};
+use crate::{
+    script::LONG,
+    world::{Job, NodeId, Peer, World},
+};
 
 /// No process has this life: answers to it go nowhere.
 pub(crate) const NO_LIFE: u64 = u64::MAX;

@@ -8,7 +8,7 @@ use opensecureconf_node::{
     store::{
         EntryStore,
         copy::{CopyError, Ending, Progress, SharedStore, into_shared, out_of_shared},
-        postgres::PostgresStore,
+        postgres::{PostgresSettings, PostgresStore},
     },
 };
 use tempfile::TempDir;
@@ -23,6 +23,32 @@ use crate::{
 const SALT: [u8; 64] = [7; 64];
 /// More than are read or written at a time.
 const MANY: usize = 1200;
+
+/// An empty shared database, and the salt that its store is to have.
+struct Database {
+    server: Server,
+    settings: PostgresSettings,
+    salt: Salt,
+}
+
+impl Database {
+    async fn new() -> Self {
+        let server = Server::primary().await;
+        Self {
+            settings: server.settings(),
+            salt: Salt::from_bytes(&SALT).unwrap(),
+            server,
+        }
+    }
+
+    fn store(&self) -> SharedStore<'_> {
+        SharedStore {
+            settings: &self.settings,
+            cluster: CLUSTER,
+            salt: &self.salt,
+        }
+    }
+}
 
 /// Rows of every kind: with a category, a seal, in an environment, changed, deleted, created again; gives their names.
 async fn fill(store: &impl EntryStore) -> Vec<Identity> {
@@ -69,13 +95,8 @@ async fn every_row_is_the_same_one_in_the_shared_database_and_back_in_a_file() {
     let names = fill(old.store()).await;
     let before = rows(old.store(), &names).await;
     let file = old.end(&SALT).await;
-    let (server, salt) = (Server::primary().await, Salt::from_bytes(&SALT).unwrap());
-    let settings = server.settings();
-    let shared = SharedStore {
-        settings: &settings,
-        cluster: CLUSTER,
-        salt: &salt,
-    };
+    let database = Database::new().await;
+    let shared = database.store();
     let mut looked_at = 0;
     let mut report = |progress: Progress| looked_at = progress.looked_at;
     let mut ending = Ending::default();
@@ -98,8 +119,9 @@ async fn every_row_is_the_same_one_in_the_shared_database_and_back_in_a_file() {
     let copied = out_of_shared(shared, &back, incarnation, &mut report).await;
     assert!(copied.unwrap().rest.is_nothing());
 
-    let fingerprint = salt.fingerprint().to_string();
-    let store = PostgresStore::connect(settings.clone(), &fingerprint, incarnation);
+    let fingerprint = database.salt.fingerprint().to_string();
+    let settings = database.settings.clone();
+    let store = PostgresStore::connect(settings, &fingerprint, incarnation);
     assert_eq!(rows(&store.await.unwrap(), &names).await, before);
     let back = Sqlite::of(folder);
     assert_eq!(rows(back.store(), &names).await, before);
@@ -117,13 +139,8 @@ async fn a_write_to_the_source_after_the_copy_began_to_read_keeps_it_unfinished(
     let old = Sqlite::new();
     fill(old.store()).await;
     let file = old.end(&SALT).await;
-    let (server, salt) = (Server::primary().await, Salt::from_bytes(&SALT).unwrap());
-    let settings = server.settings();
-    let shared = SharedStore {
-        settings: &settings,
-        cluster: CLUSTER,
-        salt: &salt,
-    };
+    let database = Database::new().await;
+    let shared = database.store();
     let mut ending = Ending::default();
     into_shared(&file, shared, &mut ending, &mut |_| ())
         .await
@@ -137,7 +154,7 @@ async fn a_write_to_the_source_after_the_copy_began_to_read_keeps_it_unfinished(
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build();
-                runtime.unwrap().block_on(server.sql(WRITE));
+                runtime.unwrap().block_on(database.server.sql(WRITE));
             };
             threads.spawn(write);
         });
@@ -156,13 +173,8 @@ async fn a_run_after_one_whose_last_answer_was_lost_finds_the_copy_finished() {
     let old = Sqlite::new();
     create(old.store(), "k", 1).await;
     let file = old.end(&SALT).await;
-    let (server, salt) = (Server::primary().await, Salt::from_bytes(&SALT).unwrap());
-    let settings = server.settings();
-    let shared = SharedStore {
-        settings: &settings,
-        cluster: CLUSTER,
-        salt: &salt,
-    };
+    let database = Database::new().await;
+    let shared = database.store();
     let mut ending = Ending::default();
     let first = into_shared(&file, shared, &mut ending, &mut |_| ()).await;
     let first = first.unwrap();

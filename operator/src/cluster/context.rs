@@ -38,6 +38,8 @@ type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// The state that reconciles share.
 pub struct Context {
     pub(super) client: Client,
+    /// The client for evictions, which tries each request once.
+    pub(super) evictions: Client,
     clock: Clock,
     pub(super) nodes: NodeClients,
     /// The nodes' stand-ins in a simulation.
@@ -146,6 +148,7 @@ impl Context {
             simulated: None,
             installation: Installation::default(),
             rights: Standings::new(metrics.clone()),
+            evictions: client.clone(),
             client,
             clock: Arc::new(Timestamp::now),
             metrics,
@@ -156,6 +159,12 @@ impl Context {
             memory: Mutex::default(),
             watched: Mutex::default(),
         }
+    }
+
+    /// The same with another client for evictions.
+    #[must_use]
+    pub fn evicting_by(self, evictions: Client) -> Self {
+        Self { evictions, ..self }
     }
 
     /// The same for another installation than the default.

@@ -1,8 +1,14 @@
-//! Deletes the very object that was judged, in the state of that moment.
+//! Deletes the very object that was judged, in the state of that moment; a pod that serves, only as far as its disruption
+//! budget allows it.
 
+use k8s_openapi::{
+    api::{core::v1::Pod, policy::v1::Eviction},
+    apimachinery::pkg::apis::meta::v1 as meta,
+};
 use kube::{
     Api, Resource,
-    api::{DeleteParams, Preconditions},
+    api::{DeleteParams, PostParams, Preconditions},
+    core::Status,
 };
 use serde::de::DeserializeOwned;
 
@@ -35,5 +41,114 @@ where
         // The object is another one by now, or gone.
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
         Err(source) => Err(failed::<K>("delete", name, source)),
+    }
+}
+
+/// The answer to an eviction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The pod goes.
+    Goes,
+    /// The pod is another one by now, was changed, or is gone.
+    IsAnother,
+    /// The disruption budget does not let it go now, in the words of the API server.
+    Held(String),
+}
+
+/// Evicts a pod: the API server itself counts it against its disruption budget, beside all drains.
+///
+/// # Errors
+/// Where the API server refuses for another cause.
+pub(super) async fn evict(
+    cluster: &ValidatedCluster,
+    api: &Api<Pod>,
+    name: &str,
+    judged: Preconditions,
+) -> Result<Answer, apply::Error> {
+    let rules = cluster.installation.rules;
+    let judged = Some(judged).filter(|_| rules.hold(Rule::NothingElseIsDeleted));
+    let preconditions = judged.map(|judged| meta::Preconditions {
+        uid: judged.uid,
+        resource_version: judged.resource_version,
+    });
+    // `Api::evict` of kube spells `deleteOptions` otherwise, and the API server would not see the preconditions.
+    let eviction = Eviction {
+        metadata: meta::ObjectMeta {
+            name: Some(name.to_owned()),
+            ..meta::ObjectMeta::default()
+        },
+        delete_options: Some(meta::DeleteOptions {
+            preconditions,
+            ..meta::DeleteOptions::default()
+        }),
+    };
+    let parameters = PostParams::default();
+    let answer = api.create_subresource::<_, Status>("eviction", name, &parameters, &eviction);
+    match answer.await {
+        Ok(_) => Ok(Answer::Goes),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+            Ok(Answer::IsAnother)
+        }
+        Err(source) => match held(&source) {
+            Some(words) => Ok(Answer::Held(words)),
+            None => Err(failed::<Pod>("evict", name, source)),
+        },
+    }
+}
+
+/// The words of an API server that holds a pod for its disruption budgets. It answers 429 for other causes, too.
+fn held(error: &kube::Error) -> Option<String> {
+    const OF_A_BUDGET: &str = "DisruptionBudget";
+    /// In the words of Kubernetes, which has no cause for this one.
+    const OF_TWO: &str = "more than one PodDisruptionBudget";
+    let kube::Error::Api(status) = error else {
+        return None;
+    };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let causes: Vec<_> = causes
+        .filter(|cause| cause.reason == OF_A_BUDGET)
+        .map(|cause| cause.message.as_str())
+        .collect();
+    let is_held = status.code == 429 && !causes.is_empty()
+        || status.code == 500 && status.message.contains(OF_TWO);
+    let words = [status.message.as_str()].into_iter().chain(causes);
+    is_held.then(|| words.collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn error(answer: serde_json::Value) -> kube::Error {
+        kube::Error::Api(Box::new(serde_json::from_value(answer).unwrap()))
+    }
+
+    #[test]
+    fn a_pod_is_held_by_its_budgets_and_by_nothing_else() {
+        let busy =
+            error(json!({ "code": 429, "message": "too many requests, please try again later" }));
+        assert_eq!(held(&busy), None);
+        let budget = error(json!({
+            "code": 429, "message": "Cannot evict pod as it would violate the pod's disruption budget.",
+            "details": { "causes": [{
+                "reason": "DisruptionBudget", "message": "The disruption budget prod needs 2 healthy pods and has 2 currently",
+            }] },
+        }));
+        assert_eq!(
+            held(&budget).unwrap(),
+            "Cannot evict pod as it would violate the pod's disruption budget. The disruption budget prod needs 2 healthy pods and has 2 \
+             currently"
+        );
+        let two = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+        assert_eq!(
+            held(&error(json!({ "code": 500, "message": two }))).unwrap(),
+            two
+        );
+        assert_eq!(
+            held(&error(json!({ "code": 500, "message": "etcd" }))),
+            None
+        );
     }
 }

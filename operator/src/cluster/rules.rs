@@ -11,6 +11,8 @@ pub enum Rule {
     NothingElseIsDeleted,
     /// A serving pod is deleted only while the record that all operators share names it.
     ReplacementsAreRecorded,
+    /// A serving pod goes only as far as the disruption budget allows it.
+    BudgetsAreRespected,
     /// A node is instructed to bootstrap the cluster only once a mark names it.
     MarksComeBeforeOrders,
     /// A salt that another writer made meanwhile stands.
@@ -47,6 +49,7 @@ impl Rule {
         Self::ReplacedNodesAreInSync,
         Self::NothingElseIsDeleted,
         Self::ReplacementsAreRecorded,
+        Self::BudgetsAreRespected,
         Self::MarksComeBeforeOrders,
         Self::SaltsAreMadeOnce,
         Self::NoSaltIsMadeBesideVolumes,

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use futures::future::join_all;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{
     files::{ClusterFolder, create_folder, replace},
@@ -31,6 +32,11 @@ const EVERY: Duration = Duration::from_hours(24);
 const SOON: Duration = Duration::from_secs(10);
 /// The same after a failure.
 const AGAIN: Duration = Duration::from_hours(1);
+/// An own authority is adopted in three steps, and exchanged in three more where its end is near; one more shows that nothing is
+/// left to do.
+const STEPS_OF_A_START: usize = 7;
+/// How often a failure is reported while its words stay the same.
+const REPORTED: Duration = Duration::from_hours(24);
 const ROTATION: &str = "rotation";
 
 /// Where they are.
@@ -67,8 +73,7 @@ impl Certificates {
         cluster: &ValidatedCluster,
     ) -> anyhow::Result<StoredPki> {
         let mut before = self.read()?;
-        // A renewal of the authority has three steps.
-        for _ in 0..4 {
+        for _ in 0..STEPS_OF_A_START {
             let (after, _) = self.renew(cluster, &before, &[])?;
             if after == before {
                 break;
@@ -79,24 +84,32 @@ impl Certificates {
     }
 
     /// Checks daily whether a certificate is due, for ever. `ask` gives the proofs of running nodes, by the stored
-    /// certificates. A failure is reported and tried again: nodes have ten months.
+    /// certificates. A failure is tried again, because nodes have ten months, and `report` gets its words: once a day while they
+    /// stay the same.
     pub(super) async fn keep_renewing(
         &self,
         cluster: &ValidatedCluster,
         ask: impl AsyncFn(&StoredPki) -> anyhow::Result<Vec<Trust>>,
+        report: impl Fn(&str),
     ) {
         let mut pause = EVERY;
+        let mut reported: Option<(String, Instant)> = None;
         loop {
             tokio::time::sleep(pause).await;
             pause = match self.renew_running(cluster, &ask).await {
-                Ok(true) => SOON,
-                Ok(false) => EVERY,
+                Ok(is_waiting) => {
+                    reported = None;
+                    if is_waiting { SOON } else { EVERY }
+                }
                 Err(error) => {
-                    // Without standard error nothing can be reported.
-                    let _ = writeln!(
-                        io::stderr(),
-                        "osc-operator: certificates are not renewed, which is tried again: {error:#}"
-                    );
+                    let words = format!("{error:#}");
+                    let is_known = |(before, at): &(String, Instant)| {
+                        *before == words && at.elapsed() < REPORTED
+                    };
+                    if !reported.as_ref().is_some_and(is_known) {
+                        report(&words);
+                        reported = Some((words, Instant::now()));
+                    }
                     AGAIN
                 }
             };
@@ -154,6 +167,14 @@ impl Certificates {
         let (authority, nodes) = (entries(&self.authority)?, entries(&self.nodes)?);
         Ok(from_entries(authority.as_ref(), nodes.as_ref()))
     }
+}
+
+/// Reports a renewal that failed. Without standard error nothing can be reported.
+pub(super) fn report(words: &str) {
+    let _ = writeln!(
+        io::stderr(),
+        "osc-operator: certificates are not renewed, which is tried again: {words}"
+    );
 }
 
 /// The proofs of nodes, each from its own status.

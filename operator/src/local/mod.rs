@@ -141,7 +141,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
                 () = signals.next() => Ok(true),
                 () = certificates.keep_renewing(&cluster, async |stored: &_| {
                     certificates::proved(&folder, &nodes, stored).await
-                }) => Ok(true),
+                }, certificates::report) => Ok(true),
             },
             Ok(true) => {
                 signals.next().await;

@@ -96,7 +96,7 @@ pub struct Situation<'a> {
 pub enum AuthorityStep {
     /// No step.
     Keep,
-    /// Make an authority. Nodes go on accepting the present ones.
+    /// Make an authority, because there is none that could sign. Nodes go on accepting the present ones.
     Create,
     /// Make another authority, beside the present one.
     Rotate,
@@ -157,12 +157,13 @@ impl PkiPlan {
 /// Decides.
 pub fn plan(situation: &Situation<'_>) -> PkiPlan {
     let stored = situation.stored;
-    let Some(authority) = &stored.authority else {
-        let leaf = match &stored.leaf {
-            Some(leaf) if !stored.bundle.is_empty() && leaf.certificate.ends > situation.now => {
-                LeafStep::Keep
-            }
-            _ => LeafStep::Issue(Signer::Newest),
+    let mut signs = stored.authority.iter();
+    let Some(authority) = signs.find(|authority| authority.certificate.ends > situation.now) else {
+        // An authority that has ended counts as lost: no node accepts what it signs.
+        let leaf = if is_accepted(stored, situation.now) {
+            LeafStep::Keep
+        } else {
+            LeafStep::Issue(Signer::Newest)
         };
         return PkiPlan::of(AuthorityStep::Create, leaf);
     };
@@ -187,6 +188,14 @@ fn signs(previous: &PreviousAuthority, stored: &StoredPki) -> bool {
             .leaf
             .as_ref()
             .is_some_and(|leaf| leaf.certificate.is_signed_by(certificate))
+    })
+}
+
+/// Whether nodes accept the stored leaf from each other now.
+fn is_accepted(stored: &StoredPki, now: Timestamp) -> bool {
+    stored.leaf.as_ref().is_some_and(|leaf| {
+        let mut accepted = stored.bundle.iter().filter(|one| one.ends > now);
+        leaf.certificate.ends > now && accepted.any(|one| leaf.certificate.is_signed_by(one))
     })
 }
 

@@ -139,7 +139,14 @@ pub const RIGHTS: &[Right] = &[
         rule: rule("", &["pods"], &["delete"]),
         scope: Clusters,
         need: Required,
-        why: "to replace pods one by one, once the others have what they have, where another pod template is wanted",
+        why: "to replace pods that do not serve, where another pod template is wanted, and the pod of a node that is rebuilt by force",
+        without: STOPPED,
+    },
+    Right {
+        rule: rule("", &["pods/eviction"], &["create"]),
+        scope: Clusters,
+        need: Required,
+        why: "to replace pods that serve, one by one, once the others have what they have, and only as far as the PodDisruptionBudget allows it beside drains",
         without: STOPPED,
     },
     Right {

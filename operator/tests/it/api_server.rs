@@ -1,7 +1,9 @@
 //! An API server for one namespace, in memory: it keeps all objects, and remembers every request.
 
+mod evictions;
 mod json_patches;
 mod patches;
+mod rights;
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +12,11 @@ use std::{
 
 use http::{Method, Request, Response, StatusCode};
 use kube::{Client, client::Body};
-use opensecureconf_operator::{cluster::context::Context, metrics::Metrics, rights::RIGHTS};
+use opensecureconf_operator::{cluster::context::Context, metrics::Metrics};
 use serde_json::{Value, json};
 
 use json_patches::How;
+use rights::{Attempt, review};
 use tower_test::mock::{self, Handle};
 
 type Call = (Method, String);
@@ -45,73 +48,6 @@ struct State {
     is_silent: bool,
     /// The number of such reviews.
     reviews: usize,
-}
-
-/// The verb and kind of a request, as RBAC sees it.
-struct Attempt {
-    verb: &'static str,
-    group: String,
-    /// With its subresource.
-    kind: String,
-}
-
-impl Attempt {
-    /// `/api/v1/...` or `/apis/GROUP/VERSION/...`, then perhaps `namespaces/NAMESPACE/`, then `KIND/NAME/SUBRESOURCE`.
-    fn read(method: &Method, path: &str) -> Option<Self> {
-        let (group, rest) = match path.strip_prefix("/apis/") {
-            Some(rest) => rest.split_once('/')?,
-            None => ("", path.strip_prefix("/api/")?),
-        };
-        let (_version, mut rest) = rest.split_once('/')?;
-        if let Some((_, inside)) = rest
-            .strip_prefix("namespaces/")
-            .and_then(|inside| inside.split_once('/'))
-        {
-            rest = inside;
-        }
-        let mut parts = rest.split('/');
-        let kind = parts.next()?.to_owned();
-        let name = parts.next();
-        let group = group.to_owned();
-        Some(Self {
-            verb: match (method, name) {
-                (&Method::GET, None) => "list",
-                (&Method::GET, Some(_)) => "get",
-                (&Method::POST, _) => "create",
-                (&Method::PATCH, _) => "patch",
-                (&Method::DELETE, _) => "delete",
-                _ => "update",
-            },
-            group,
-            kind: parts
-                .next()
-                .map_or_else(|| kind.clone(), |part| format!("{kind}/{part}")),
-        })
-    }
-
-    /// Whether the operator's list of rights allows it.
-    fn is_granted(&self, denied: &[(String, String)]) -> bool {
-        let listed = RIGHTS.iter().any(|right| {
-            right.rule.group == self.group
-                && right.rule.resources.contains(&self.kind.as_str())
-                && right.rule.verbs.contains(&self.verb)
-        });
-        listed
-            && !denied
-                .iter()
-                .any(|(verb, kind)| verb == self.verb && *kind == self.kind)
-    }
-
-    fn refusal(&self) -> Value {
-        let Self { verb, group, kind } = self;
-        let mut answer = failure(StatusCode::FORBIDDEN);
-        answer["message"] = format!(
-            "{kind} is forbidden: User \"system:serviceaccount:ops:operator\" cannot {verb} resource \"{kind}\" in API group \"{group}\" in \
-             the namespace \"team\""
-        )
-        .into();
-        answer
-    }
 }
 
 impl ApiServer {
@@ -167,7 +103,7 @@ impl ApiServer {
         let sent = || serde_json::from_slice::<Value>(body).unwrap();
         let path = &match method {
             // A new object's path ends with its name; events are given theirs by the server.
-            &Method::POST => format!(
+            &Method::POST if !path.ends_with(EVICTION) => format!(
                 "{path}/{}",
                 sent()["metadata"]["name"].as_str().unwrap_or("event")
             ),
@@ -235,6 +171,10 @@ impl ApiServer {
             (&Method::GET, false) => {
                 let stale = state.stale.get(path);
                 found(stale.or_else(|| state.objects.get(path)).cloned())
+            }
+            (&Method::POST, _) if path.ends_with(EVICTION) => {
+                let pod = path.strip_suffix(EVICTION).unwrap();
+                evictions::evict(&mut state.objects, pod, &sent())
             }
             (&Method::POST, _) if state.objects.contains_key(path) => {
                 (StatusCode::CONFLICT, failure(StatusCode::CONFLICT))
@@ -381,6 +321,15 @@ impl ApiServer {
     }
 }
 
+/// The end of the path of an eviction.
+const EVICTION: &str = "/eviction";
+
+/// The path of the object that a write takes away.
+pub(crate) fn taken_away(write: &str) -> Option<&str> {
+    let evicted = || write.strip_prefix("POST ")?.strip_suffix(EVICTION);
+    write.strip_prefix("DELETE ").or_else(evicted)
+}
+
 const INSTANCE: &str = "app.kubernetes.io/instance";
 
 /// Which cluster a query's label selector names.
@@ -482,37 +431,6 @@ fn terminating(path: &str) -> Value {
         "message": "namespace team is being terminated",
     }] });
     answer
-}
-
-/// The operator's rights, in the form of the API server's review.
-fn review(state: &State) -> (StatusCode, Value) {
-    if state.is_silent {
-        return (StatusCode::FORBIDDEN, failure(StatusCode::FORBIDDEN));
-    }
-    let rules: Vec<_> = RIGHTS
-        .iter()
-        .flat_map(|right| {
-            right.rule.resources.iter().map(|kind| {
-                let verbs: Vec<_> = right
-                    .rule
-                    .verbs
-                    .iter()
-                    .filter(|verb| {
-                        !state
-                            .denied
-                            .iter()
-                            .any(|(no, of)| no == *verb && of == kind)
-                    })
-                    .collect();
-                json!({ "apiGroups": [right.rule.group], "resources": [kind], "verbs": verbs })
-            })
-        })
-        .collect();
-    let answer = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "metadata": {}, "spec": {},
-        "status": { "resourceRules": rules, "nonResourceRules": [], "incomplete": false },
-    });
-    (StatusCode::CREATED, answer)
 }
 
 /// `.../namespaces/team/secrets` is a collection, `.../namespaces/team/secrets/prod-salt` is not.

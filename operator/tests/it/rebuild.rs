@@ -8,9 +8,9 @@ use opensecureconf_operator::cluster::{
 use serde_json::json;
 
 use crate::{
-    api_server::ApiServer,
+    api_server::{ApiServer, taken_away},
     reconcile::{CORE, condition, has_condition, reconcile},
-    rollout::ready,
+    rollout::{budget::no_disruption_is_allowed, ready},
     serving::answered,
     standstill::message,
     volumes::{change, claim, three_nodes},
@@ -55,9 +55,7 @@ fn live(server: &ApiServer, ordinal: usize, incarnation: &str) {
 
 fn deleted(server: &ApiServer) -> Vec<String> {
     let writes = server.writes();
-    let deleted = writes
-        .iter()
-        .filter_map(|write| write.strip_prefix("DELETE "));
+    let deleted = writes.iter().filter_map(|write| taken_away(write));
     deleted.map(str::to_owned).collect()
 }
 
@@ -198,6 +196,32 @@ async fn a_replacement_that_another_operator_began_comes_before_a_rebuild() {
     });
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(deleted(&server), [pod(0)]);
+}
+
+#[tokio::test]
+async fn a_pod_that_its_budget_holds_is_waited_for_and_force_waits_for_none() {
+    let (server, context, mut cluster) = serving_story().await;
+    no_disruption_is_allowed(&server, &[0, 2]);
+    change(&server, &config_map(), |config_map| {
+        config_map["metadata"]["annotations"][RECORD] = json!("demo-0/pod 0/1");
+    });
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(server.object(&pod(0)).is_some() && server.object(&claim(2)).is_some());
+    let blocked = condition(&server, "RebuildBlocked");
+    assert_eq!(blocked["reason"], "DisruptionBudget");
+    let told = message(&blocked);
+    assert!(
+        told.contains("does not let pod demo-0 go now: Cannot evict"),
+        "{told}"
+    );
+
+    // Nothing else is under way: a user's force goes beside the budget.
+    change(&server, &config_map(), |config_map| {
+        config_map["metadata"]["annotations"][RECORD] = json!("");
+    });
+    server.writes();
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(deleted(&server), [claim(2), pod(2)]);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ONE_NODE,
-    api_server::ApiServer,
+    api_server::{ApiServer, taken_away},
     corrections::change,
     looking::show,
     reconcile::{CORE, STATEFUL_SET, condition, reconcile},
@@ -22,7 +22,11 @@ use crate::{
     serving::answered,
 };
 
+pub(crate) mod budget;
+mod by_hand;
+mod judged;
 mod record;
+mod waits;
 
 /// Three nodes that serve, and an operator without work.
 struct Story {
@@ -113,13 +117,13 @@ impl Story {
         });
     }
 
-    /// The ordinals of the pods that were deleted since the last call.
+    /// The ordinals of the pods that were taken away since the last call.
     fn ordinals_deleted(&self) -> Vec<usize> {
         let writes = self.server.writes();
-        let prefix = format!("DELETE {CORE}/pods/demo-");
+        let prefix = format!("{CORE}/pods/demo-");
         writes
             .iter()
-            .filter_map(|write| write.strip_prefix(&prefix)?.parse().ok())
+            .filter_map(|write| taken_away(write)?.strip_prefix(&prefix)?.parse().ok())
             .collect()
     }
 
@@ -148,6 +152,10 @@ fn revision_of(pod: &Value) -> &str {
 
 fn pod_path(ordinal: u64) -> String {
     format!("{CORE}/pods/demo-{ordinal}")
+}
+
+fn eviction(ordinal: u64) -> String {
+    format!("{}/eviction", pod_path(ordinal))
 }
 
 fn pod(ordinal: u64, revision: &str, serves: bool) -> Value {
@@ -291,252 +299,6 @@ async fn while_pods_are_replaced_the_status_counts_them_and_nobody_is_alarmed() 
 }
 
 #[tokio::test]
-async fn nothing_is_replaced_while_another_pod_ends_or_has_not_come_back() {
-    let mut story = Story::begin().await;
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.operate().await;
-    story.set_pod(0, |pod| {
-        pod["metadata"]["deletionTimestamp"] = jiff::Timestamp::now().to_string().into();
-    });
-    story.turns(3).await;
-    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new(), "a drain");
-
-    story.server.remove(&pod_path(0));
-    story.bad = vec!["node:2"];
-    story.turns(4).await;
-    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
-    story.set_pod(0, |pod| pod["status"] = ready(true));
-    story.operate().await;
-    assert_eq!(story.ordinals_deleted(), [2]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn nodes_that_serve_and_do_not_answer_are_waited_for_ten_minutes() {
-    let mut story = Story::begin().await;
-    // The operator does not know where they are.
-    for ordinal in 0..2 {
-        story.set_pod(ordinal, |pod| pod["status"]["podIP"] = Value::Null);
-    }
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.turns(4).await;
-    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
-    let said = condition(&story.server, "Ready")["message"].clone();
-    assert!(
-        said.as_str().unwrap().contains("until demo-0 answers"),
-        "{said}"
-    );
-
-    tokio::time::advance(Duration::from_mins(10)).await;
-    story.operate().await;
-    assert_eq!(story.ordinals_deleted(), [2]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_operator_that_is_told_another_time_waits_for_that_long() {
-    let mut story = Story::begin().await;
-    let context = story.context;
-    story.context = context.at(Installation {
-        answer_timeout: Duration::from_hours(1),
-        ..Installation::default()
-    });
-    for ordinal in 0..2 {
-        story.set_pod(ordinal, |pod| pod["status"]["podIP"] = Value::Null);
-    }
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.turns(4).await;
-    tokio::time::advance(Duration::from_mins(59)).await;
-    story.operate().await;
-    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
-
-    tokio::time::advance(Duration::from_mins(1)).await;
-    story.operate().await;
-    assert_eq!(story.ordinals_deleted(), [2]);
-}
-
-#[tokio::test]
-async fn a_bad_image_stops_at_one_pod_and_the_next_one_repairs_it() {
-    let mut story = Story::begin().await;
-    story.bad = vec!["node:bad"];
-    story.cluster.spec.image = Some("node:bad".to_owned());
-    story.turns(8).await;
-    assert_eq!(story.ordinals_deleted(), [2]);
-
-    story.cluster.spec.image = Some("node:good".to_owned());
-    story.turns(12).await;
-    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
-    assert!(story.all_current());
-    assert_eq!(
-        story.told("does not serve"),
-        1,
-        "{:?}",
-        story.server.notes()
-    );
-}
-
-#[tokio::test]
-async fn a_pod_that_does_not_come_back_is_told_of_after_ten_minutes() {
-    let mut story = Story::begin().await;
-    story.bad = vec!["node:bad"];
-    story.cluster.spec.image = Some("node:bad".to_owned());
-    story.turns(4).await;
-    story.set_pod(2, |pod| {
-        let long_ago = "2026-01-01T00:00:00Z";
-        pod["status"]["conditions"][0]["lastTransitionTime"] = long_ago.into();
-    });
-    story.turns(2).await;
-    let ready = condition(&story.server, "Ready");
-    assert_eq!(ready["reason"], "RolloutBlocked");
-    let message = ready["message"].as_str().unwrap();
-    for words in [
-        "pod demo-2",
-        "kubectl delete pvc data-demo-2 -n team",
-        "spec.replicas to 2",
-    ] {
-        assert!(message.contains(words), "{message}");
-    }
-    assert_eq!(story.ordinals_deleted(), [2], "and no other one");
-}
-
-#[tokio::test]
-async fn a_pod_that_kubernetes_may_not_make_is_told_of_after_ten_minutes() {
-    let mut story = Story::begin().await;
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.turns(1).await;
-    story.operate().await;
-    assert_eq!(story.ordinals_deleted(), [2]);
-    let refused = |first: &str| {
-        let note = "create Pod demo-2 in StatefulSet demo failed error: pods \"demo-2\" is forbidden: exceeded quota: few";
-        json!({ "metadata": { "name": "demo" }, "reason": "FailedCreate", "note": note, "eventTime": null,
-            "deprecatedFirstTimestamp": first, "deprecatedLastTimestamp": jiff::Timestamp::now().to_string(),
-            "regarding": { "kind": "StatefulSet", "name": "demo" } })
-    };
-    let events = "/apis/events.k8s.io/v1/namespaces/team/events/demo";
-    let now = jiff::Timestamp::now().to_string();
-    story.server.put(events, refused(&now));
-    story.operate().await;
-    assert_ne!(
-        condition(&story.server, "Ready")["reason"],
-        "RolloutBlocked"
-    );
-    story.server.put(events, refused("2026-01-01T00:00:00Z"));
-    story.operate().await;
-    let ready = condition(&story.server, "Ready");
-    assert_eq!(ready["reason"], "RolloutBlocked");
-    let message = ready["message"].as_str().unwrap();
-    assert!(
-        message.contains("pod demo-2 has not come back"),
-        "{message}"
-    );
-    assert!(message.contains("exceeded quota: few"), "{message}");
-    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
-}
-
-#[tokio::test]
-async fn a_pod_that_is_given_up_holds_the_others_up_no_longer() {
-    let mut story = Story::begin().await;
-    story.bad = vec!["node:bad"];
-    story.cluster.spec.image = Some("node:bad".to_owned());
-    story.turns(4).await;
-    assert_eq!(story.ordinals_deleted(), [2]);
-    story.bad.clear();
-    story.set_pod(2, |pod| {
-        let long_ago = "2026-01-01T00:00:00Z";
-        pod["status"]["conditions"][0]["lastTransitionTime"] = long_ago.into();
-    });
-    story.cluster.spec.replicas = 2;
-    story.turns(8).await;
-    assert_eq!(story.ordinals_deleted(), [1, 0]);
-}
-
-#[tokio::test]
-async fn a_pod_that_changed_since_it_was_read_is_judged_anew() {
-    let mut story = Story::begin().await;
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.turns(1).await;
-    let path = pod_path(2);
-    story
-        .server
-        .refuse(Method::DELETE, &path, StatusCode::CONFLICT);
-    story.operate().await;
-    assert!(story.server.object(&path).is_some());
-    story.set_pod(1, |pod| {
-        pod["metadata"]["deletionTimestamp"] = jiff::Timestamp::now().to_string().into();
-    });
-    story.operate().await;
-    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
-}
-
-#[tokio::test]
-async fn what_a_watch_still_shows_deletes_nothing() {
-    let mut story = Story::begin().await;
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.turns(1).await;
-    // The watches stop here: they show three pods of the old template that serve.
-    show(&story.server, &story.context);
-    story.turns(3).await;
-    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
-    story.turns(3).await;
-    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
-    assert!(story.all_current());
-}
-
-#[tokio::test]
-async fn a_deletion_that_was_not_answered_is_not_done_twice() {
-    let mut story = Story::begin().await;
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.turns(1).await;
-    story.server.lose_answer(Method::DELETE, &pod_path(2));
-    let outcome = reconcile_cluster(&story.cluster, &story.context).await;
-    outcome.unwrap_err();
-    assert_eq!(story.ordinals_deleted(), [2]);
-    story.operate().await;
-    assert_eq!(
-        story.ordinals_deleted(),
-        Vec::<usize>::new(),
-        "nobody made it anew yet"
-    );
-    story.turns(8).await;
-    assert_eq!(story.ordinals_deleted(), [1, 0]);
-}
-
-#[tokio::test]
-async fn an_environment_that_somebody_sets_by_hand_restarts_no_pod() {
-    let mut story = Story::begin().await;
-    let before = story.set()["spec"]["template"].clone();
-    let node = "k:{\"name\":\"node\"}";
-    let foo = json!({ "k:{\"name\":\"FOO\"}": { ".": {}, "f:name": {}, "f:value": {} } });
-    let fields = json!({ "f:spec": { "f:template": { "f:spec": { "f:containers": { node: { "f:env": foo } } } } } });
-    story.by_hand("kubectl-set", &fields, |set| {
-        let env = &mut set["spec"]["template"]["spec"]["containers"][0]["env"];
-        let foo = json!({ "name": "FOO", "value": "bar" });
-        env.as_array_mut().unwrap().insert(0, foo);
-    });
-    story.kubernetes();
-    story.turns(5).await;
-    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
-    assert_eq!(story.set()["spec"]["template"], before);
-    let words = "corrected StatefulSet demo: kubectl-set had changed spec.template.spec.containers[node].env[FOO]";
-    assert_eq!(story.told(words), 1, "{:?}", story.server.notes());
-}
-
-#[tokio::test]
-async fn kubectl_rollout_restart_replaces_all_pods() {
-    let mut story = Story::begin().await;
-    let restarted = "kubectl.kubernetes.io/restartedAt";
-    let fields = json!({ "f:spec": { "f:template": { "f:metadata": { "f:annotations": { ".": {}, format!("f:{restarted}"): {} } } } } });
-    story.by_hand("kubectl-rollout", &fields, |set| {
-        set["spec"]["template"]["metadata"]["annotations"][restarted] =
-            "2026-01-01T00:00:00Z".into();
-    });
-    story.kubernetes();
-    story.turns(10).await;
-    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
-    let annotations = &story.set()["spec"]["template"]["metadata"]["annotations"];
-    assert_eq!(annotations[restarted], "2026-01-01T00:00:00Z");
-    assert_eq!(story.told("corrected"), 0);
-}
-
-#[tokio::test]
 async fn a_restart_that_the_resource_asks_for_replaces_all_pods() {
     let mut story = Story::begin().await;
     story.cluster.spec.restarted_at = Some("2026-01-01T00:00:00Z".to_owned());
@@ -544,70 +306,6 @@ async fn a_restart_that_the_resource_asks_for_replaces_all_pods() {
     assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
     story.turns(3).await;
     assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
-}
-
-#[tokio::test]
-async fn what_an_admission_webhook_sets_again_is_accepted_with_one_event() {
-    let mut story = Story::begin().await;
-    story.server.intercept(|set| {
-        let template = &mut set["spec"]["template"];
-        template["metadata"]["annotations"]["mesh"] = "on".into();
-        let image = &mut template["spec"]["containers"][0]["image"];
-        let name = image.as_str().unwrap().trim_start_matches("mirror/");
-        *image = format!("mirror/{name}").into();
-    });
-    let fields = json!({ "f:spec": { "f:template": { "f:metadata": { "f:annotations": { "f:mesh": {} } } } } });
-    story.by_hand("mesh", &fields, |set| {
-        set["spec"]["template"]["metadata"]["annotations"]["mesh"] = "on".into();
-    });
-    story.kubernetes();
-    story.turns(12).await;
-    assert_eq!(
-        story.ordinals_deleted(),
-        [2, 1, 0],
-        "the image is another one"
-    );
-    story.turns(3).await;
-    assert_eq!(story.server.writes(), Vec::<String>::new());
-    for field in ["metadata.annotations.mesh", "spec.containers[node].image"] {
-        let words = format!("accepted spec.template.{field} of StatefulSet demo");
-        assert_eq!(story.told(&words), 1, "{:?}", story.server.notes());
-    }
-    assert_eq!(story.told("corrected"), 0, "{:?}", story.server.notes());
-
-    // An accepted difference hides no change that a user asks for.
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.turns(12).await;
-    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
-    let image = &story.set()["spec"]["template"]["spec"]["containers"][0]["image"];
-    assert_eq!(image, "mirror/node:2");
-}
-
-#[tokio::test]
-async fn a_set_that_kubernetes_rolled_by_itself_is_changed_once() {
-    let mut story = Story::begin().await;
-    let mut set = story.set();
-    set["spec"]["updateStrategy"] =
-        json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } });
-    story.server.put(STATEFUL_SET, set);
-    story.cluster.spec.image = Some("node:2".to_owned());
-    story.operate().await;
-    assert_eq!(
-        story.set()["spec"]["updateStrategy"],
-        json!({ "type": "OnDelete" })
-    );
-    let patches = |writes: Vec<String>| {
-        let patch = format!("PATCH {STATEFUL_SET}");
-        writes.iter().filter(|write| **write == patch).count()
-    };
-    assert_eq!(
-        patches(story.server.writes()),
-        2,
-        "the strategy, then the template"
-    );
-    story.operate().await;
-    assert_eq!(patches(story.server.writes()), 0);
-    assert_eq!(story.told("corrected"), 0);
 }
 
 #[tokio::test]

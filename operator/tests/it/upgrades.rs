@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ONE_NODE,
-    api_server::ApiServer,
+    api_server::{ApiServer, taken_away},
     looking::show,
     reconcile::CORE,
     resource,
@@ -155,10 +155,10 @@ impl World {
     /// The pods that were deleted since the last call.
     pub(crate) fn deleted(&self) -> Vec<String> {
         let writes = self.server.writes();
-        let prefix = format!("DELETE {CORE}/pods/");
+        let prefix = format!("{CORE}/pods/");
         let deleted = writes
             .iter()
-            .filter_map(|write| write.strip_prefix(&prefix));
+            .filter_map(|write| taken_away(write)?.strip_prefix(&prefix));
         deleted.map(str::to_owned).collect()
     }
 

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use crate::{
-    kubernetes::server::Delivery,
+    kubernetes::server::{Delivery, EVICTION},
     stage::{OperatorId, Stage},
 };
 
@@ -159,7 +159,8 @@ impl Stage {
             let outcome = fate.outcome;
             self.tell(|| format!("operator {operator}: {what} will be {outcome:?}"));
         }
-        let is_late = *method == Method::DELETE && what.contains("/pods/");
+        let takes_away = *method == Method::DELETE || what.ends_with(EVICTION);
+        let is_late = takes_away && what.contains("/pods/");
         if is_late && self.happens(self.faults.late_deletions) {
             fate.before += Duration::from_secs(self.random.random_range(5..90));
         }

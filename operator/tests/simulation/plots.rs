@@ -17,7 +17,10 @@ pub(crate) enum Act {
     Grow,
     Rebuild,
     RebuildByForce,
+    /// An administrator deletes a pod.
     DrainOne,
+    /// An administrator evicts a pod, as far as the disruption budget allows it.
+    DrainByTheBook,
     CrashOne,
     LoseSalt,
     LoseDisk,
@@ -67,6 +70,7 @@ impl Act {
         Self::Rebuild,
         Self::RebuildByForce,
         Self::DrainOne,
+        Self::DrainByTheBook,
         Self::CrashOne,
         Self::LoseSalt,
         Self::LoseDisk,
@@ -155,6 +159,8 @@ pub(crate) struct Plot {
     pub(crate) pace: Pace,
     /// Whether operators may be elected by a Lease, as on Kubernetes; otherwise all of them act at once.
     pub(crate) may_elect: bool,
+    /// Whether the pods have a disruption budget.
+    pub(crate) has_budget: bool,
 }
 
 impl Plot {
@@ -186,6 +192,15 @@ impl Plot {
             pace: Pace::Quick,
             is_crowded: false,
             may_elect: false,
+            has_budget: true,
+        }
+    }
+
+    /// The same without a disruption budget, which would hide what the operator does.
+    pub(crate) const fn without_budget(self) -> Self {
+        Self {
+            has_budget: false,
+            ..self
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     kubernetes::{
         names::{
-            API_KEY, AUTHORITY, CLAIMS, CLIENT_SERVICE, LEASE, PEERS, PODS, RESOURCE, SALT,
+            API_KEY, AUTHORITY, BUDGET, CLAIMS, CLIENT_SERVICE, LEASE, PEERS, PODS, RESOURCE, SALT,
             STATEFUL_SET, claim, is_secret, ordinal,
         },
         store::{Change, What, owners},
@@ -156,8 +156,8 @@ impl Stage {
         self.check_life_that_goes(number, "Kubernetes deletes the volume");
     }
 
-    /// At most one serving node is away by the operator's own doing, and the operator takes none away while the others are
-    /// apart.
+    /// At most one serving node is away by the operator's own doing, none beside a drain where there is a disruption budget, and
+    /// the operator takes none away while the others are apart.
     fn check_pod(&mut self, change: &Change) {
         let Some(before) = self.before(change) else {
             return;
@@ -181,6 +181,13 @@ impl Stage {
                 self.away
             ));
         }
+        self.drained.retain(|drained| *drained < wanted);
+        if !self.drained.is_empty() && self.store.get(BUDGET).is_some() {
+            self.world.break_off(format!(
+                "node {number} is taken away while {:?} are drained",
+                self.drained
+            ));
+        }
         let mut limit = self.faults.longest_reconcile();
         if self.are_elected {
             limit += LONGEST_STANDSTILL;
@@ -195,6 +202,7 @@ impl Stage {
 
     pub(crate) fn note_pod_that_serves(&mut self, number: usize) {
         self.away.remove(&number);
+        self.drained.remove(&number);
     }
 
     /// A set that is made anew leaves its pods.

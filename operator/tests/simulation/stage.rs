@@ -84,6 +84,8 @@ pub(crate) struct Stage {
     pub(crate) given_up: BTreeMap<Incarnation, bool>,
     /// Nodes that served when an operator took their pods away, and have not come back.
     pub(crate) away: BTreeSet<usize>,
+    /// Nodes whose machine is being drained, and that have not come back.
+    pub(crate) drained: BTreeSet<usize>,
     /// Since when nodes do not reach each other.
     pub(crate) apart_since: Option<Duration>,
     steps: u64,
@@ -132,6 +134,7 @@ impl Stage {
             salts: BTreeSet::new(),
             given_up: BTreeMap::new(),
             away: BTreeSet::new(),
+            drained: BTreeSet::new(),
             apart_since: None,
             steps: 0,
         }

@@ -7,9 +7,9 @@ use crate::{
     faults::Trouble,
     plots::{
         Act::{
-            AnotherOperator, Grow, Hibernate, Image, LoseSalt, OneOfTwoImages, PartNodes,
-            PassYearAlone, Rebuild, Restart, RestartOperator, RotateAuthority, RotateKey, Scale,
-            Wake,
+            AnotherOperator, DrainByTheBook, Grow, Hibernate, Image, LoseSalt, OneOfTwoImages,
+            PartNodes, PassYearAlone, Rebuild, Restart, RestartOperator, RotateAuthority,
+            RotateKey, Scale, Wake,
         },
         Plot,
     },
@@ -49,13 +49,17 @@ macro_rules! switches {
 }
 
 switches! {
-    pods_go_one_at_a_time: PodsGoOneAtATime from 1 by Plot::of(&[Image]);
+    pods_go_one_at_a_time: PodsGoOneAtATime from 1 by Plot::of(&[Image]).without_budget();
     replaced_nodes_are_in_sync:
         ReplacedNodesAreInSync from 9 by Plot::of(&[Image, PartNodes]).with(Trouble::Nothing);
     nothing_else_is_deleted:
-        NothingElseIsDeleted from 47 by Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded();
+        NothingElseIsDeleted from 47 by
+            Plot::of(&[AnotherOperator, Image, Restart]).with(Trouble::SlowWrites).crowded().without_budget();
     replacements_are_recorded:
-        ReplacementsAreRecorded from 78 by Plot::of(&[OneOfTwoImages, RestartOperator]).with(Trouble::LateDeletions).crowded();
+        ReplacementsAreRecorded from 78 by
+            Plot::of(&[OneOfTwoImages, RestartOperator]).with(Trouble::LateDeletions).crowded().without_budget();
+    budgets_are_respected:
+        BudgetsAreRespected from 27 by Plot::of(&[DrainByTheBook, Image]).with(Trouble::LateDeletions);
     marks_come_before_orders:
         MarksComeBeforeOrders from 38 by Plot::of(&[AnotherOperator, RestartOperator]).with(Trouble::SilentNodes).crowded();
     salts_are_made_once: SaltsAreMadeOnce from 4 by Plot::of(&[AnotherOperator]).crowded();

@@ -9,6 +9,7 @@ use crate::{
     kubernetes::{
         names::{API_KEY, CLIENT_SERVICE, CLUSTER, PEERS, RESOURCE, SALT, claim, pod},
         store::Preconditions,
+        workloads::is_ready,
     },
     operators::Operators,
     plots::Act,
@@ -26,7 +27,7 @@ pub(crate) struct Users {
 
 impl Users {
     /// Somebody makes a cluster.
-    pub(crate) fn begin(stage: &mut Stage, menu: &'static [Act]) -> Self {
+    pub(crate) fn begin(stage: &mut Stage, menu: &'static [Act], has_budget: bool) -> Self {
         let replicas = *[1, 2, 3, 3, 3].choose(&mut stage.random).unwrap();
         let retention = *["Retain", "Delete"].choose(&mut stage.random).unwrap();
         let resource = json!({
@@ -39,6 +40,9 @@ impl Users {
             },
         });
         stage.store.create(RESOURCE, resource).unwrap();
+        if !has_budget {
+            stage.ask(|spec| spec["podDisruptionBudget"] = json!({ "enabled": false }));
+        }
         Self {
             menu,
             next: Duration::from_secs(1),
@@ -85,6 +89,7 @@ impl Users {
                 let path = pod(stage.any_node());
                 let _ = stage.store.delete(&path, &Preconditions::default(), false);
             }
+            Act::DrainByTheBook => stage.drain_by_the_book(),
             Act::CrashOne => {
                 let node = stage.any_node();
                 stage.world.crash(node);
@@ -221,6 +226,17 @@ impl Stage {
 
     fn delete_by_hand(&mut self, path: &str) {
         let _ = self.store.delete(path, &Preconditions::default(), false);
+    }
+
+    /// An administrator drains a machine as Kubernetes asks for it: by an eviction.
+    fn drain_by_the_book(&mut self) {
+        let number = self.any_node();
+        let path = pod(number);
+        let served = self.store.get(&path).is_some_and(is_ready);
+        let goes = self.store.evict(&path, &Preconditions::default()).is_ok();
+        if served && goes {
+            self.drained.insert(number);
+        }
     }
 
     /// A machine is lost with a disk: a user deletes the claim and the pod of a node whose rows the others have.

@@ -9,7 +9,6 @@ use axum::{Json, extract::State, http::StatusCode};
 use opensecureconf_contract::status::UnreachableNode;
 use serde_json::{Value, json};
 
-use crate::store::{EntryStore, ReadError, WriteHealth};
 use crate::{
     api::{
         Node, NodeState,
@@ -17,6 +16,7 @@ use crate::{
     },
     entries::NodeKind,
     peers::UnreachablePeer,
+    store::{EntryStore, ReadError, WriteHealth},
 };
 
 /// Whether the process lives

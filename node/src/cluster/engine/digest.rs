@@ -24,8 +24,8 @@ use std::{
 };
 
 use super::{Engine, Event, ExchangeId, Now, Output, feed::arrived};
-use crate::cluster::limits::digests::{LOOKED_UP, PAUSE, REPAIR_PAUSE, ROWS, TIMEOUT};
 use crate::{
+    cluster::limits::digests::{LOOKED_UP, PAUSE, REPAIR_PAUSE, ROWS, TIMEOUT},
     cluster::{
         Answer, Cutoff, Digest, Merge, PeerInfo, Request, Rule, Scan, Seq, State, Tables,
         WireDigest, WireIdentity, WireRow,

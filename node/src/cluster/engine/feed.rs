@@ -1,8 +1,8 @@
 //! The change feed: the changes that members send each other, and how far each has come.
 
 use super::{Engine, Event, Now, Output};
-use crate::cluster::limits::feed::{ROWS, TOLD};
 use crate::{
+    cluster::limits::feed::{ROWS, TOLD},
     cluster::{
         ENTRIES_BYTES, FeedRow, Merge, PeerInfo, Request, Rule, Seq, Tables, WireIdentity, WireRow,
         merge,

@@ -1,5 +1,6 @@
 //! One node's engine: the durable state that decisions need, and its knowledge of other nodes.
 
+mod admission;
 mod digest;
 mod exchange;
 mod feed;

@@ -1,8 +1,8 @@
 //! Purging: a tombstone is forgotten only when every node that could bring the entry back knows of it.
 
 use super::{Engine, Event, Now, Output};
-use crate::cluster::limits::purge::ROWS;
 use crate::{
+    cluster::limits::purge::ROWS,
     cluster::{Rule, Tables},
     domain::Timestamp,
 };

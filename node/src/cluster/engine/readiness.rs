@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{Engine, Event, Now, Output};
-use crate::cluster::limits::joining::{LOOKS_FOR_ITSELF, WAITED_FOR};
 use crate::{
+    cluster::limits::joining::{LOOKS_FOR_ITSELF, WAITED_FOR},
     cluster::{LocalStatus, PeerInfo, Phase, Rule, State, Tables},
     domain::Incarnation,
 };

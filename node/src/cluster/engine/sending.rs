@@ -6,12 +6,12 @@ use super::{
     Engine, ExchangeId, Now, Output,
     feed::{Changes, FULL},
 };
-use crate::cluster::limits::{
-    feed::RELAY_PAUSE,
-    heartbeats::{ASKED_AGAIN, HEARTBEAT, REFUSED, ROSTER_PAUSE},
-    suspicion::ASK_PAUSE,
-};
 use crate::{
+    cluster::limits::{
+        feed::RELAY_PAUSE,
+        heartbeats::{ASKED_AGAIN, HEARTBEAT, REFUSED, ROSTER_PAUSE},
+        suspicion::ASK_PAUSE,
+    },
     cluster::{
         Address, Envelope, LocalStatus, Refusal, Request, Rule, State, Tables,
         peer_table::{Exchange, Route},

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Engine, Event, Now, Output};
-use crate::cluster::limits::stamps::PAUSE;
 use crate::{
+    cluster::limits::stamps::PAUSE,
     cluster::{PeerInfo, Rule},
     domain::{Clock, Row, RowHash},
 };

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{AdminOutcome, AdminRefusal, Engine, Event, Now, Output};
-use crate::cluster::limits::suspicion::{TIMEOUT, TRUST};
 use crate::{
+    cluster::limits::suspicion::{TIMEOUT, TRUST},
     cluster::{
         FenceReason, LocalStatus, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, State, Tables,
     },

@@ -4,8 +4,8 @@
 //! that version. Only a node that began a new life holds values of its earlier one, until it has taken them back.
 
 use super::{Engine, Event, Now, Output};
-use crate::cluster::limits::values::ROWS;
 use crate::{
+    cluster::limits::values::ROWS,
     cluster::{LocalStatus, Mode, Rule, Rules, State, Tables},
     domain::{Content, Fingerprint, Identity, Incarnation, Row, Seal, Version},
 };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Now, Output, ReplyId, WriteRefusal};
-use crate::cluster::limits::stamps::NAMED_AHEAD;
 use crate::{
+    cluster::limits::stamps::NAMED_AHEAD,
     cluster::{AckLevel, LocalStatus, Rule, Seq, State, Tables, acknowledgement::AckTargets},
     domain::{Category, Clock, Content, Identity, Incarnation, Row, Seal, Timestamp, Version},
 };

@@ -1,4 +1,4 @@
-//! Makes a node leave, and gives its volume up. Only the very claim and the very pod that were judged are deleted.
+//! Makes a node leave, and gives its volume up. Only the very claim and the very pod that were judged go.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Api, ResourceExt, api::Preconditions};
@@ -12,7 +12,7 @@ use crate::{
         events, judged_deletion,
         observe::{self, Connection},
         resource::OpenSecureConfCluster,
-        rollout,
+        rollout::{self, Force, Replaced},
         settled::Mandate,
         status,
         validate::ValidatedCluster,
@@ -21,7 +21,7 @@ use crate::{
     node::{AdminCommand, NodeDetails},
 };
 
-/// Carries the plan out, and returns whether anything was tried.
+/// Carries the plan out.
 ///
 /// # Errors
 /// Where this reconcile may only look, or the API server refuses. The claim is deleted first: if the operator ends then, the
@@ -33,9 +33,9 @@ pub(in crate::cluster) async fn carry_out(
     plan: &RebuildPlan,
     (nodes, mandate): (Option<&Connection>, Mandate<'_>),
     context: &Context,
-) -> Result<bool, apply::Error> {
+) -> Result<Replaced, apply::Error> {
     if !plan.is_due() {
-        return Ok(false);
+        return Ok(Replaced::NotTried);
     }
     mandate.may_act()?;
     let of = |ordinal: usize| {
@@ -49,7 +49,7 @@ pub(in crate::cluster) async fn carry_out(
             {
                 leave(cluster, valid, pod, nodes, context).await;
             }
-            Ok(true)
+            Ok(Replaced::Tried)
         }
         RebuildPlan::GiveUp {
             ordinal,
@@ -63,22 +63,21 @@ pub(in crate::cluster) async fn carry_out(
                     Some(next) if next == planned.0 => {}
                     Some(other) => {
                         let why = rollout::REPLACEMENT_HAD_BEGUN;
-                        rollout::delete(cluster, valid, other, why, context).await?;
-                        return Ok(true);
+                        let other = (other, Force::No);
+                        return rollout::take_away(cluster, valid, other, why, context).await;
                     }
                     // It is judged once more.
-                    None => return Ok(true),
+                    None => return Ok(Replaced::Tried),
                 }
             }
             let mut claims = found.volumes.iter();
             let claim = claims.find(|claim| claim.ordinal == *ordinal);
-            give_up(cluster, valid, (claim, pod), incarnation, context).await?;
-            Ok(true)
+            give_up(cluster, valid, (claim, pod), incarnation, context).await
         }
         RebuildPlan::Finished
         | RebuildPlan::Leaving { .. }
         | RebuildPlan::Joining { .. }
-        | RebuildPlan::Blocked(_) => Ok(false),
+        | RebuildPlan::Blocked(_) => Ok(Replaced::NotTried),
     }
 }
 
@@ -106,7 +105,7 @@ async fn give_up(
     (claim, pod): (Option<&VolumeClaim>, Option<&Pod>),
     incarnation: &str,
     context: &Context,
-) -> Result<(), apply::Error> {
+) -> Result<Replaced, apply::Error> {
     let (client, namespace) = (&context.client, valid.namespace.as_str());
     if let Some(claim) = claim.filter(|claim| !claim.is_ending) {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
@@ -115,14 +114,25 @@ async fn give_up(
             resource_version: claim.resource_version.clone(),
         };
         if !judged_deletion::delete(valid, &api, &claim.name, judged).await? {
-            return Ok(());
+            return Ok(Replaced::Tried);
         }
         events::announce_given_up(cluster, &claim.name, incarnation, &context.recorder).await;
     }
-    if let Some(pod) = pod {
-        // A pod that changed meanwhile is judged once more: its claim stays for as long as the pod exists.
-        let why = "it is rebuilt with a new volume";
-        rollout::delete(cluster, valid, pod, why, context).await?;
+    let Some(pod) = pod else {
+        return Ok(Replaced::Tried);
+    };
+    // A pod that changed meanwhile, or that is held, is judged once more: its claim stays for as long as the pod exists.
+    let why = "it is rebuilt with a new volume";
+    let pod = (pod, force(valid, incarnation));
+    rollout::take_away(cluster, valid, pod, why, context).await
+}
+
+/// A user who rebuilds a node by force does so although another one may be away.
+fn force(valid: &ValidatedCluster, incarnation: &str) -> Force {
+    let mut entries = valid.spec.rebuild_members.iter();
+    if entries.any(|entry| entry.incarnation == incarnation && entry.force) {
+        Force::Yes
+    } else {
+        Force::No
     }
-    Ok(())
 }

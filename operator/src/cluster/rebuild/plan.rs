@@ -137,6 +137,22 @@ impl RebuildPlan {
         }))
     }
 
+    /// The same where the disruption budget keeps a pod that has to go.
+    pub(in crate::cluster) fn held(
+        &self,
+        cluster: &ValidatedCluster,
+        (pod, words): (&str, &str),
+    ) -> Option<Self> {
+        let ordinal = i32::try_from(self.keeps()?).ok()?;
+        Some(Self::Blocked(Blocked {
+            node: cluster.name.pod(ordinal),
+            reason: "DisruptionBudget",
+            missing: format!(
+                "the disruption budget does not let pod {pod} go now: {words}; wait until all others serve, or set force to true"
+            ),
+        }))
+    }
+
     /// Whether anything must be ordered or deleted.
     pub(in crate::cluster) fn is_due(&self) -> bool {
         matches!(self, Self::Leave { .. } | Self::GiveUp { .. })

@@ -18,7 +18,9 @@ pub(super) use observed::{is_rolled_out, plan_rollout};
 pub(super) use plan::UNDER_WAY;
 pub use plan::{RolloutPlan, Waiting, Why};
 pub(super) use prepare::{prepare, restore_template};
-pub(super) use replace::{REPLACEMENT_HAD_BEGUN, carry_out, delete, next_to_delete};
+pub(super) use replace::{
+    Force, REPLACEMENT_HAD_BEGUN, Replaced, carry_out, next_to_delete, take_away,
+};
 pub use silence::ANSWER_TIMEOUT;
 pub(super) use silence::Silence;
 pub(super) use strategy::ON_DELETE;

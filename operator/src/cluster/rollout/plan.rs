@@ -118,6 +118,13 @@ pub enum Waiting {
     Salt(String),
     /// The node of this name serves but does not answer, and no other node reports on it.
     Answer(String),
+    /// The disruption budget does not let a pod go.
+    Budget {
+        /// The pod.
+        pod: String,
+        /// The words of the API server.
+        words: String,
+    },
 }
 
 impl RolloutPlan {

@@ -1,7 +1,7 @@
-//! Deletes the pod that a plan replaces. Its StatefulSet makes a new pod.
+//! Takes away the pod that a plan replaces. Its StatefulSet makes a new pod.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::Preconditions};
+use kube::{Api, Client, ResourceExt, api::Preconditions};
 
 use super::{
     plan::{RolloutPlan, Why},
@@ -9,14 +9,38 @@ use super::{
 };
 use crate::{
     cluster::{
-        apply, context::Context, dereference::DereferencedObjects, events, judged_deletion,
-        observe, resource::OpenSecureConfCluster, rules::Rule, settled::Mandate,
+        apply,
+        context::Context,
+        dereference::DereferencedObjects,
+        events,
+        judged_deletion::{self, Answer},
+        observe,
+        resource::OpenSecureConfCluster,
+        rules::Rule,
+        settled::Mandate,
+        status,
         validate::ValidatedCluster,
     },
     node::NodeDetails,
 };
 
-/// Carries the plan out, and returns whether anything was tried.
+/// What became of a replacement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cluster) enum Replaced {
+    /// There was nothing to do.
+    NotTried,
+    /// It was tried: the next reconcile sees whether the pod goes.
+    Tried,
+    /// The disruption budget keeps the pod for now.
+    Held {
+        /// The pod.
+        pod: String,
+        /// The words of the API server.
+        words: String,
+    },
+}
+
+/// Carries the plan out.
 ///
 /// # Errors
 /// Where this reconcile may only look, or the API server refuses. The next reconcile sees whether a pod is gone whose deletion
@@ -28,28 +52,27 @@ pub(in crate::cluster) async fn carry_out(
     plan: &RolloutPlan,
     mandate: Mandate<'_>,
     context: &Context,
-) -> Result<bool, apply::Error> {
+) -> Result<Replaced, apply::Error> {
     let RolloutPlan::Replace { ordinal, why } = plan else {
-        return Ok(false);
+        return Ok(Replaced::NotTried);
     };
     let is_planned = |pod: &&Pod| observe::ordinal(pod) == Some(*ordinal);
     let Some(planned) = pods.iter().map(|(pod, _)| pod).find(is_planned) else {
-        return Ok(false);
+        return Ok(Replaced::NotTried);
     };
     mandate.may_act()?;
     let serves = *why == Why::Outdated;
     let next = next_to_delete(valid, (found, pods), (planned, serves), context).await?;
     let Some(pod) = next else {
         // It is judged once more.
-        return Ok(true);
+        return Ok(Replaced::Tried);
     };
     let why = match why {
         _ if pod != planned => REPLACEMENT_HAD_BEGUN,
         Why::Outdated => "it was made from another pod template",
         Why::NotReady => "it was made from another pod template, and does not serve",
     };
-    delete(cluster, valid, pod, why, context).await?;
-    Ok(true)
+    take_away(cluster, valid, (pod, Force::No), why, context).await
 }
 
 /// Why a pod goes that an earlier record names.
@@ -73,25 +96,46 @@ pub(in crate::cluster) async fn next_to_delete<'a>(
     record::record(valid, found, &there, planned, context).await
 }
 
-/// Deletes the very pod that was judged, in the state of that moment. Returns whether it was that one.
+/// Whether a user wants a pod to go whatever else is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cluster) enum Force {
+    /// Only as far as the disruption budget allows it.
+    No,
+    /// In any case.
+    Yes,
+}
+
+/// Takes away the very pod that was judged, in the state of that moment. A pod that serves is evicted: an administrator may be
+/// draining the machine of another one, and only the API server sees both. One that does not serve is deleted, because it is
+/// away already.
 ///
 /// # Errors
 /// Where the API server refuses.
-pub(in crate::cluster) async fn delete(
+pub(in crate::cluster) async fn take_away(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    pod: &Pod,
+    (pod, force): (&Pod, Force),
     why: &str,
     context: &Context,
-) -> Result<bool, apply::Error> {
-    let api: Api<Pod> = Api::namespaced(context.client.clone(), &valid.namespace);
+) -> Result<Replaced, apply::Error> {
+    let api = |client: &Client| Api::<Pod>::namespaced(client.clone(), &valid.namespace);
     let judged = Preconditions {
         uid: pod.uid(),
         resource_version: pod.resource_version(),
     };
-    let was_it = judged_deletion::delete(valid, &api, &pod.name_any(), judged).await?;
-    if was_it {
+    let name = pod.name_any();
+    let rules = valid.installation.rules;
+    let is_counted = status::is_ready(pod) && force == Force::No;
+    let goes = if is_counted && rules.hold(Rule::BudgetsAreRespected) {
+        match judged_deletion::evict(valid, &api(&context.evictions), &name, judged).await? {
+            Answer::Held(words) => return Ok(Replaced::Held { pod: name, words }),
+            answer => answer == Answer::Goes,
+        }
+    } else {
+        judged_deletion::delete(valid, &api(&context.client), &name, judged).await?
+    };
+    if goes {
         events::announce_replaced(cluster, pod, why, &context.recorder).await;
     }
-    Ok(was_it)
+    Ok(Replaced::Tried)
 }

@@ -258,11 +258,15 @@ fn annotate(template: &mut PodTemplateSpec, fingerprint: String) {
 /// That another owner has the Secret that pods are to mount.
 fn address_taken(cluster: &ValidatedCluster, shared: &SharedObjects) -> Option<Stalled> {
     let is_taken = shared.addresses.as_ref().is_some_and(|there| !there.ours);
-    is_taken.then(|| Stalled {
+    is_taken.then(|| taken(cluster))
+}
+
+pub(super) fn taken(cluster: &ValidatedCluster) -> Stalled {
+    Stalled {
         reason: "NameTaken",
         message: format!(
             "Secret {} exists and belongs to another owner; it is left alone. Rename it, or create this cluster under another name",
             cluster.name.database()
         ),
-    })
+    }
 }

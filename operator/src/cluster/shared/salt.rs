@@ -70,7 +70,7 @@ pub(super) fn restore(
     })
 }
 
-fn missing(cluster: &ValidatedCluster, why: &RestoreBlocked) -> Stalled {
+pub(super) fn missing(cluster: &ValidatedCluster, why: &RestoreBlocked) -> Stalled {
     let (name, namespace) = (&cluster.name, &cluster.namespace);
     let secret = ManagedSecret::Salt.name(name);
     let cause = match why {

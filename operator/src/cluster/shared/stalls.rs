@@ -2,16 +2,30 @@
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 
-use super::address::{Addresses, NamedSecrets};
+use super::{
+    address::{Addresses, NamedSecrets},
+    converge, salt,
+};
 use crate::cluster::{
-    resource::{DatabaseSpec, prod},
+    resource::{DatabaseSpec, OpenSecureConfCluster, prod},
+    salt::RestoreBlocked,
     secrets::ObservedSecret,
     stalled::Stalled,
+    validate::{ValidatedCluster, validate},
 };
 
+fn resource() -> OpenSecureConfCluster {
+    prod("{mode: Shared, database: {secretRef: {name: pg-app}, caSecretRef: {name: pg-ca}}}")
+}
+
 fn database() -> DatabaseSpec {
-    let spec = "{mode: Shared, database: {secretRef: {name: pg-app}, caSecretRef: {name: pg-ca}}}";
-    prod(spec).spec.database.unwrap()
+    resource().spec.database.unwrap()
+}
+
+fn cluster() -> ValidatedCluster {
+    let mut cluster = resource();
+    cluster.metadata.namespace = Some("shop".to_owned());
+    validate(&cluster, "node:1").unwrap()
 }
 
 fn secret(entry: &str, text: &str) -> ObservedSecret {
@@ -44,7 +58,13 @@ pub(in crate::cluster) fn all() -> Vec<Stalled> {
         };
         Addresses::read(database, found).unwrap_err()
     };
-    [
+    let lost = [
+        RestoreBlocked::Nowhere,
+        RestoreBlocked::Asleep,
+        RestoreBlocked::Silent(Vec::new()),
+        RestoreBlocked::Disputed(Vec::new()),
+    ];
+    let of_database = [
         read(&unverified, None, None),
         read(&database(), Some(&tls), None),
         read(&database(), Some(&tls), Some(&authorities)),
@@ -53,6 +73,8 @@ pub(in crate::cluster) fn all() -> Vec<Stalled> {
         read(&unverified, Some(&other), None),
         read(&unverified, Some(&spaced), None),
         read(&unverified, Some(&empty), None),
-    ]
-    .into()
+    ];
+    let lost = lost.map(|why| salt::missing(&cluster(), &why));
+    let taken = converge::taken(&cluster());
+    of_database.into_iter().chain(lost).chain([taken]).collect()
 }

@@ -2,15 +2,17 @@
 
 use jiff::Timestamp;
 
-use crate::cluster::{
-    certificates,
-    dereference::{DereferencedObjects, OptionalKind},
-    observe::UnverifiedPods,
-    settled::RefusedKind,
-    status::Tls,
-    validate::ValidatedCluster,
+use crate::{
+    cluster::{
+        certificates,
+        dereference::{DereferencedObjects, OptionalKind},
+        observe::UnverifiedPods,
+        settled::RefusedKind,
+        status::Tls,
+        validate::ValidatedCluster,
+    },
+    pki::Waiting,
 };
-use crate::pki::Waiting;
 
 /// The state of the certificates.
 pub(in crate::cluster) struct CertificatesSeen {

@@ -14,7 +14,7 @@ use crate::{
         rebuild::{self, RebuildPlan},
         reconcile::Error,
         recovery::{self, ALL_NODES_FENCED},
-        rollout::{self, RolloutPlan},
+        rollout::{self, Replaced, RolloutPlan, Waiting},
         settled::Mandate,
         stalled::Stalled,
         validate::ValidatedCluster,
@@ -80,9 +80,16 @@ pub(super) async fn rebuild(
     let there = (found, pods);
     let carried_out = rebuild::carry_out(cluster, valid, there, plan, ways, context).await;
     let rebuild = match carried_out {
-        Ok(tried) => Rebuild {
-            tried,
+        Ok(Replaced::NotTried) => Rebuild::not_tried(planned),
+        Ok(Replaced::Tried) => Rebuild {
+            tried: true,
             ..Rebuild::not_tried(planned)
+        },
+        Ok(Replaced::Held { pod, words }) => Rebuild {
+            plan: plan
+                .held(valid, (&pod, &words))
+                .unwrap_or_else(|| plan.clone()),
+            tried: true,
         },
         Err(error) => match error.refusal().and_then(|words| plan.refused(valid, words)) {
             Some(plan) => Rebuild { plan, tried: false },
@@ -119,14 +126,16 @@ pub(super) async fn roll_out(
             rollout::plan_rollout(valid, set, (pods, refused), before, course)
         })
     });
-    let replaced = match mandate {
-        Some(mandate) => {
-            let there = (found, pods);
-            rollout::carry_out(cluster, valid, there, &plan, mandate, context).await?
-        }
-        None => false,
+    let Some(mandate) = mandate else {
+        return Ok((plan, false));
     };
-    Ok((plan, replaced))
+    let there = (found, pods);
+    let replaced = rollout::carry_out(cluster, valid, there, &plan, mandate, context).await?;
+    Ok(match replaced {
+        Replaced::NotTried => (plan, false),
+        Replaced::Tried => (plan, true),
+        Replaced::Held { pod, words } => (RolloutPlan::Wait(Waiting::Budget { pod, words }), true),
+    })
 }
 
 /// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template, nor do nodes of which none serves.

@@ -5,12 +5,12 @@ use std::{
     os::unix::fs::PermissionsExt,
 };
 
-use tokio::time::Instant;
+use jiff::SignedDuration;
 
 use super::*;
 use crate::{
     cluster::{resource::prod, validate::validate},
-    pki::Certificate,
+    pki::{Authority, Certificate},
 };
 
 #[test]
@@ -41,6 +41,41 @@ fn certificates_are_made_once_kept_and_made_anew_when_that_is_asked_for() {
         fs::metadata(key).unwrap().permissions().mode() & 0o777,
         0o600
     );
+}
+
+/// Puts an authority of the user's own in the place of the stored one, as a person copies two files.
+fn put_own(folder: &Path, own: Authority) {
+    let own = authority_entries(&StoredPki {
+        authority: Some(own),
+        ..StoredPki::default()
+    });
+    for (name, text) in own {
+        fs::write(folder.join("node-ca").join(name), text).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_start_brings_an_own_authority_into_force_whatever_was_there_before() {
+    // Of these years: one that has ended, one that is renewed at once, one that stays.
+    for (age, is_kept) in [(11, false), (9, false), (1, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = started(folder.path());
+        let own = Authority::create("mine", clock() - SignedDuration::from_hours(24 * 365 * age));
+        let own = own.unwrap();
+        put_own(folder.path(), own.clone());
+        let stored = certificates.renew_before_start(&cluster("{}")).unwrap();
+        let authority = stored.authority.clone().unwrap();
+        assert_eq!(authority == own, is_kept, "made {age} years ago");
+        let leaf = stored.leaf.clone().unwrap().certificate;
+        assert!(
+            leaf.ends > clock() + SignedDuration::from_hours(24 * 364),
+            "{age}"
+        );
+        assert!(leaf.is_signed_by(&authority.certificate), "{age}");
+        assert_eq!(stored.bundle, [authority.certificate], "{age}");
+        let again = certificates.renew_before_start(&cluster("{}")).unwrap();
+        assert_eq!(again, stored, "a second start changes nothing");
+    }
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -86,8 +121,9 @@ async fn pass(
     cluster: &ValidatedCluster,
     ask: impl AsyncFn(&StoredPki) -> anyhow::Result<Vec<Trust>>,
 ) -> StoredPki {
+    let report = |words: &str| panic!("a renewal fails: {words}");
     tokio::select! {
-        () = certificates.keep_renewing(cluster, ask) => unreachable!(),
+        () = certificates.keep_renewing(cluster, ask, report) => unreachable!(),
         () = tokio::time::sleep(DAY * days + Duration::from_hours(1)) => {}
     }
     certificates.read().unwrap()
@@ -167,10 +203,21 @@ async fn a_renewal_that_fails_is_tried_again_and_ends_no_node() {
     fs::write(certificates.node_folder(), "").unwrap();
     let ask = async |stored: &StoredPki| Ok(vec![node("prod-0", stored)]);
     let cluster = cluster("{}");
+    let reported = RefCell::new(Vec::new());
+    let report = |words: &str| reported.borrow_mut().push(words.to_owned());
     tokio::select! {
-        () = certificates.keep_renewing(&cluster, ask) => unreachable!(),
-        () = tokio::time::sleep(DAY * 61) => {}
+        () = certificates.keep_renewing(&cluster, ask, report) => unreachable!(),
+        () = tokio::time::sleep(DAY * 61 - Duration::from_mins(30)) => {}
     }
+    // Each try of an hour fails in the same words.
+    let times = reported.borrow().len();
+    assert_eq!(times, 60, "once a day, after the first day");
+    assert!(
+        reported
+            .borrow()
+            .iter()
+            .all(|words| words.contains("cannot read"))
+    );
     fs::remove_file(certificates.node_folder()).unwrap();
     fs::rename(&away, certificates.node_folder()).unwrap();
     assert_eq!(certificates.read().unwrap(), first);

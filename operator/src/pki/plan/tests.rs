@@ -74,7 +74,7 @@ fn an_operator_that_was_away_until_the_authority_had_ended_has_the_next_one_sign
         node: format!("prod-{ordinal}"),
         ..Trust::default()
     });
-    for expected in [AuthorityStep::Rotate, AuthorityStep::Keep] {
+    for expected in [AuthorityStep::Create, AuthorityStep::Keep] {
         let plan = plan(&Situation {
             stored: &world.stored,
             now: world.now,
@@ -97,6 +97,56 @@ fn an_operator_that_was_away_until_the_authority_had_ended_has_the_next_one_sign
     world.check();
     world.settle();
     assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
+fn an_authority_that_has_ended_signs_nothing_wherever_it_comes_from() {
+    let mut renewing = World::begin();
+    renewing.rotation_asked = true;
+    renewing.operator_acts();
+    let nothing = StoredPki::default();
+    for (name, stored) in [
+        ("of a cluster that begins", nothing),
+        ("beside the files of nodes", World::begin().stored),
+        ("in the middle of a renewal", renewing.stored),
+    ] {
+        let own = Authority::create("mine", begin() - DAY * 4000).unwrap();
+        let mut stored = StoredPki {
+            authority: Some(own.clone()),
+            ..stored
+        };
+        let names = names();
+        for _ in 0..4 {
+            let plan = plan(&Situation {
+                stored: &stored,
+                now: begin(),
+                names: &names,
+                rotation_asked: false,
+                given: None,
+                running: &[],
+            });
+            stored = execute(&stored, &plan, "shop/prod", &names, begin()).unwrap();
+            let leaf = &stored.leaf.as_ref().unwrap().certificate;
+            assert!(leaf.ends > begin(), "{name}: {plan:?}");
+            assert!(!leaf.is_signed_by(&own.certificate), "{name}: {plan:?}");
+        }
+        let newest = stored.authority.unwrap();
+        let leaf = stored.leaf.unwrap();
+        assert!(newest.certificate.ends > begin(), "{name}");
+        assert!(leaf.certificate.is_signed_by(&newest.certificate), "{name}");
+        assert_eq!(stored.bundle, [newest.certificate], "{name}");
+    }
+}
+
+#[test]
+fn a_leaf_that_no_accepted_authority_signed_is_issued_anew_with_a_lost_authority() {
+    let mut world = World::begin();
+    let other = World::begin().stored;
+    world.stored.authority = None;
+    world.stored.bundle = other.bundle;
+    world.operator_acts();
+    let newest = world.stored.authority.unwrap().certificate;
+    assert!(world.stored.leaf.unwrap().certificate.is_signed_by(&newest));
 }
 
 #[test]

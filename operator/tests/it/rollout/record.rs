@@ -37,7 +37,7 @@ async fn a_pod_is_named_before_it_is_deleted() {
     let uid = story.pod(2)["metadata"]["uid"].clone();
     story.operate().await;
     let patch = format!("PATCH {}", config_map());
-    let deletion = format!("DELETE {}", pod_path(2));
+    let deletion = format!("POST {}", eviction(2));
     let writes = story.server.writes();
     let place = |wanted: &str| writes.iter().position(|write| write == wanted);
     assert!(place(&patch).unwrap() < place(&deletion).unwrap());

@@ -1,6 +1,7 @@
 //! A small Kubernetes: the API server's objects, and the work of its controllers and kubelets.
 
 pub(crate) mod claims;
+pub(crate) mod evictions;
 pub(crate) mod files;
 pub(crate) mod garbage;
 #[path = "../../it/api_server/json_patches.rs"]

@@ -15,6 +15,7 @@ pub(crate) const NODE_TLS: &str = "/api/v1/namespaces/team/secrets/demo-node-tls
 pub(crate) const CLIENT_SERVICE: &str = "/api/v1/namespaces/team/services/demo";
 pub(crate) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/team/leases/osc";
 pub(crate) const PEERS: &str = "/api/v1/namespaces/team/configmaps/demo-nodes";
+pub(crate) const BUDGET: &str = "/apis/policy/v1/namespaces/team/poddisruptionbudgets/demo";
 pub(crate) const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/team/statefulsets/demo";
 pub(crate) const RESOURCE: &str =
     "/apis/opensecureconf.io/v1alpha1/namespaces/team/opensecureconfclusters/demo";

@@ -24,6 +24,9 @@ use crate::{
 /// The page size with which a watcher lists; no other caller uses it.
 const PAGE: &str = "500";
 
+/// The end of the path of an eviction.
+pub(crate) const EVICTION: &str = "/eviction";
+
 /// The body of an answer.
 pub(super) type Answer = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -126,6 +129,12 @@ async fn carry_out(
         }
     };
     sleep(fate.after).await;
+    let is_held = answer == Err(StatusCode::TOO_MANY_REQUESTS)
+        && matches!(fate.outcome, Outcome::Answered)
+        && parts.uri.path().ends_with(EVICTION);
+    if is_held {
+        return Ok(held());
+    }
     match fate.outcome {
         Outcome::Unanswered => Ok(response(Err(StatusCode::GATEWAY_TIMEOUT))),
         Outcome::Broken => Err("the connection broke".into()),
@@ -138,6 +147,18 @@ fn response(answer: Result<Value, Refused>) -> Response<Answer> {
         Ok(answer) => (StatusCode::OK, answer),
         Err(status) => (status, failure(status)),
     };
+    Response::builder()
+        .status(status)
+        .body(whole(&answer))
+        .unwrap()
+}
+
+/// The answer to an eviction that a disruption budget does not allow.
+fn held() -> Response<Answer> {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut answer = failure(status);
+    answer["details"] =
+        json!({ "causes": [{ "reason": "DisruptionBudget", "message": "another pod is away" }] });
     Response::builder()
         .status(status)
         .body(whole(&answer))
@@ -214,6 +235,10 @@ fn handle(
         Method::GET => store.get(path).cloned().ok_or(StatusCode::NOT_FOUND),
         // Nobody reads them here.
         _ if path.contains("/events") => Ok(sent()),
+        Method::POST if path.ends_with(EVICTION) => {
+            let pod = path.strip_suffix(EVICTION).unwrap();
+            store.evict(pod, &preconditions(&sent()["deleteOptions"]))
+        }
         Method::POST => {
             let object = sent();
             let name = object["metadata"]["name"].as_str().unwrap().to_owned();
@@ -236,14 +261,19 @@ fn handle(
         }
         Method::DELETE => {
             let sent = sent();
-            let text = |value: &Value| value.as_str().map(str::to_owned);
-            let wanted = Preconditions {
-                uid: text(&sent["preconditions"]["uid"]),
-                version: text(&sent["preconditions"]["resourceVersion"]),
-            };
-            store.delete(path, &wanted, sent["propagationPolicy"] == "Orphan")
+            let orphans = sent["propagationPolicy"] == "Orphan";
+            store.delete(path, &preconditions(&sent), orphans)
         }
         _ => Err(StatusCode::METHOD_NOT_ALLOWED),
+    }
+}
+
+/// The preconditions of a deletion.
+fn preconditions(options: &Value) -> Preconditions {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Preconditions {
+        uid: text(&options["preconditions"]["uid"]),
+        version: text(&options["preconditions"]["resourceVersion"]),
     }
 }
 

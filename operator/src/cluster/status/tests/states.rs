@@ -184,6 +184,17 @@ fn on_the_way(states: &mut States) {
     states.add("the scheduler finds no place", UnderWay, &unplaced);
     let rollout = status(&cluster(3), &stateful_set(3, 1), &pods(3, true));
     states.add("a new pod template is rolled out", UnderWay, &rollout);
+    let budget = RolloutPlan::Wait(rollout::Waiting::Budget {
+        pod: "prod-1".to_owned(),
+        words: "Cannot evict pod as it would violate the pod's disruption budget.".to_owned(),
+    });
+    let (wanted, set, there) = (cluster(3), stateful_set(3, 1), pods(3, true));
+    let held = Observation {
+        rollout: &budget,
+        ..seen(&wanted, &set, &there)
+    };
+    let held = observed(&held, &ClusterStatus::default(), &time(1));
+    states.add("a disruption budget does not let a pod go", UnderWay, &held);
     let mut alone = pods(1, true);
     alone[0].1.as_mut().unwrap().cluster_uid = None;
     let alone = status(&cluster(1), &stateful_set(1, 1), &alone);
@@ -453,6 +464,20 @@ fn certificates(states: &mut States) {
         });
     });
     add("ready, with a certificate that is none", refused);
+    for (name, clients) in [
+        (
+            "ready, with a node that does not show clients its own certificate",
+            Some(ClientCertificate {
+                open: false,
+                error: Some("tls.key is another certificate's".into()),
+                ..ClientCertificate::default()
+            }),
+        ),
+        ("ready, with a node that began without HTTPS", None),
+    ] {
+        let refused = with_tls("{}", Tls::default(), |tls| tls.clients.clone_from(&clients));
+        add(name, refused);
+    }
     let ended = Tls {
         not_valid: Some("has ended on 2026-01-01T00:00:00Z"),
         ..found

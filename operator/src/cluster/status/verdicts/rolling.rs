@@ -42,6 +42,9 @@ pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
                 "{so_far}; waiting until {node} answers the operator, or has not for 10 minutes: whether it reaches the others is not known"
             )
         }
+        RolloutPlan::Wait(Waiting::Budget { pod, words }) => {
+            format!("{so_far}; waiting until the disruption budget lets pod {pod} go: {words}")
+        }
         _ => so_far,
     })
 }

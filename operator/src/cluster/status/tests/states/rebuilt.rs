@@ -12,7 +12,7 @@ use crate::{
         rebuild::{RebuildPlan, plan_rebuild},
         resource::{ClusterStatus, prod},
         status::observed,
-        validate::validate,
+        validate::{ValidatedCluster, validate},
         volumes::VolumeClaim,
     },
     node::{MemberState, NodeDetails, NodeMember},
@@ -57,7 +57,10 @@ impl Story {
         self.nodes[1].1.as_mut().unwrap()
     }
 
-    fn status(&self, refused: bool) -> ClusterStatus {
+    fn status(
+        &self,
+        outcome: impl Fn(RebuildPlan, &ValidatedCluster) -> RebuildPlan,
+    ) -> ClusterStatus {
         let mut resource = prod(&self.spec);
         resource.metadata.namespace = Some("shop".to_owned());
         resource.metadata.generation = Some(4);
@@ -71,11 +74,7 @@ impl Story {
         .unwrap();
         let claims: Vec<_> = (0..count).map(claim).collect();
         let plan = plan_rebuild(&cluster, Some(&set), &self.nodes, &claims, self.rest);
-        let plan = if refused {
-            plan.refused(&cluster, "claims is forbidden").unwrap()
-        } else {
-            plan
-        };
+        let plan = outcome(plan, &cluster);
         assert!(matches!(plan, RebuildPlan::Blocked(_)), "{plan:?}");
         let mut seen = seen(&cluster, &set, &self.nodes);
         seen.rebuild = &plan;
@@ -157,9 +156,15 @@ pub(super) fn add(states: &mut States) {
         ),
     ] {
         let name = format!("a node is not rebuilt: {name}");
-        states.add(&name, means, &story.status(false));
+        states.add(&name, means, &story.status(|plan, _| plan));
     }
-    let refused = Story::of(2).status(true);
+    let refused = |plan: RebuildPlan, cluster: &_| plan.refused(cluster, "claims is forbidden");
+    let words = "Cannot evict pod as it would violate the pod's disruption budget.";
+    let held = |plan: RebuildPlan, cluster: &_| plan.held(cluster, ("prod-1", words));
+    let refused = Story::of(2).status(|plan, cluster| refused(plan, cluster).unwrap());
     let name = "a node is not rebuilt: the operator may not";
     states.add(name, Means::Ready, &refused);
+    let held = Story::of(2).status(|plan, cluster| held(plan, cluster).unwrap());
+    let name = "a node is not rebuilt: its disruption budget does not let its pod go";
+    states.add(name, Means::Ready, &held);
 }

@@ -38,7 +38,12 @@ const STEPS: &[(&str, &[&str])] = &[
     ("ClientCertificateNotValid", &["put a valid one there"]),
     (
         "ClientCertificateRefused",
-        &["correct tls.crt and tls.key in Secret mine"],
+        &[
+            "correct tls.crt and tls.key in Secret mine",
+            // The nodes' own certificate.
+            "`kubectl delete secret prod-node-tls -n shop --wait=false`",
+            "condition Ready says what that waits for",
+        ],
     ),
     (
         "DatabaseSecretMissing",
@@ -54,6 +59,10 @@ const STEPS: &[(&str, &[&str])] = &[
     ),
     ("DifferentClusterUid", &["`kubectl delete pvc "]),
     ("DifferentSalt", &["`kubectl delete "]),
+    (
+        "DisruptionBudget",
+        &["wait until all others serve, or set force to true"],
+    ),
     ("DoesNotAnswer", &["set force to true"]),
     (
         "EarlierKeyAccepted",
