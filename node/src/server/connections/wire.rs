@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -59,6 +59,8 @@ pub(super) struct Wire<T> {
     /// The answer in the place of hyper's refusal, or the goodbye of HTTP/2, and how much of it is written.
     refusal: Option<(Vec<u8>, usize)>,
     lingering: Option<Lingering>,
+    /// Woken once the goodbye would not stand in the middle of a frame.
+    goodbye_waits: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl<T: AsyncRead> Wire<T> {
             frame_room: None,
             refusal: None,
             lingering: None,
+            goodbye_waits: None,
         }
     }
 
@@ -131,7 +134,7 @@ impl<T: AsyncRead> Wire<T> {
     /// Follows bytes of HTTP/2; fails where there is no room for their incomplete part.
     fn follow_frames(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Self { frames, unsent, .. } = self;
-        let unfinished = frames.read(bytes, |stream| unsent.forget(stream));
+        let unfinished = frames.read(bytes, |stream| unsent.is_reset(stream));
         self.activity
             .frames_unfinished(unfinished != Unfinished::Nothing);
         self.note_unsent();
@@ -165,6 +168,11 @@ impl<T: AsyncRead> Wire<T> {
                 left -= part.len();
                 self.unsent.sent(part);
             }
+        }
+        if self.unsent.is_between_frames()
+            && let Some(waits) = self.goodbye_waits.take()
+        {
+            waits.wake();
         }
         self.note_unsent();
     }
@@ -227,6 +235,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             return Poll::Ready(Ok(()));
         }
         if self.refusal.is_none() {
+            if !self.unsent.is_between_frames() {
+                // Hyper wrote the beginning of a frame, and waits for the client before it writes the rest.
+                self.goodbye_waits = Some(context.waker().clone());
+                return Poll::Pending;
+            }
             self.refusal = Some((self.frames.goodbye(), 0));
         }
         ready!(self.poll_refusal(context))?;
@@ -312,6 +325,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
             wire.refusal = Some((ours, 0));
             return Poll::Ready(Ok(bytes.len()));
         }
+        // The client may have taken only a part of our goodbye.
+        ready!(wire.poll_refusal(context))?;
         let taken = Pin::new(wire.stream.get_mut()).poll_write(context, bytes);
         wire.follow_sent(&taken, &[io::IoSlice::new(bytes)]);
         taken
@@ -328,6 +343,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         {
             return self.poll_write(context, first);
         }
+        ready!(self.poll_refusal(context))?;
         let taken = Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices);
         self.follow_sent(&taken, slices);
         taken
@@ -353,3 +369,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;
