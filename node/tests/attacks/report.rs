@@ -198,11 +198,21 @@ pub(crate) fn check_the_end() {
         };
         Row::new(&attack, figures, Scale::Short)
     };
-    let rows = [row("held", 1.0), row("too large", 900.0), row("held too", 2.0)];
+    let rows = [
+        row("held", 1.0),
+        row("too large", 900.0),
+        row("held too", 2.0),
+    ];
     let end = end(&rows);
     let lines: Vec<_> = end.trim().lines().collect();
     assert_eq!(lines.len(), 2, "{end}");
     assert_eq!(lines[0], "2 of 3 attacks hold");
-    assert!(lines[1].contains("| too large | anyone | 900 MiB |"), "{end}");
-    assert!(lines[1].contains("FAILS: 900 MiB are more than 160"), "{end}");
+    assert!(
+        lines[1].contains("| too large | anyone | 900 MiB |"),
+        "{end}"
+    );
+    assert!(
+        lines[1].contains("FAILS: 900 MiB are more than 160"),
+        "{end}"
+    );
 }

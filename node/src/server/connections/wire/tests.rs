@@ -57,7 +57,7 @@ fn at_rest() -> Wire<Client> {
     let activity = Arc::new(Activity::new(ConnectionMark::new(peer, 1)));
     activity.speaks(Protocol::Http2);
     let room = HeadRoom(Pool::shared("connections", 64 << 10));
-    let metrics = Metrics::new().unwrap().connections.at(CountedPort::Clients);
+    let metrics = Metrics::new().unwrap().connections.at(CountedPort::Http);
     let mut wire = Wire::new(Client::default(), activity, room, metrics);
     let began = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     wire.follow_frames(began).unwrap();
