@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A server that says goodbye on HTTP/2 (GOAWAY) and then answers what is under way loses that answer with httpx, httpx2, undici 7 and Java 17.
+# With httpx and httpx2 it loses a whole answer too, if a PING follows the goodbye in the same bytes.
 #
 # httpx 0.28.1 (httpcore 1.0.9), httpx2 2.16.2, niquests 3.21.2, pycurl 7.49.0, primp 2.0.1 (Python); undici 7.30.2 with allowH2 and
 # http2 on Node.js 20, undici 8.13.1 and fetch on Node.js 26.12.1; HttpClient of OpenJDK 17.
@@ -10,7 +11,9 @@
 # undici 8, and with it fetch of Node.js 26, speaks HTTP/2 unasked and loses nothing.
 #
 # Guess before: each client waits for the answer of a stream that GOAWAY includes; httpx perhaps does not.
-# What follows for a server: it sends GOAWAY to a connection once nothing runs on it, as far as its time allows.
+# A server that waits for a round trip after its notice (hyper's graceful shutdown) sends a PING behind it. The h2 library of Python takes no
+# PING after a GOAWAY: it raises an error for all the bytes that it was given, the answer before them included. GOAWAY alone harms no client.
+# What follows for a server: it sends GOAWAY to a connection once nothing runs on it, as far as its time allows, and no PING behind it.
 #
 # Output seen: the table at the end of this file (each request reached the server once).
 set -euo pipefail
@@ -36,6 +39,11 @@ context.set_alpn_protocols(['h2'])
 listener = socket.create_server(('127.0.0.1', 0))
 print(listener.getsockname()[1], flush=True)
 
+PING = bytes([0, 0, 8, 6, 0, 0, 0, 0, 0]) + b'farewell'
+
+def goaway(last):
+    return bytes([0, 0, 8, 7, 0, 0, 0, 0, 0]) + last.to_bytes(4, 'big') + bytes(4)
+
 def serve(client):
     client = context.wrap_socket(client, server_side=True)
     http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
@@ -50,11 +58,16 @@ def serve(client):
                 print(path, file=sys.stderr, flush=True)
                 client.sendall(http.data_to_send())
                 last = {'/notice': 2**31 - 1, '/end': event.stream_id}.get(path)
-                if leaving := last is not None:
-                    client.sendall(bytes([0, 0, 8, 7, 0, 0, 0, 0, 0]) + last.to_bytes(4, 'big') + bytes(4))
+                leaving = path != '/none'
+                if last is not None:
+                    client.sendall(goaway(last))
                 time.sleep(0.5)
                 http.send_headers(event.stream_id, [(':status', '200')])
                 http.send_data(event.stream_id, b'done', end_stream=True)
+                if path == '/after':
+                    client.sendall(http.data_to_send() + goaway(event.stream_id))
+                if path == '/ping':
+                    client.sendall(http.data_to_send() + goaway(2**31 - 1) + PING)
         client.sendall(http.data_to_send())
         if leaving:
             time.sleep(0.2)
@@ -100,9 +113,9 @@ def asked(ask, path):
         return type(error).__name__
 
 clients = {'httpx': with_httpx(httpx), 'httpx2': with_httpx(httpx2), 'niquests': with_niquests, 'libcurl': with_libcurl, 'primp': with_primp}
-print(f"{'':12} {'no GOAWAY':20} {'notice':20} end")
+print(f"{'':12} {'no GOAWAY':20} {'notice':20} {'end':20} {'answer, end':20} answer, notice, PING")
 for name, ask in clients.items():
-    print(f'{name:12}', *(f'{asked(ask, path):20}' for path in ('/none', '/notice', '/end')))
+    print(f'{name:12}', *(f'{asked(ask, path):20}' for path in ('/none', '/notice', '/end', '/after', '/ping')))
 PY
 cat >client.mjs <<'JS'
 import { readFileSync } from 'fs'
@@ -124,7 +137,7 @@ if (kind === 'old') {
 }
 for (const [name, ask] of Object.entries(clients)) {
   const row = []
-  for (const path of ['/none', '/notice', '/end']) row.push(await ask(path).catch((error) => (error.cause ?? error).name))
+  for (const path of ['/none', '/notice', '/end', '/after', '/ping']) row.push(await ask(path).catch((error) => (error.cause ?? error).name))
   console.log(name.padEnd(12), ...row.map((one) => one.padEnd(20)))
 }
 process.exit()
@@ -149,7 +162,7 @@ public class Client {
         var context = SSLContext.getInstance("TLS");
         context.init(null, trust.getTrustManagers(), null);
         System.out.printf("%-12s", "HttpClient");
-        for (var path : new String[] {"/none", "/notice", "/end"}) {
+        for (var path : new String[] {"/none", "/notice", "/end", "/after", "/ping"}) {
             var request = HttpRequest.newBuilder(URI.create("https://localhost:" + arguments[0] + path)).build();
             String seen;
             try {
@@ -171,18 +184,20 @@ JAVA
   sort asked | uniq -c | awk '{print $2 " was asked for " $1 " times"}'
 } | sed 's/ *$//' | tee seen
 diff - seen <<'SEEN' || { echo "it is otherwise now" >&2; exit 1; }
-             no GOAWAY            notice               end
-httpx        done                 RemoteProtocolError  RemoteProtocolError
-httpx2       done                 RemoteProtocolError  RemoteProtocolError
-niquests     done                 done                 done
-libcurl      done                 done                 done
-primp        done                 done                 done
-undici 7     done                 SocketError          SocketError
-http2        done                 done                 done
-undici 8     done                 done                 done
-fetch        done                 done                 done
-HttpClient   done                 IOException          IOException
+             no GOAWAY            notice               end                  answer, end          answer, notice, PING
+httpx        done                 RemoteProtocolError  RemoteProtocolError  done                 LocalProtocolError
+httpx2       done                 RemoteProtocolError  RemoteProtocolError  done                 LocalProtocolError
+niquests     done                 done                 done                 done                 done
+libcurl      done                 done                 done                 done                 done
+primp        done                 done                 done                 done                 done
+undici 7     done                 SocketError          SocketError          done                 done
+http2        done                 done                 done                 done                 done
+undici 8     done                 done                 done                 done                 done
+fetch        done                 done                 done                 done                 done
+HttpClient   done                 IOException          IOException          done                 done
+/after was asked for 10 times
 /end was asked for 10 times
 /none was asked for 10 times
 /notice was asked for 10 times
+/ping was asked for 10 times
 SEEN

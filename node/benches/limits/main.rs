@@ -96,6 +96,7 @@ fn main() {
     }
     report::print(&rows);
     report::write_json(&rows);
+    report::print_missed(&rows);
     if rows.iter().any(|row| !row.met()) {
         std::process::exit(1);
     }

@@ -43,6 +43,20 @@ impl Row {
         }
     }
 
+    fn line(&self) -> String {
+        format!(
+            "{:<44} {:>10.1} {:>10.1} {:<8} {:>6.2} {:>8}  {:<5} {}",
+            self.what,
+            self.ours,
+            self.limit,
+            self.unit,
+            self.ratio(),
+            self.bar_text(),
+            if self.met() { "met" } else { "MISS" },
+            self.against
+        )
+    }
+
     fn bar_text(&self) -> String {
         match self.bar {
             Bar::RatioAtLeast(bar) => format!(">= {bar:.2}"),
@@ -59,17 +73,18 @@ pub(crate) fn print(rows: &[Row]) {
         "what", "ours", "limit", "unit", "ratio", "bar", ""
     );
     for row in rows {
-        println!(
-            "{:<44} {:>10.1} {:>10.1} {:<8} {:>6.2} {:>8}  {:<5} {}",
-            row.what,
-            row.ours,
-            row.limit,
-            row.unit,
-            row.ratio(),
-            row.bar_text(),
-            if row.met() { "met" } else { "MISS" },
-            row.against
-        );
+        println!("{}", row.line());
+    }
+}
+
+/// Prints the rows that miss their bars once more, so that the last lines of a log name them with their figures.
+pub(crate) fn print_missed(rows: &[Row]) {
+    let missed: Vec<_> = rows.iter().filter(|row| !row.met()).collect();
+    if !missed.is_empty() {
+        println!("\n{} of {} rows miss their bar", missed.len(), rows.len());
+    }
+    for row in missed {
+        println!("{}", row.line());
     }
 }
 

@@ -13,6 +13,7 @@ mod limits;
 mod merge;
 mod peer_table;
 mod protocol;
+mod purge_marks;
 mod refusal;
 mod roster;
 mod rules;

@@ -1,9 +1,14 @@
 //! The present knowledge of other nodes: their possible addresses, the nodes that answer there, and their health. All of it
 //! volatile.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use super::{Address, Cutoff, ExchangeId, MemberName, PeerInfo, ProcessEpoch, Refusal, Seq};
+use super::{
+    Address, Cutoff, ExchangeId, MemberName, PeerInfo, ProcessEpoch, PurgeMarks, Refusal, Seq,
+};
 use crate::{
     cluster::limits::heartbeats::{ASKED_AGAIN, FIRST_RETRY, LONGEST_RETRY, SILENCE, STRANGERS},
     domain::Incarnation,
@@ -126,6 +131,16 @@ impl Contact {
     }
 }
 
+/// A greeting as this node keeps it. Its purge marks are weighed when it arrives; afterwards only those of answers count, so one
+/// that arrives by itself leaves the marks as they were.
+fn kept(hello: &PeerInfo, asked: Option<Duration>, marks: PurgeMarks) -> PeerInfo {
+    let mut kept = hello.clone();
+    if asked.is_none() {
+        kept.inherited = marks;
+    }
+    kept
+}
+
 /// All known addresses and nodes.
 #[derive(Debug, Default)]
 pub(super) struct PeerTable {
@@ -159,24 +174,28 @@ impl PeerTable {
         })
     }
 
-    /// Makes room for the greeting of a node that is no member: forgets the strangers that were silent for longest. A caller
-    /// with the cluster key may greet under any number of names.
+    /// Makes room for the greeting of a node that is no member: forgets the strangers that were silent for longest, and the
+    /// purge marks of all. A caller with the cluster key may greet under any number of names.
     pub(super) fn make_room_for(
         &mut self,
         stranger: Incarnation,
         is_member: impl Fn(Incarnation) -> bool,
     ) {
-        if self.known.contains_key(&stranger) || self.known.len() < STRANGERS {
+        if self.known.contains_key(&stranger) {
             return;
         }
         // Those that this node asks are as few as its list.
-        let is_asked = |who| self.routes.values().any(|route| route.who == Some(who));
-        let mut strangers: Vec<_> = self
-            .known
-            .iter()
-            .filter(|(who, _)| !is_member(**who) && !is_asked(**who))
-            .map(|(who, contact)| (contact.heard, *who))
-            .collect();
+        let asked: BTreeSet<_> = self.routes.values().filter_map(|route| route.who).collect();
+        let mut strangers = Vec::new();
+        for (who, contact) in &mut self.known {
+            if !is_member(*who) && !asked.contains(who) {
+                contact.hello.inherited = PurgeMarks::new();
+                strangers.push((contact.heard, *who));
+            }
+        }
+        if self.known.len() < STRANGERS {
+            return;
+        }
         strangers.sort_unstable();
         let surplus = (strangers.len() + 1).saturating_sub(STRANGERS);
         for (_, who) in strangers.into_iter().take(surplus) {
@@ -215,7 +234,7 @@ impl PeerTable {
         let address =
             address.filter(|address| asked.is_some() || self.may_be_at(address, incarnation));
         let contact = self.known.entry(incarnation).or_insert_with(|| Contact {
-            hello: hello.clone(),
+            hello: kept(hello, asked, PurgeMarks::new()),
             heard: now,
             unreachable: false,
             missed: None,
@@ -242,7 +261,8 @@ impl PeerTable {
             contact.process_heard_at = turn;
         }
         if is_news {
-            contact.hello = hello.clone();
+            let marks = std::mem::take(&mut contact.hello.inherited);
+            contact.hello = kept(hello, asked, marks);
             contact.noted = now;
             contact.offset_micros = offset_micros;
         }
@@ -403,3 +423,6 @@ impl PeerTable {
         (of == me).then_some(seq)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,6 +136,16 @@ impl Roster {
         self.entries.get(&incarnation)
     }
 
+    /// An incarnation, the source that admitted it, that one's source, and so on, as far as this roster knows.
+    pub fn sources_of(&self, incarnation: Incarnation) -> impl Iterator<Item = Incarnation> {
+        let source = |life: &Incarnation| {
+            let source = self.entries.get(life)?.admitted.incarnation;
+            (source != *life).then_some(source)
+        };
+        // A forged roster may have a circle.
+        std::iter::successors(Some(incarnation), source).take(self.entries.len() + 1)
+    }
+
     /// The latest stamp in it: admissions and removals are ordered by them, so a new one must be later.
     pub fn latest(&self) -> Clock {
         let admitted = self.entries.values().map(|entry| entry.admitted.clock);

@@ -39,3 +39,25 @@ impl Default for Timeouts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_have_the_times_that_the_page_of_limits_says() {
+        let times = Timeouts::default();
+        let seconds = [
+            (times.headers, 10),
+            (times.body, 5),
+            (times.stall, 10),
+            (times.list, 120),
+            (times.idle, 75),
+            (times.age, 3600),
+            (times.rest, 5),
+        ];
+        for (time, seconds) in seconds {
+            assert_eq!(time.as_secs(), seconds, "{times:?}");
+        }
+    }
+}

@@ -62,6 +62,7 @@ fn main() {
     if std::env::args().any(|argument| argument == "--list") {
         return;
     }
+    report::check_the_end();
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .unwrap();

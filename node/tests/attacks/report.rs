@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+
 use crate::{Attack, honest::Latency, scene::Scale};
 
 /// MiB that a node may hold under any attack.
@@ -166,6 +168,57 @@ pub(crate) fn print(rows: &[Row]) {
     for row in rows {
         println!("{}", row.line());
     }
-    let failed = rows.iter().filter(|row| row.failed()).count();
-    println!("\n{} of {} attacks hold", rows.len() - failed, rows.len());
+    print!("{}", end(rows));
+}
+
+/// The count, and behind it the rows that fail: the last lines of a log name them.
+fn end(rows: &[Row]) -> String {
+    let failed: Vec<_> = rows.iter().filter(|row| row.failed()).collect();
+    let mut end = format!(
+        "\n{} of {} attacks hold\n",
+        rows.len() - failed.len(),
+        rows.len()
+    );
+    for row in failed {
+        end.push_str(&row.line());
+        end.push('\n');
+    }
+    end
+}
+
+fn not_made(_: Scale) -> BoxFuture<'static, Figures> {
+    Box::pin(async { Figures::default() })
+}
+
+/// Holds before any attack is made: the table ends with the rows that fail, and their figures.
+pub(crate) fn check_the_end() {
+    let row = |name, peak| {
+        let attack = Attack {
+            name,
+            caller: Caller::Network,
+            run: not_made,
+        };
+        let figures = Figures {
+            peak: Some(peak),
+            ..Figures::default()
+        };
+        Row::new(&attack, figures, Scale::Short)
+    };
+    let rows = [
+        row("held", 1.0),
+        row("too large", 900.0),
+        row("held too", 2.0),
+    ];
+    let end = end(&rows);
+    let lines: Vec<_> = end.trim().lines().collect();
+    assert_eq!(lines.len(), 2, "{end}");
+    assert_eq!(lines[0], "2 of 3 attacks hold");
+    assert!(
+        lines[1].contains("| too large | anyone | 900 MiB |"),
+        "{end}"
+    );
+    assert!(
+        lines[1].contains("FAILS: 900 MiB are more than 160"),
+        "{end}"
+    );
 }

@@ -95,6 +95,18 @@ async fn an_http2_connection_without_a_stream_ends_in_good_order() {
 }
 
 #[tokio::test]
+async fn an_http2_connection_has_thirty_two_requests_at_a_time() {
+    let node = impatient(Timeouts::default());
+    let (mut client, connection) = http2(&node.url).await;
+    // The node's settings have come by now.
+    assert_eq!(get_http2(&mut client).await, 200);
+    assert_eq!(client.current_max_send_streams(), 32);
+    drop(client);
+    connection.await.unwrap().unwrap();
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn an_old_connection_ends_with_an_answer_or_a_goaway() {
     let node = impatient(Timeouts {
         age: Duration::from_millis(500),

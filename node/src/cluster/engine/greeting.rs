@@ -4,7 +4,7 @@ use super::{Engine, Event, Now, Output, exchange::sent_after};
 use crate::{
     cluster::{
         Address, Cursor, FenceReason, LocalStatus, PeerInfo, ProcessEpoch, Protocol, Refusal,
-        Roster, Rule, Seq, State, Tables,
+        Roster, Rule, Seq, State, Tables, purge_marks::marks_for,
     },
     domain::Incarnation,
 };
@@ -46,7 +46,12 @@ impl Engine {
             has_rows: self.has_rows,
             head: self.last,
             purged: membership.purged,
-            inherited: membership.inherited.clone(),
+            inherited: marks_for(
+                &membership.inherited,
+                &self.roster,
+                self.incarnation,
+                to.map(|to| to.incarnation),
+            ),
             origin: membership
                 .origin
                 .map(|origin| (origin.source, origin.source_head, origin.last)),

@@ -81,6 +81,11 @@ impl FrameHeads {
         }
     }
 
+    /// Whether the bytes so far end with a whole frame.
+    pub(super) fn is_between(&self) -> bool {
+        self.left == 0 && self.have == 0
+    }
+
     /// The next head that becomes complete with these bytes. Takes away those that it has read.
     pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<FrameHead> {
         let skipped = self.left.min(bytes.len());

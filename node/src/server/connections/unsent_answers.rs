@@ -1,6 +1,8 @@
 //! Answers of HTTP/2 of which the client has only the beginning: their requests are over here, and their last bytes wait for
 //! the client's window.
 
+use std::collections::VecDeque;
+
 use super::{
     frames::{DATA, FrameHeads, HEADERS, RST_STREAM},
     limits::MAX_STREAMS,
@@ -14,6 +16,9 @@ pub(super) struct UnsentAnswers {
     heads: FrameHeads,
     /// Streams whose answer has begun.
     begun: Vec<u32>,
+    /// Streams that the client has reset last, before their answers began. The head of such an answer may wait in h2 to be sent,
+    /// and nothing follows it.
+    reset: VecDeque<u32>,
 }
 
 impl UnsentAnswers {
@@ -21,6 +26,7 @@ impl UnsentAnswers {
         Self {
             heads: FrameHeads::after(0),
             begun: Vec::new(),
+            reset: VecDeque::new(),
         }
     }
 
@@ -37,7 +43,7 @@ impl UnsentAnswers {
     }
 
     fn begin(&mut self, stream: u32) {
-        if self.begun.contains(&stream) {
+        if self.begun.contains(&stream) || self.reset.contains(&stream) {
             return;
         }
         // No more are open at a time: the client has ended the first one while its head was on its way.
@@ -47,8 +53,25 @@ impl UnsentAnswers {
         self.begun.push(stream);
     }
 
+    /// The client has reset this stream.
+    pub(super) fn is_reset(&mut self, stream: u32) {
+        if self.begun.contains(&stream) {
+            self.forget(stream);
+            return;
+        }
+        if self.reset.len() >= MAX_STREAMS as usize {
+            self.reset.pop_front();
+        }
+        self.reset.push_back(stream);
+    }
+
+    /// Whether the last frame was sent as a whole.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.heads.is_between()
+    }
+
     /// This stream has ended.
-    pub(super) fn forget(&mut self, stream: u32) {
+    fn forget(&mut self, stream: u32) {
         self.begun.retain(|begun| *begun != stream);
     }
 
@@ -92,9 +115,26 @@ mod tests {
         let mut answers = UnsentAnswers::new();
         answers.sent(&frame(HEADERS, 4, 1, 20));
         answers.sent(&frame(HEADERS, 4, 3, 20));
-        answers.forget(1);
+        answers.is_reset(1);
         assert!(!answers.is_empty());
         answers.sent(&frame(RST_STREAM, 0, 3, 4));
+        assert!(answers.is_empty());
+    }
+
+    #[test]
+    fn a_head_that_is_sent_after_its_stream_was_reset_begins_no_answer() {
+        let mut answers = UnsentAnswers::new();
+        answers.is_reset(1);
+        answers.sent(&frame(HEADERS, 4, 1, 20));
+        assert!(answers.is_empty());
+        answers.sent(&frame(HEADERS, 4, 3, 20));
+        assert!(!answers.is_empty());
+        answers.is_reset(3);
+        // However many streams are reset.
+        (5..200)
+            .step_by(2)
+            .for_each(|stream| answers.is_reset(stream));
+        assert_eq!(answers.reset.len(), MAX_STREAMS as usize);
         assert!(answers.is_empty());
     }
 

@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -60,6 +60,8 @@ pub(super) struct Wire<T> {
     /// The answer in the place of hyper's refusal, or the goodbye of HTTP/2, and how much of it is written.
     refusal: Option<(Vec<u8>, usize)>,
     lingering: Option<Lingering>,
+    /// Woken once the goodbye would not stand in the middle of a frame.
+    goodbye_waits: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -89,6 +91,7 @@ impl<T: AsyncRead> Wire<T> {
             frame_room: None,
             refusal: None,
             lingering: None,
+            goodbye_waits: None,
         }
     }
 
@@ -132,7 +135,7 @@ impl<T: AsyncRead> Wire<T> {
     /// Follows bytes of HTTP/2; fails where there is no room for their incomplete part.
     fn follow_frames(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Self { frames, unsent, .. } = self;
-        let unfinished = frames.read(bytes, |stream| unsent.forget(stream));
+        let unfinished = frames.read(bytes, |stream| unsent.is_reset(stream));
         self.activity
             .frames_unfinished(unfinished != Unfinished::Nothing);
         self.note_unsent();
@@ -166,6 +169,11 @@ impl<T: AsyncRead> Wire<T> {
                 left -= part.len();
                 self.unsent.sent(part);
             }
+        }
+        if self.unsent.is_between_frames()
+            && let Some(waits) = self.goodbye_waits.take()
+        {
+            waits.wake();
         }
         self.note_unsent();
     }
@@ -228,6 +236,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             return Poll::Ready(Ok(()));
         }
         if self.refusal.is_none() {
+            if !self.unsent.is_between_frames() {
+                // Hyper wrote the beginning of a frame, and waits for the client before it writes the rest.
+                self.goodbye_waits = Some(context.waker().clone());
+                return Poll::Pending;
+            }
             self.refusal = Some((self.frames.goodbye(), 0));
         }
         ready!(self.poll_refusal(context))?;
@@ -328,6 +341,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
             wire.refusal = Some((ours, 0));
             return Poll::Ready(Ok(bytes.len()));
         }
+        // The client may have taken only a part of our goodbye.
+        ready!(wire.poll_refusal(context))?;
         let taken = Pin::new(wire.stream.get_mut()).poll_write(context, bytes);
         wire.follow_sent(&taken, &[io::IoSlice::new(bytes)]);
         taken
@@ -344,6 +359,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         {
             return self.poll_write(context, first);
         }
+        ready!(self.poll_refusal(context))?;
         let taken = Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices);
         self.follow_sent(&taken, slices);
         taken
@@ -371,50 +387,4 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::BytesMut;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-
-    use super::*;
-    use crate::{
-        api::ConnectionMark,
-        budget::Pool,
-        metrics::{CountedPort, Metrics},
-    };
-
-    /// The bytes of a head of 60 KiB that does not end, as hyper reads them with this room for large heads, and the largest
-    /// read of them.
-    async fn read(room: usize) -> (Vec<u8>, usize) {
-        let (mut client, node) = duplex(256 << 10);
-        let head = [b"GET / HTTP/1.1\r\nA: ", "x".repeat(60 << 10).as_bytes()].concat();
-        client.write_all(&head).await.unwrap();
-        drop(client);
-        let mark = ConnectionMark::new("192.0.2.1:1".parse().unwrap(), 1);
-        let room = HeadRoom(Pool::shared("connections", room));
-        let metrics = Metrics::new().unwrap().connections.at(CountedPort::Http);
-        let mut wire = Wire::new(node, Arc::new(Activity::new(mark)), room, metrics);
-        let (mut all, mut largest) = (Vec::new(), 0);
-        loop {
-            let mut piece = BytesMut::with_capacity(SMALL_HEAD_BYTES);
-            let bytes = wire.read_buf(&mut piece).await.unwrap();
-            largest = largest.max(bytes);
-            all.extend_from_slice(&piece);
-            if bytes == 0 || piece == NO_HEAD {
-                return (all, largest);
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn no_read_of_a_large_head_fills_hypers_buffer_so_it_takes_no_more_than_was_reserved() {
-        let (all, largest) = read(64 << 10).await;
-        assert!(all.len() > 60 << 10, "{}", all.len());
-        assert!(largest < SMALL_HEAD_BYTES, "{largest}");
-    }
-
-    #[tokio::test]
-    async fn a_large_head_without_room_is_refused_before_hyper_makes_room_for_more_of_it() {
-        let (all, _) = read(0).await;
-        assert_eq!(all, NO_HEAD);
-    }
-}
+mod tests;

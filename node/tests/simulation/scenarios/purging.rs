@@ -21,6 +21,7 @@ scenarios! {
     a_snapshot_from_before_a_purge_is_taken_again
     a_purge_is_known_to_whoever_took_a_snapshot_after_it
     a_snapshot_is_written_over_by_a_slower_clock
+    greetings_stay_short_however_many_lives_a_cluster_has
 }
 
 /// A clock that was days ahead deleted an entry: an entry that is created after that purge beats the tombstone.
@@ -306,4 +307,30 @@ pub(crate) fn a_snapshot_is_written_over_by_a_slower_clock(rules: Rules) -> Outc
     let over = world.put(joiner, "k5", "of today");
     world.whole()?;
     over.map(drop)
+}
+
+/// Two nodes lose their disks in turn, again and again, and all of them purge: each greets the other with the marks which that
+/// one may lack, not with those of all lives.
+pub(crate) fn greetings_stay_short_however_many_lives_a_cluster_has(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    for generation in 0..8 {
+        world.put(0, "k", "value")?;
+        world.delete(0, "k")?;
+        let purged =
+            |world: &World| (0..2).all(|node| world.nodes[node].disk.durable().rows.is_empty());
+        ensure(world.until(LONG, purged), "the tombstone is not purged")?;
+        let lost = generation % 2;
+        world.wipe(lost);
+        world.start(lost);
+        world.all_serve()?;
+        world.pass(Duration::from_secs(5));
+        for node in 0..2 {
+            let marks = world.said[&world.incarnation(node)].inherited.len();
+            ensure(
+                marks <= 1,
+                format!("generation {generation}: node {node} greets with {marks} marks"),
+            )?;
+        }
+    }
+    world.ends_well()
 }
