@@ -70,7 +70,10 @@ impl Engine {
     pub(super) fn is_source(&self) -> bool {
         let may_lack_deletes =
             self.is_suspected() && self.setup.rules.hold(Rule::SuspectsGiveNoSnapshots);
-        self.readiness.ready && self.holds_data() && !may_lack_deletes
+        self.readiness.ready
+            && self.holds_data()
+            && !may_lack_deletes
+            && !self.rests_on_void_purges()
     }
 
     fn holds_data(&self) -> bool {
@@ -122,6 +125,10 @@ impl Engine {
             return Ok(());
         }
         if self.my_state() == Some(State::Joining) {
+            // It stands by no write yet, and may have to join anew.
+            if self.is_suspected() && self.setup.rules.hold(Rule::SuspectsBecomeNoMembers) {
+                return Ok(());
+            }
             self.advance(tables, Phase::Member)?;
             self.readiness.told.clear();
             self.readiness.since = Some(now.elapsed);
@@ -175,6 +182,7 @@ impl Engine {
             // Where no row is missing, the next check ends the wait; until then the node does not serve.
             (LocalStatus::Member, Some(State::Member | State::Joining)) => Some(
                 self.behind(now)
+                    .or_else(|| self.why_joining())
                     .unwrap_or_else(|| "it is about to serve".to_owned()),
             ),
         }

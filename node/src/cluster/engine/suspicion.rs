@@ -91,16 +91,31 @@ impl Engine {
                 reason.text()
             ));
         }
-        let (member, suspicion) = self.suspicions.open.iter().next()?;
-        let name = self
-            .roster
-            .entry(*member)
-            .map(|entry| entry.name.to_string())
-            .unwrap_or_default();
+        let (name, reason) = self.first_suspicion()?;
         Some(format!(
             "a greeting of '{name}' says: {}; that node is asked",
-            suspicion.reason.text()
+            reason.text()
         ))
+    }
+
+    /// Why this node does not become a member, for people.
+    pub(super) fn why_joining(&self) -> Option<String> {
+        if self.waits_for_owner() {
+            return self.why_suspended();
+        }
+        let (name, reason) = self.first_suspicion()?;
+        Some(format!(
+            "a greeting of '{name}' says: {}; it becomes a member once that node denies it, and joins anew once that node confirms \
+             it; where '{name}' is gone for good: osc-node members remove {name} --force",
+            reason.text()
+        ))
+    }
+
+    fn first_suspicion(&self) -> Option<(String, FenceReason)> {
+        let (member, suspicion) = self.suspicions.open.iter().next()?;
+        let entry = self.roster.entry(*member);
+        let name = entry.map(|entry| entry.name.to_string());
+        Some((name.unwrap_or_default(), suspicion.reason))
     }
 
     /// Whether this node must ask a member about a suspicion.
@@ -269,6 +284,9 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
+        if self.rests_on_void_purges() && self.is_another_source(Duration::ZERO) {
+            return self.fence(tables, FenceReason::BelowPurgeMark, out);
+        }
         if self.suspicions.open.is_empty() {
             return Ok(());
         }
@@ -363,6 +381,20 @@ impl Engine {
         })
     }
 
+    /// Whether this node's snapshot lacks what a removed member purged while it counted a standing one as removed: that one
+    /// still has it.
+    pub(super) fn rests_on_void_purges(&self) -> bool {
+        let is_removed = |member: &Incarnation| self.states.get(member) == Some(&State::Removed);
+        let membership = &self.membership;
+        membership.status == LocalStatus::Member
+            && membership
+                .joined_without
+                .iter()
+                .any(|member| !is_removed(member))
+            && membership.inherited.iter().any(|(of, _)| is_removed(of))
+            && self.setup.rules.hold(Rule::VoidPurgesAreUndone)
+    }
+
     /// Goes on with this node's rows, as the cluster admin orders: no node could give it a snapshot. Deletes that members have
     /// purged by now count as known.
     pub(super) fn unfence<T: Tables>(
@@ -407,6 +439,7 @@ impl Engine {
             }
         }
         self.membership.status = LocalStatus::Member;
+        self.membership.joined_without = Vec::new();
         self.abort_join(tables)?;
         self.put_membership(tables)?;
         self.forget_suspicions();
