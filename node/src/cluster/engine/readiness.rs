@@ -70,10 +70,7 @@ impl Engine {
     pub(super) fn is_source(&self) -> bool {
         let may_lack_deletes =
             self.is_suspected() && self.setup.rules.hold(Rule::SuspectsGiveNoSnapshots);
-        self.readiness.ready
-            && self.holds_data()
-            && !may_lack_deletes
-            && !self.rests_on_void_purges()
+        self.readiness.ready && self.holds_data() && !may_lack_deletes
     }
 
     fn holds_data(&self) -> bool {

@@ -48,7 +48,7 @@ impl Engine {
     /// Whether no node may rely on this one just now.
     pub(super) fn is_suspended(&self) -> bool {
         let mut open = self.suspicions.open.values();
-        open.any(|suspicion| suspicion.stage != Stage::Unanswered)
+        open.any(|suspicion| suspicion.stage != Stage::Unanswered) || self.rests_on_void_purges()
     }
 
     /// The first stamp of a live row that this node feeds others while it may lack deletes; `None` while it lacks none. A row
@@ -61,9 +61,9 @@ impl Engine {
         holds_back.then(|| Clock::at(since))
     }
 
-    /// Whether this node may lack deletes, or its own writes.
+    /// Whether this node may lack deletes, its own writes, or what others never deleted.
     pub(super) fn is_suspected(&self) -> bool {
-        !self.suspicions.open.is_empty()
+        !self.suspicions.open.is_empty() || self.rests_on_void_purges()
     }
 
     /// Whether this node waits for the cluster admin: it must load a snapshot, and no node could give one.
@@ -76,6 +76,10 @@ impl Engine {
         let mut open = self.suspicions.open.values();
         open.find(|suspicion| suspicion.stage == Stage::Proven)
             .map(|suspicion| suspicion.reason)
+            .or_else(|| {
+                let rests = self.rests_on_void_purges();
+                rests.then_some(FenceReason::BelowPurgeMark)
+            })
     }
 
     /// Why no node relies on this one, for people.
@@ -245,19 +249,22 @@ impl Engine {
             .open
             .values()
             .find(|suspicion| suspicion.stage == Stage::Proven)
-            .copied();
-        let Some(suspicion) = proven else {
+            .map(|suspicion| (suspicion.reason, suspicion.since));
+        let proven = proven.or_else(|| {
+            let rests = self.rests_on_void_purges();
+            rests.then_some((FenceReason::BelowPurgeMark, Duration::ZERO))
+        });
+        let Some((reason, since)) = proven else {
             self.suspicions.told = false;
             return Ok(());
         };
-        if self.is_another_source(suspicion.since) || !self.setup.rules.hold(Rule::LastSourcesWait)
-        {
-            return self.fence(tables, suspicion.reason, out);
+        if self.is_another_source(since) || !self.setup.rules.hold(Rule::LastSourcesWait) {
+            return self.fence(tables, reason, out);
         }
         if !self.suspicions.told {
             self.suspicions.told = true;
             out.extend(self.abandon());
-            out.push(Output::Event(Event::WaitsForOwner(suspicion.reason)));
+            out.push(Output::Event(Event::WaitsForOwner(reason)));
         }
         Ok(())
     }
@@ -284,10 +291,7 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        if self.rests_on_void_purges() && self.is_another_source(Duration::ZERO) {
-            return self.fence(tables, FenceReason::BelowPurgeMark, out);
-        }
-        if self.suspicions.open.is_empty() {
+        if !self.is_suspected() {
             return Ok(());
         }
         // Accusations of a node that no longer belongs do not count.

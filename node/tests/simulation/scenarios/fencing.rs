@@ -409,7 +409,7 @@ pub(crate) fn a_source_that_went_back_passes_over_no_snapshot(rules: Rules) -> O
     )
 }
 
-/// Such a node purges meanwhile, because it knows of no member. The member must not wait for its leave to give it a snapshot.
+/// Such a node purges meanwhile, because it knows of no member. The member gives it a snapshot all the same.
 pub(crate) fn a_member_that_went_back_accuses_no_other(rules: Rules) -> Outcome {
     let mut world = went_back_behind_its_only_member(rules, true)?;
     world.start(1);
