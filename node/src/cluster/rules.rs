@@ -37,7 +37,7 @@ pub enum Rule {
     SnapshotsAreFedToThoseBehind,
     /// A joined node reports its snapshot no more to a member that has acknowledged it: that one may have gone back.
     SnapshotsArePassedOverOnce,
-    /// A node joins anew whose snapshot rests on purges of a removed member that did not wait for a standing one.
+    /// A node joins anew whose snapshot rests on purges of a member that had removed a standing one in vain.
     VoidPurgesAreUndone,
     /// Rows that a fenced node brings back keep their stamps.
     OwnStamps,
@@ -59,6 +59,8 @@ pub enum Rule {
     ReadyNodesAreWaitedFor,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
+    /// A node that was fenced as removed goes on where that removal turns out to be void.
+    VoidRemovalsFenceNobody,
     /// A node that is refused as a removed one sends its roster: the removal may be void.
     RemovalsAreJudgedTogether,
     /// A write commits only over the row that its caller saw.
@@ -150,6 +152,7 @@ impl Rule {
         Self::ReadyWaitsForHeads,
         Self::ReadyNodesAreWaitedFor,
         Self::EarlierRemovalsWin,
+        Self::VoidRemovalsFenceNobody,
         Self::RemovalsAreJudgedTogether,
         Self::WritesCheckWhatWasSeen,
         Self::DigestsAreCompared,

@@ -160,8 +160,10 @@ impl Engine {
             && self.setup.rules.hold(Rule::FenceRolledBack)
         {
             // Its purges since then waited for no node, so they accuse none.
-            if self.setup.rules.hold(Rule::RolledBackNodesAccuseNobody) {
-                self.weigh(tables, now, hello, None, exchange_began, out)?;
+            if let Some(began) = exchange_began
+                && self.setup.rules.hold(Rule::RolledBackNodesAccuseNobody)
+            {
+                self.settle(now, hello.incarnation, began);
             }
             return Ok(Err(Refusal::RolledBack(known)));
         }
@@ -299,6 +301,7 @@ impl Engine {
         if !self.setup.rules.hold(Rule::FenceRemoved) {
             return Ok(());
         }
+        self.check_removal(tables, now, out)?;
         match self.my_state() {
             Some(State::Removed) => self.fence(tables, FenceReason::Removed, out),
             Some(State::Superseded) => self.fence(tables, FenceReason::Superseded, out),

@@ -85,6 +85,13 @@ impl Engine {
     /// Why no node relies on this one, for people.
     pub(super) fn why_suspended(&self) -> Option<String> {
         if let Some(reason) = self.why_waiting() {
+            if self.rests_on_void_purges() {
+                return Some(
+                    "the member through which it joined had removed another in vain and purged what that one still has, and no other \
+                     node could give it a new one: start a member that can, or run osc-node unfence"
+                        .to_owned(),
+                );
+            }
             let or_unfence = if reason.is_forgivable() {
                 ", or run osc-node unfence"
             } else {
@@ -150,14 +157,7 @@ impl Engine {
             (None, None) => {}
             (Some(reason), None) => self.suspect(now, hello, reason, out),
             (None, Some(began)) => {
-                let settled = self
-                    .suspicions
-                    .open
-                    .get(&member)
-                    .is_some_and(|suspicion| began >= suspicion.since);
-                if settled {
-                    self.suspicions.open.remove(&member);
-                    self.suspicions.trusted.insert(member, now.elapsed + TRUST);
+                if self.settle(now, member, began) {
                     out.push(Output::Event(Event::Acquitted {
                         name: hello.name.clone(),
                     }));
@@ -170,6 +170,17 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Ends a suspicion by an answer to a later request; returns whether there was one.
+    pub(super) fn settle(&mut self, now: Now, member: Incarnation, began: Duration) -> bool {
+        let suspicion = self.suspicions.open.get(&member);
+        let is_settled = suspicion.is_some_and(|suspicion| began >= suspicion.since);
+        if is_settled {
+            self.suspicions.open.remove(&member);
+            self.suspicions.trusted.insert(member, now.elapsed + TRUST);
+        }
+        is_settled
     }
 
     /// Records the accusation of a greeting that arrived by itself.
@@ -385,17 +396,16 @@ impl Engine {
         })
     }
 
-    /// Whether this node's snapshot lacks what a removed member purged while it counted a standing one as removed: that one
-    /// still has it.
+    /// Whether this node's snapshot lacks what a member purged after it had removed another in vain: that one still has it.
     pub(super) fn rests_on_void_purges(&self) -> bool {
-        let is_removed = |member: &Incarnation| self.states.get(member) == Some(&State::Removed);
         let membership = &self.membership;
         membership.status == LocalStatus::Member
-            && membership
-                .joined_without
-                .iter()
-                .any(|member| !is_removed(member))
-            && membership.inherited.iter().any(|(of, _)| is_removed(of))
+            && membership.joined_without.iter().any(|member| {
+                let state = self.states.get(member).copied();
+                let stands = state.is_some_and(|state| state.counts() || state == State::Left);
+                let mut purgers = membership.inherited.iter();
+                stands && purgers.any(|(purger, _)| self.roster.is_removed_by(*member, *purger))
+            })
             && self.setup.rules.hold(Rule::VoidPurgesAreUndone)
     }
 
