@@ -363,8 +363,13 @@ impl Engine {
         let states = head.roster.states(self.setup.rules);
         let removed = states
             .into_iter()
-            .filter(|(_, state)| *state == State::Removed);
-        self.membership.joined_without = removed.map(|(member, _)| member).collect();
+            .filter(|(_, state)| *state == State::Removed)
+            .map(|(member, _)| member);
+        let by_a_purger = |member: &Incarnation| {
+            let mut purgers = head.purge_marks.iter();
+            purgers.any(|(purger, _)| head.roster.is_removed_by(*member, *purger))
+        };
+        self.membership.joined_without = removed.filter(by_a_purger).collect();
         self.membership.forgiven = Vec::new();
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
         if self.membership.cluster_uid == Some(head.cluster_uid) {

@@ -401,10 +401,8 @@ impl Engine {
         let membership = &self.membership;
         membership.status == LocalStatus::Member
             && membership.joined_without.iter().any(|member| {
-                let state = self.states.get(member).copied();
-                let stands = state.is_some_and(|state| state.counts() || state == State::Left);
-                let mut purgers = membership.inherited.iter();
-                stands && purgers.any(|(purger, _)| self.roster.is_removed_by(*member, *purger))
+                let state = self.states.get(member);
+                state.is_some_and(|state| state.counts() || *state == State::Left)
             })
             && self.setup.rules.hold(Rule::VoidPurgesAreUndone)
     }
