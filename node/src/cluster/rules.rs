@@ -59,8 +59,6 @@ pub enum Rule {
     ReadyNodesAreWaitedFor,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
-    /// A node that was fenced as removed goes on where that removal turns out to be void.
-    VoidRemovalsFenceNobody,
     /// A node that is refused as a removed one sends its roster: the removal may be void.
     RemovalsAreJudgedTogether,
     /// A write commits only over the row that its caller saw.
@@ -152,7 +150,6 @@ impl Rule {
         Self::ReadyWaitsForHeads,
         Self::ReadyNodesAreWaitedFor,
         Self::EarlierRemovalsWin,
-        Self::VoidRemovalsFenceNobody,
         Self::RemovalsAreJudgedTogether,
         Self::WritesCheckWhatWasSeen,
         Self::DigestsAreCompared,

@@ -80,8 +80,6 @@ switches! {
         shown_by(ReadyNodesAreWaitedFor, joining::a_node_is_ready_once_the_writes_of_others_wait_for_it);
     late_requests_admit_nobody:
         shown_by(LateRequestsAdmitNobody, joining::a_late_request_for_a_snapshot_ends_no_later_life);
-    void_removals_fence_nobody:
-        shown_by(VoidRemovalsFenceNobody, fencing::a_node_whose_removal_turns_out_to_be_void_goes_on);
     removals_are_judged_together: shown_by(RemovalsAreJudgedTogether, fencing::a_removal_is_void_whose_issuer_is_gone);
     earlier_removals_win: shown_by(EarlierRemovalsWin, fencing::e09_mutual_removal);
     digests_are_compared: shown_by(DigestsAreCompared, digests::a_row_that_a_fault_took_away_comes_back);

@@ -301,7 +301,6 @@ impl Engine {
         if !self.setup.rules.hold(Rule::FenceRemoved) {
             return Ok(());
         }
-        self.check_removal(tables, now, out)?;
         match self.my_state() {
             Some(State::Removed) => self.fence(tables, FenceReason::Removed, out),
             Some(State::Superseded) => self.fence(tables, FenceReason::Superseded, out),

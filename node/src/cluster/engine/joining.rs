@@ -4,9 +4,9 @@ use super::{Engine, Event, Now, Output, feed::arrived};
 use crate::cluster::limits::joining::ROWS;
 use crate::{
     cluster::{
-        Address, Answer, Cursor, ENTRIES_BYTES, FenceReason, LocalStatus, PeerInfo, Phase, Refusal,
-        Request, RosterEntry, Rule, Seq, SnapshotHead, SnapshotOrigin, State, Tables, Takeover,
-        WireIdentity, WireRow, WireSalt, peer_table::Exchange,
+        Address, Answer, Cursor, ENTRIES_BYTES, LocalStatus, PeerInfo, Phase, Refusal, Request,
+        RosterEntry, Rule, Seq, SnapshotHead, SnapshotOrigin, State, Tables, Takeover,
+        WireIdentity, WireRow, WireSalt,
     },
     crypto::Salt,
     domain::{Identity, Incarnation, Version},
@@ -446,36 +446,6 @@ impl Engine {
             source: source.name.clone(),
             rows: self.last.since(before),
         }));
-        Ok(())
-    }
-
-    /// Goes on as a member where the removal for which this node was fenced turns out to be void. It has changed nothing since, as
-    /// if it had been away; members that purged meanwhile accuse it. A node that has asked for a snapshot may be admitted anew
-    /// already.
-    pub(super) fn check_removal<T: Tables>(
-        &mut self,
-        tables: &mut T,
-        now: Now,
-        out: &mut Vec<Output>,
-    ) -> Result<(), T::Error> {
-        let asked = self.join.as_ref().is_some_and(|join| {
-            let route = self.peers.routes.get(&join.address);
-            let in_flight = route.and_then(|route| route.in_flight);
-            join.head.is_some() || in_flight.is_some_and(|(_, kind)| kind == Exchange::Snapshot)
-        });
-        if self.membership.status != LocalStatus::Fenced(FenceReason::Removed)
-            || !self.my_state().is_some_and(State::counts)
-            || asked
-            || !self.setup.rules.hold(Rule::VoidRemovalsFenceNobody)
-        {
-            return Ok(());
-        }
-        self.abort_join(tables)?;
-        self.membership.status = LocalStatus::Member;
-        self.put_membership(tables)?;
-        self.look_for_earlier_values(tables)?;
-        self.resume_leaving(now);
-        out.push(Output::Event(Event::RemovalIsVoid));
         Ok(())
     }
 

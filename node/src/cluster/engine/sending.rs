@@ -13,7 +13,7 @@ use crate::cluster::limits::{
 };
 use crate::{
     cluster::{
-        Address, Envelope, FenceReason, LocalStatus, Refusal, Request, Rule, State, Tables,
+        Address, Envelope, LocalStatus, Refusal, Request, Rule, State, Tables,
         peer_table::{Exchange, Route},
     },
     domain::Incarnation,
@@ -75,19 +75,10 @@ impl Engine {
             };
             return Ok((since(route.sent_at) >= REFUSED).then_some(said));
         }
-        let contact = route.who.and_then(|who| self.peers.known.get(&who));
         if let Some(page) = self.page_wanted(address) {
-            // Its source may know that it was removed in vain.
-            let asks_first = self.membership.status == LocalStatus::Fenced(FenceReason::Removed)
-                && contact.is_some_and(|contact| contact.hello.roster != self.roster_fingerprint)
-                && since(route.roster_sent_at) >= HEARTBEAT
-                && self.setup.rules.hold(Rule::VoidRemovalsFenceNobody);
-            return Ok(Some(if asks_first {
-                (Exchange::Roster, Request::Roster(self.roster.clone()))
-            } else {
-                (Exchange::Snapshot, page)
-            }));
+            return Ok(Some((Exchange::Snapshot, page)));
         }
+        let contact = route.who.and_then(|who| self.peers.known.get(&who));
         let Some(contact) = contact.filter(|contact| !contact.unreachable) else {
             return Ok(heartbeat(true).filter(|_| since(route.sent_at) >= HEARTBEAT / 2));
         };

@@ -25,7 +25,6 @@ scenarios! {
     a_database_that_went_back_purges_before_it_knows_of_others
     a_node_that_joined_a_removed_one_joins_again
     a_removal_by_a_slow_clock_fences_no_node_that_its_target_admitted
-    a_node_whose_removal_turns_out_to_be_void_goes_on
     a_source_that_went_back_passes_over_no_snapshot
     a_member_that_went_back_accuses_no_other
 }
@@ -396,41 +395,6 @@ pub(crate) fn a_removal_by_a_slow_clock_fences_no_node_that_its_target_admitted(
         world.value(2, "of-new").is_some(),
         "an acknowledged write is gone",
     )
-}
-
-/// A node hears first of its removal, and later that the member which removed it had been removed before.
-pub(crate) fn a_node_whose_removal_turns_out_to_be_void_goes_on(rules: Rules) -> Outcome {
-    let mut world = World::with_cluster(rules, 3)?;
-    world.put(0, "k", "value")?;
-    world.all_serve()?;
-    for node in 0..3 {
-        world.isolate(node);
-    }
-    let own = world.change(0, "own", put("value"), AckLevel::Local, None);
-    world.stands(own)?;
-    world.removed(1, 2)?;
-    world.pass(Duration::from_secs(1));
-    world.removed(2, 0)?;
-    let before = world.incarnation(0);
-    world.network.join(0, 2);
-    ensure(
-        world.until(LONG, |world| world.is_fenced(0)),
-        "it does not hear of its removal",
-    )?;
-    // It takes no snapshot from there.
-    world.crash(2);
-    world.network.join(0, 1);
-    ensure(
-        world.until(LONG, |world| world.is_ready(0)),
-        "it does not serve again",
-    )?;
-    ensure(
-        world.incarnation(0) == before,
-        "it joins anew although its removal is void",
-    )?;
-    world.start(2);
-    world.ends_well()?;
-    ensure(world.value(1, "own").is_some(), "what it alone had is gone")
 }
 
 /// The node that bootstrapped a cluster goes back to before its only other member joined, writes more than that member ever saw
