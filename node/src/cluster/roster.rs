@@ -233,6 +233,11 @@ impl Roster {
         *noted = (*noted).min(clock);
     }
 
+    /// Whether a member removed another, in vain or not.
+    pub fn is_removed_by(&self, target: Incarnation, issuer: Incarnation) -> bool {
+        self.removals.contains_key(&(target, issuer))
+    }
+
     /// Merges another roster; returns whether that changed anything.
     pub fn merge(&mut self, other: &Self) -> bool {
         let before = self.clone();

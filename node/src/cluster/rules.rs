@@ -35,6 +35,10 @@ pub enum Rule {
     WritersAreToldWhatTheyMayLack,
     /// A joined node's snapshot is passed over only by members that hold its source's feed.
     SnapshotsAreFedToThoseBehind,
+    /// A joined node reports its snapshot no more to a member that has acknowledged it: that one may have gone back.
+    SnapshotsArePassedOverOnce,
+    /// A node joins anew whose snapshot rests on purges of a member that had removed a standing one in vain.
+    VoidPurgesAreUndone,
     /// Rows that a fenced node brings back keep their stamps.
     OwnStamps,
     /// A node bootstraps only when the cluster admin orders it, once, and where it reaches no cluster.
@@ -47,6 +51,8 @@ pub enum Rule {
     StrangersAreRefused,
     /// A leaving node stays until all others hold its rows.
     LeavingPushesAll,
+    /// A node that learns from others that it is leaving goes on leaving.
+    LeavingIsResumed,
     /// A node is ready only once it has passed the heads of the others.
     ReadyWaitsForHeads,
     /// A node is ready only once the writes of the others wait for it.
@@ -91,6 +97,10 @@ pub enum Rule {
     GreetingsAreAskedFor,
     /// A node that may have missed deletes gives no snapshots before the suspicion is settled.
     SuspectsGiveNoSnapshots,
+    /// A joining node becomes no member while it may have missed deletes: as a member it would stand by writes.
+    SuspectsBecomeNoMembers,
+    /// A member whose database went back accuses no other: its purges since then waited for no node.
+    RolledBackNodesAccuseNobody,
     /// A node that no other could give a snapshot is not fenced: it waits for the cluster admin.
     LastSourcesWait,
     /// A roster or a snapshot with a stamp that no clock can have made is damaged.
@@ -128,12 +138,15 @@ impl Rule {
         Self::RefuseGaps,
         Self::WritersAreToldWhatTheyMayLack,
         Self::SnapshotsAreFedToThoseBehind,
+        Self::SnapshotsArePassedOverOnce,
+        Self::VoidPurgesAreUndone,
         Self::OwnStamps,
         Self::BootstrapIsInstructed,
         Self::BootstrapWaitsForLostNodes,
         Self::BlankJoinsNoneOfTwo,
         Self::StrangersAreRefused,
         Self::LeavingPushesAll,
+        Self::LeavingIsResumed,
         Self::ReadyWaitsForHeads,
         Self::ReadyNodesAreWaitedFor,
         Self::EarlierRemovalsWin,
@@ -156,6 +169,8 @@ impl Rule {
         Self::TakingBackIsTold,
         Self::GreetingsAreAskedFor,
         Self::SuspectsGiveNoSnapshots,
+        Self::SuspectsBecomeNoMembers,
+        Self::RolledBackNodesAccuseNobody,
         Self::LastSourcesWait,
         Self::StampsHaveAnEnd,
         Self::OnlyMembersMoveClocks,

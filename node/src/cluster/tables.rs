@@ -198,6 +198,9 @@ pub struct Membership {
     /// The purge marks of members when the cluster admin let this node go on without the deletes (`osc-node unfence`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forgiven: PurgeMarks,
+    /// The members that a purger behind its snapshot had removed: those purges may not have waited for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined_without: Vec<Incarnation>,
     /// Where its rows came from, if by snapshot.
     pub origin: Option<SnapshotOrigin>,
     /// The current process epoch, and the last sequence when it began.

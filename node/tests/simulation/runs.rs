@@ -15,6 +15,8 @@ const SEEDS: u64 = 300;
 const CHAOS: Duration = Duration::from_secs(90);
 /// How long a world may take to settle after that.
 const REST: Duration = Duration::from_mins(4);
+/// How long any exchange between nodes may last, and a little more.
+const LONGEST_EXCHANGE: Duration = Duration::from_secs(65);
 /// Lines of a story that are shown.
 const LINES: usize = 120;
 
@@ -30,6 +32,9 @@ pub(crate) fn live(seed: u64, rules: Rules, told: bool) -> World {
         // Until the last message of before has arrived.
         world.pass(Duration::from_secs(125));
     }
+    // What a fault swallowed is waited for as long as an exchange may last, and a client may write a moment after the last fault.
+    let under_way = world.under_way();
+    world.until(LONGEST_EXCHANGE, |world| !world.is_under_way(&under_way));
     world.until(REST, |world| {
         world.owner.is_idle() && world.unsettled().is_none()
     });

@@ -66,6 +66,14 @@ switches! {
     writers_are_told_what_they_may_lack:
         shown_by(WritersAreToldWhatTheyMayLack, fencing::a_database_that_went_back_unnoticed_gets_what_it_wrote);
     stamps_stay_their_own: shown_by(OwnStamps, fencing::e20_reissued_write);
+    leaving_is_resumed: shown_by(LeavingIsResumed, leaving::a_node_that_went_back_goes_on_leaving);
+    snapshots_are_passed_over_once:
+        shown_by(SnapshotsArePassedOverOnce, fencing::a_source_that_went_back_passes_over_no_snapshot);
+    void_purges_are_undone: shown_by(VoidPurgesAreUndone, fencing::a_node_that_joined_a_removed_one_joins_again);
+    suspects_become_no_members:
+        shown_by(SuspectsBecomeNoMembers, joining::a_joining_node_that_may_lack_deletes_becomes_no_member);
+    rolled_back_nodes_accuse_nobody:
+        shown_by(RolledBackNodesAccuseNobody, fencing::a_member_that_went_back_accuses_no_other);
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
     ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
     ready_nodes_are_waited_for:

@@ -282,6 +282,36 @@ impl World {
         }
     }
 
+    /// The requests of processes that are neither answered nor given up.
+    pub(crate) fn under_way(&self) -> Vec<Peer> {
+        let of = |node: NodeId| {
+            let life = self.nodes[node].life;
+            let open = self.nodes[node].open.keys();
+            open.map(move |exchange| Peer {
+                node,
+                life,
+                exchange: *exchange,
+            })
+        };
+        self.present().into_iter().flat_map(of).collect()
+    }
+
+    /// Whether one of these requests still is, or a client's write.
+    pub(crate) fn is_under_way(&self, requests: &[Peer]) -> bool {
+        let is_open = |peer: &Peer| {
+            let node = &self.nodes[peer.node];
+            node.life == peer.life && node.open.contains_key(&peer.exchange)
+        };
+        let is_write = |happening: &SimulationEvent| {
+            let job = match happening {
+                SimulationEvent::Arrive { job, .. } => Some(job),
+                _ => None,
+            };
+            matches!(job, Some(Job::Write(_) | Job::WriteAll(_)))
+        };
+        requests.iter().any(is_open) || self.queue.values().any(is_write)
+    }
+
     /// Cancels all scheduled events of a kind.
     pub(crate) fn cancel(&mut self, which: impl Fn(&SimulationEvent) -> bool) {
         self.queue.retain(|_, happening| !which(happening));

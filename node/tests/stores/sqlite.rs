@@ -144,6 +144,7 @@ impl Subject for Sqlite {
                 purged_clock: Clock::default(),
                 inherited: Vec::new(),
                 forgiven: Vec::new(),
+                joined_without: Vec::new(),
                 origin: None,
                 process_epoch: (ProcessEpoch::from_random(1), Seq::START),
             };

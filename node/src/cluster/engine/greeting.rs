@@ -4,7 +4,7 @@ use super::{Engine, Event, Now, Output, exchange::sent_after};
 use crate::{
     cluster::{
         Address, Cursor, FenceReason, LocalStatus, PeerInfo, ProcessEpoch, Protocol, Refusal,
-        Roster, Rule, Seq, State, Tables, purge_marks::marks_for,
+        Roster, Rule, Seq, SnapshotOrigin, State, Tables, purge_marks::marks_for,
     },
     domain::Incarnation,
 };
@@ -54,6 +54,7 @@ impl Engine {
             ),
             origin: membership
                 .origin
+                .filter(|origin| to.is_none_or(|to| self.may_pass_over(to.incarnation, origin)))
                 .map(|origin| (origin.source, origin.source_head, origin.last)),
             received: to
                 .filter(|_| self.membership.status == LocalStatus::Member)
@@ -62,6 +63,14 @@ impl Engine {
             entries: self.entries,
             time: now.wall,
         }
+    }
+
+    /// Whether a member may pass over the snapshot with which this node joined. One that has acknowledged it needs not, or went
+    /// back since, and must not count as ahead of that.
+    fn may_pass_over(&self, member: Incarnation, origin: &SnapshotOrigin) -> bool {
+        let cursor = self.cursors.get(&member);
+        cursor.is_none_or(|cursor| cursor.acknowledged < origin.last)
+            || !self.setup.rules.hold(Rule::SnapshotsArePassedOverOnce)
     }
 
     /// Whether a node and this one can talk at all.
@@ -155,6 +164,12 @@ impl Engine {
             && let Some(known) = self.went_back(hello)
             && self.setup.rules.hold(Rule::FenceRolledBack)
         {
+            // Its purges since then waited for no node, so they accuse none.
+            if let Some(began) = exchange_began
+                && self.setup.rules.hold(Rule::RolledBackNodesAccuseNobody)
+            {
+                self.settle(now, hello.incarnation, began);
+            }
             return Ok(Err(Refusal::RolledBack(known)));
         }
         // A greeting that arrives by itself may be forged: how far its node has come counts once an answer repeats it.
@@ -294,6 +309,11 @@ impl Engine {
         match self.my_state() {
             Some(State::Removed) => self.fence(tables, FenceReason::Removed, out),
             Some(State::Superseded) => self.fence(tables, FenceReason::Superseded, out),
+            // A database that went back may learn from others that it was leaving.
+            Some(State::Leaving) if self.setup.rules.hold(Rule::LeavingIsResumed) => {
+                self.resume_leaving(now);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -240,6 +240,18 @@ impl Engine {
         })?;
         self.last_made = self.last;
         self.has_rows = self.last > before || tables.has_rows()?;
+        // As its source sees it: this node may know more.
+        let states = head.roster.states(self.setup.rules);
+        let removed = states
+            .into_iter()
+            .filter(|(_, state)| *state == State::Removed)
+            .map(|(member, _)| member);
+        let by_a_purger = |member: &Incarnation| {
+            let mut purgers = head.purge_marks.iter();
+            purgers.any(|(purger, _)| head.roster.is_removed_by(*member, *purger))
+        };
+        self.membership.joined_without = removed.filter(by_a_purger).collect();
+        self.membership.forgiven = Vec::new();
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
         if self.membership.cluster_uid == Some(head.cluster_uid) {
             self.roster.merge(&old_roster);
@@ -268,7 +280,6 @@ impl Engine {
         self.membership.status = LocalStatus::Member;
         self.membership.purged = Seq::START;
         self.membership.inherited = head.purge_marks;
-        self.membership.forgiven = Vec::new();
         self.membership.purged_clock = self.membership.purged_clock.max(head.purged_clock);
         self.membership.process_epoch = (self.setup.process_epoch, self.last);
         self.membership.origin = Some(SnapshotOrigin {

@@ -192,9 +192,9 @@ impl Engine {
         Ok(Ok(AdminOutcome::Leaving(self.my_state())))
     }
 
-    /// Goes on leaving after a restart.
+    /// Goes on leaving after a restart, or where others know that this node was leaving.
     pub(super) fn resume_leaving(&mut self, now: Now) {
-        if self.my_state() == Some(State::Leaving) {
+        if self.my_state() == Some(State::Leaving) && self.leaving.is_none() {
             self.leaving = Some(Leaving {
                 since: now.elapsed,
                 held: BTreeMap::new(),

@@ -122,6 +122,10 @@ impl Engine {
             return Ok(());
         }
         if self.my_state() == Some(State::Joining) {
+            // It stands by no write yet, and may have to join anew.
+            if self.is_suspected() && self.setup.rules.hold(Rule::SuspectsBecomeNoMembers) {
+                return Ok(());
+            }
             self.advance(tables, Phase::Member)?;
             self.readiness.told.clear();
             self.readiness.since = Some(now.elapsed);
@@ -175,6 +179,7 @@ impl Engine {
             // Where no row is missing, the next check ends the wait; until then the node does not serve.
             (LocalStatus::Member, Some(State::Member | State::Joining)) => Some(
                 self.behind(now)
+                    .or_else(|| self.why_joining())
                     .unwrap_or_else(|| "it is about to serve".to_owned()),
             ),
         }

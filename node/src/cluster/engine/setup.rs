@@ -60,6 +60,7 @@ impl Setup {
             purged_clock: Clock::default(),
             inherited: Vec::new(),
             forgiven: Vec::new(),
+            joined_without: Vec::new(),
             origin: None,
             process_epoch: (self.process_epoch, Seq::START),
         }

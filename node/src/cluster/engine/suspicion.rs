@@ -48,7 +48,7 @@ impl Engine {
     /// Whether no node may rely on this one just now.
     pub(super) fn is_suspended(&self) -> bool {
         let mut open = self.suspicions.open.values();
-        open.any(|suspicion| suspicion.stage != Stage::Unanswered)
+        open.any(|suspicion| suspicion.stage != Stage::Unanswered) || self.rests_on_void_purges()
     }
 
     /// The first stamp of a live row that this node feeds others while it may lack deletes; `None` while it lacks none. A row
@@ -61,9 +61,9 @@ impl Engine {
         holds_back.then(|| Clock::at(since))
     }
 
-    /// Whether this node may lack deletes, or its own writes.
+    /// Whether this node may lack deletes, its own writes, or what others never deleted.
     pub(super) fn is_suspected(&self) -> bool {
-        !self.suspicions.open.is_empty()
+        !self.suspicions.open.is_empty() || self.rests_on_void_purges()
     }
 
     /// Whether this node waits for the cluster admin: it must load a snapshot, and no node could give one.
@@ -76,11 +76,22 @@ impl Engine {
         let mut open = self.suspicions.open.values();
         open.find(|suspicion| suspicion.stage == Stage::Proven)
             .map(|suspicion| suspicion.reason)
+            .or_else(|| {
+                let rests = self.rests_on_void_purges();
+                rests.then_some(FenceReason::BelowPurgeMark)
+            })
     }
 
     /// Why no node relies on this one, for people.
     pub(super) fn why_suspended(&self) -> Option<String> {
         if let Some(reason) = self.why_waiting() {
+            if self.rests_on_void_purges() {
+                return Some(
+                    "the member through which it joined had removed another in vain and purged what that one still has, and no other \
+                     node could give it a new one: start a member that can, or run osc-node unfence"
+                        .to_owned(),
+                );
+            }
             let or_unfence = if reason.is_forgivable() {
                 ", or run osc-node unfence"
             } else {
@@ -91,16 +102,31 @@ impl Engine {
                 reason.text()
             ));
         }
-        let (member, suspicion) = self.suspicions.open.iter().next()?;
-        let name = self
-            .roster
-            .entry(*member)
-            .map(|entry| entry.name.to_string())
-            .unwrap_or_default();
+        let (name, reason) = self.first_suspicion()?;
         Some(format!(
             "a greeting of '{name}' says: {}; that node is asked",
-            suspicion.reason.text()
+            reason.text()
         ))
+    }
+
+    /// Why this node does not become a member, for people.
+    pub(super) fn why_joining(&self) -> Option<String> {
+        if self.waits_for_owner() {
+            return self.why_suspended();
+        }
+        let (name, reason) = self.first_suspicion()?;
+        Some(format!(
+            "a greeting of '{name}' says: {}; it becomes a member once that node denies it, and joins anew once that node confirms \
+             it; where '{name}' is gone for good: osc-node members remove {name} --force",
+            reason.text()
+        ))
+    }
+
+    fn first_suspicion(&self) -> Option<(String, FenceReason)> {
+        let (member, suspicion) = self.suspicions.open.iter().next()?;
+        let entry = self.roster.entry(*member);
+        let name = entry.map(|entry| entry.name.to_string());
+        Some((name.unwrap_or_default(), suspicion.reason))
     }
 
     /// Whether this node must ask a member about a suspicion.
@@ -131,14 +157,7 @@ impl Engine {
             (None, None) => {}
             (Some(reason), None) => self.suspect(now, hello, reason, out),
             (None, Some(began)) => {
-                let settled = self
-                    .suspicions
-                    .open
-                    .get(&member)
-                    .is_some_and(|suspicion| began >= suspicion.since);
-                if settled {
-                    self.suspicions.open.remove(&member);
-                    self.suspicions.trusted.insert(member, now.elapsed + TRUST);
+                if self.settle(now, member, began) {
                     out.push(Output::Event(Event::Acquitted {
                         name: hello.name.clone(),
                     }));
@@ -151,6 +170,17 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Ends a suspicion by an answer to a later request; returns whether there was one.
+    pub(super) fn settle(&mut self, now: Now, member: Incarnation, began: Duration) -> bool {
+        let suspicion = self.suspicions.open.get(&member);
+        let is_settled = suspicion.is_some_and(|suspicion| began >= suspicion.since);
+        if is_settled {
+            self.suspicions.open.remove(&member);
+            self.suspicions.trusted.insert(member, now.elapsed + TRUST);
+        }
+        is_settled
     }
 
     /// Records the accusation of a greeting that arrived by itself.
@@ -230,19 +260,22 @@ impl Engine {
             .open
             .values()
             .find(|suspicion| suspicion.stage == Stage::Proven)
-            .copied();
-        let Some(suspicion) = proven else {
+            .map(|suspicion| (suspicion.reason, suspicion.since));
+        let proven = proven.or_else(|| {
+            let rests = self.rests_on_void_purges();
+            rests.then_some((FenceReason::BelowPurgeMark, Duration::ZERO))
+        });
+        let Some((reason, since)) = proven else {
             self.suspicions.told = false;
             return Ok(());
         };
-        if self.is_another_source(suspicion.since) || !self.setup.rules.hold(Rule::LastSourcesWait)
-        {
-            return self.fence(tables, suspicion.reason, out);
+        if self.is_another_source(since) || !self.setup.rules.hold(Rule::LastSourcesWait) {
+            return self.fence(tables, reason, out);
         }
         if !self.suspicions.told {
             self.suspicions.told = true;
             out.extend(self.abandon());
-            out.push(Output::Event(Event::WaitsForOwner(suspicion.reason)));
+            out.push(Output::Event(Event::WaitsForOwner(reason)));
         }
         Ok(())
     }
@@ -269,7 +302,7 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
-        if self.suspicions.open.is_empty() {
+        if !self.is_suspected() {
             return Ok(());
         }
         // Accusations of a node that no longer belongs do not count.
@@ -363,6 +396,17 @@ impl Engine {
         })
     }
 
+    /// Whether this node's snapshot lacks what a member purged after it had removed another in vain: that one still has it.
+    pub(super) fn rests_on_void_purges(&self) -> bool {
+        let membership = &self.membership;
+        membership.status == LocalStatus::Member
+            && membership.joined_without.iter().any(|member| {
+                let state = self.states.get(member);
+                state.is_some_and(|state| state.counts() || *state == State::Left)
+            })
+            && self.setup.rules.hold(Rule::VoidPurgesAreUndone)
+    }
+
     /// Goes on with this node's rows, as the cluster admin orders: no node could give it a snapshot. Deletes that members have
     /// purged by now count as known.
     pub(super) fn unfence<T: Tables>(
@@ -407,6 +451,7 @@ impl Engine {
             }
         }
         self.membership.status = LocalStatus::Member;
+        self.membership.joined_without = Vec::new();
         self.abort_join(tables)?;
         self.put_membership(tables)?;
         self.forget_suspicions();

@@ -172,6 +172,7 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
             purged_clock: Clock::default(),
             inherited: Vec::new(),
             forgiven: Vec::new(),
+            joined_without: Vec::new(),
             origin: None,
             ..membership
         };

@@ -300,6 +300,7 @@ mod tests {
                 purged_clock: Clock::default(),
                 inherited: Vec::new(),
                 forgiven: Vec::new(),
+                joined_without: Vec::new(),
                 origin: None,
                 process_epoch: (ProcessEpoch::from_random(1), Seq::START),
             };

@@ -23,6 +23,10 @@ scenarios! {
     an_engine_that_is_loaded_anew_takes_no_old_answers
     a_database_that_went_back_unnoticed_gets_what_it_wrote
     a_database_that_went_back_purges_before_it_knows_of_others
+    a_node_that_joined_a_removed_one_joins_again
+    a_removal_by_a_slow_clock_fences_no_node_that_its_target_admitted
+    a_source_that_went_back_passes_over_no_snapshot
+    a_member_that_went_back_accuses_no_other
 }
 
 /// Two halves of a cluster remove each other: the earlier removal stands, and one half serves.
@@ -319,4 +323,143 @@ pub(crate) fn a_database_that_went_back_purges_before_it_knows_of_others(rules: 
         value.as_deref() == Some("value"),
         format!("it has {value:?}"),
     )
+}
+
+/// Two nodes remove each other. The one whose removal is void deletes an entry and purges, and a new node joins it: that node
+/// lacks what the other half has, and no feed tells it.
+pub(crate) fn a_node_that_joined_a_removed_one_joins_again(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    world.all_serve()?;
+    world.isolate(1);
+    world.removed(0, 1)?;
+    world.pass(Duration::from_secs(1));
+    world.removed(1, 0)?;
+    let id = world.change(1, "k", Change::Delete, AckLevel::Local, None);
+    world.stands(id)?;
+    let purged = |world: &World| world.nodes[1].disk.durable().rows.is_empty();
+    ensure(world.until(LONG, purged), "it does not purge")?;
+    let new = world.add_node("node-2");
+    let list = world.addresses(&[1, new]);
+    world.list(new, list);
+    world.network.part(0, new);
+    world.start(new);
+    ensure(
+        world.until(LONG, |world| world.is_ready(new)),
+        "it does not join the removed node",
+    )?;
+    let lost = world.incarnation(new);
+    world.ends_well()?;
+    ensure(
+        world.incarnation(new) != lost,
+        "a node that joined a removed one belongs to the cluster",
+    )?;
+    ensure(
+        world.value(new, "k").is_some(),
+        "it lacks what it never heard of",
+    )
+}
+
+/// A member that was away has a slow clock and removes the node that admitted a new one meanwhile, as if that had been before:
+/// the new node stays a member.
+pub(crate) fn a_removal_by_a_slow_clock_fences_no_node_that_its_target_admitted(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.all_serve()?;
+    world.isolate(2);
+    world.nodes[2].skew = -86_400_000_000;
+    // Node 1 is no source for a moment.
+    world.crash(1);
+    world.pass(Duration::from_secs(5));
+    let new = world.join("node-3");
+    world.network.part(2, new);
+    let list = world.addresses(&world.present());
+    world.list(0, list);
+    ensure(
+        world.until(LONG, |world| world.is_ready(new)),
+        "it does not join",
+    )?;
+    let id = world.change(new, "of-new", put("value"), AckLevel::Healthy, None);
+    world.stands(id)?;
+    world.start(1);
+    let (known, joined) = (world.incarnation(1), world.incarnation(new));
+    world.removed(2, 0)?;
+    world.ends_well()?;
+    ensure(
+        (world.incarnation(1), world.incarnation(new)) == (known, joined),
+        "a node joins again that was never removed",
+    )?;
+    ensure(
+        world.value(2, "of-new").is_some(),
+        "an acknowledged write is gone",
+    )
+}
+
+/// The node that bootstrapped a cluster goes back to before its only other member joined, writes more than that member ever saw
+/// of it, and starts once more: the member's snapshot looks like a part of what the node holds.
+pub(crate) fn a_source_that_went_back_passes_over_no_snapshot(rules: Rules) -> Outcome {
+    let mut world = went_back_behind_its_only_member(rules, false)?;
+    world.start(1);
+    world.ends_well()?;
+    ensure(
+        world.value(0, "later").is_some(),
+        "it lacks what the member has",
+    )
+}
+
+/// Such a node purges meanwhile, because it knows of no member. The member gives it a snapshot all the same.
+pub(crate) fn a_member_that_went_back_accuses_no_other(rules: Rules) -> Outcome {
+    let mut world = went_back_behind_its_only_member(rules, true)?;
+    world.start(1);
+    // Node 0 is the first to call.
+    world.network.cut(1, 0);
+    let suspects = |world: &World| world.nodes[1].suspicions > 0;
+    ensure(world.until(LONG, suspects), "no greeting accuses it")?;
+    world.ends_well()?;
+    ensure(
+        world.value(0, "later").is_some(),
+        "it lacks what the member has",
+    )
+}
+
+fn went_back_behind_its_only_member(rules: Rules, purges: bool) -> Result<World, String> {
+    let mut world = World::with_nodes(rules, &["node-0", "node-1"]);
+    if purges {
+        world.profile.grace = Duration::ZERO;
+    }
+    world.start(0);
+    world.bootstrap(0)?;
+    let is_ready = |world: &World| world.is_ready(0);
+    ensure(world.until(LONG, is_ready), "it does not serve")?;
+    world.put(0, "k", "value")?;
+    let before = world.nodes[0].disk.durable().clone();
+    for number in 0..9 {
+        world.put(0, &format!("of-both-{number}"), "value")?;
+    }
+    world.start(1);
+    world.all_serve()?;
+    world.put(0, "later", "value")?;
+    world.pass(Duration::from_secs(7));
+    world.crash(1);
+    world.roll_back(0, before);
+    world.start(0);
+    ensure(world.until(LONG, is_ready), "it does not serve again")?;
+    for number in 0..30 {
+        let key = format!("of-one-{number}");
+        let id = world.change(0, &key, put("value"), AckLevel::Local, None);
+        world.stands(id)?;
+    }
+    let id = world.change(0, "of-one-0", Change::Delete, AckLevel::Local, None);
+    world.stands(id)?;
+    let purged = |world: &World| !world.holds_tombstone(0, "of-one-0");
+    ensure(
+        !purges || world.until(LONG, purged),
+        "it does not purge alone",
+    )?;
+    world.crash(0);
+    world.start(0);
+    ensure(world.until(LONG, is_ready), "it does not come back")?;
+    Ok(world)
 }

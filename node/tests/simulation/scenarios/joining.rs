@@ -21,6 +21,7 @@ scenarios! {
     a_node_is_ready_once_the_writes_of_others_wait_for_it
     a_late_request_for_a_snapshot_ends_no_later_life
     a_node_that_nobody_can_call_serves_all_the_same_after_a_while
+    a_joining_node_that_may_lack_deletes_becomes_no_member
 }
 
 /// A joining node acknowledges nothing until it is a member: it may leave at once, and then takes no row with it.
@@ -264,5 +265,40 @@ pub(crate) fn a_late_request_for_a_snapshot_ends_no_later_life(rules: Rules) -> 
     ensure(
         world.value(0, "own").is_some(),
         "a write that it acknowledged is gone",
+    )
+}
+
+/// The source of a snapshot purges between two pages, and is gone once the joining node has heard of that: the joining node
+/// would stand by writes, and lose them when its source confirms that it must join anew.
+pub(crate) fn a_joining_node_that_may_lack_deletes_becomes_no_member(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 1)?;
+    world.nodes[0].disk.page = 1;
+    for number in 0..9 {
+        world.put(0, &format!("k{number}"), "value")?;
+    }
+    world.profile.page = 1;
+    let joiner = world.join("node-1");
+    let list = world.addresses(&world.present());
+    world.list(0, list);
+    world.nodes[joiner].commit_time = Duration::from_secs(3);
+    let stages = |world: &World| world.nodes[joiner].disk.durable().staged_rows() > 2;
+    ensure(world.until(LONG, stages), "no snapshot begins")?;
+    world.delete(0, "k0")?;
+    let purged = |world: &World| world.nodes[0].disk.durable().rows.len() == 8;
+    ensure(world.until(LONG, purged), "the tombstone is not purged")?;
+    world.nodes[joiner].commit_time = Duration::ZERO;
+    let suspects = |world: &World| world.nodes[joiner].suspicions > 0;
+    ensure(world.until(LONG, suspects), "no greeting accuses it")?;
+    world.crash(0);
+    world.pass(Duration::from_secs(30));
+    ensure(
+        world.nodes[joiner].disk.durable().state(rules) == Some(State::Joining),
+        "it becomes a member that may lack deletes",
+    )?;
+    world.start(0);
+    world.ends_well()?;
+    ensure(
+        world.value(joiner, "k0").is_none(),
+        "a deleted entry is back",
     )
 }

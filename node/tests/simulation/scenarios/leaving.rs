@@ -18,6 +18,7 @@ scenarios! {
     e11_late_removal
     e30_left_too_early
     the_last_one_to_leave_gives_a_snapshot_to_whoever_needs_one
+    a_node_that_went_back_goes_on_leaving
 }
 
 fn left(world: &mut World, node: NodeId) -> Outcome {
@@ -155,4 +156,37 @@ pub(crate) fn the_last_one_to_leave_gives_a_snapshot_to_whoever_needs_one(rules:
     )?;
     ensure(world.value(1, "k").is_some(), "the value is gone")?;
     left(&mut world, 0)
+}
+
+/// A node goes back to before it was leaving, and learns from another member that it is.
+pub(crate) fn a_node_that_went_back_goes_on_leaving(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.all_serve()?;
+    world.pass(Duration::from_secs(7));
+    let before = world.nodes[2].disk.durable().clone();
+    // It cannot leave yet.
+    world.network.part(1, 2);
+    world.told(2, AdminOrder::Leave);
+    let leaves = State::Leaving;
+    let is = |world: &World, state| world.nodes[2].disk.durable().state(rules) == Some(state);
+    let incarnation = world.incarnation(2);
+    let is_told = |world: &World| {
+        let states = world.nodes[0].disk.durable().roster.states(rules);
+        states.get(&incarnation) == Some(&leaves)
+    };
+    ensure(world.until(LONG, is_told), "no member hears of it")?;
+    world.roll_back(2, before);
+    ensure(is(&world, State::Member), "it does not go back")?;
+    world.start(2);
+    ensure(
+        world.until(LONG, |world| is(world, leaves)),
+        "it does not learn that it is leaving",
+    )?;
+    world.network.heal();
+    ensure(
+        world.until(LONG, |world| is(world, State::Left)),
+        "it is leaving for ever",
+    )?;
+    world.whole()
 }

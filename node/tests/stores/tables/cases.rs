@@ -278,6 +278,7 @@ fn membership(purged: i64) -> Membership {
         purged_clock: Clock::from_raw(purged),
         inherited: vec![(LATER, seq(purged))],
         forgiven: Vec::new(),
+        joined_without: Vec::new(),
         origin: None,
         process_epoch: (ProcessEpoch::from_random(1), Seq::START),
     }
