@@ -157,8 +157,9 @@ impl PkiPlan {
 /// Decides.
 pub fn plan(situation: &Situation<'_>) -> PkiPlan {
     let stored = situation.stored;
-    let mut signs = stored.authority.iter();
-    let Some(authority) = signs.find(|authority| authority.certificate.ends > situation.now) else {
+    let mut authorities = stored.authority.iter();
+    let Some(authority) = authorities.find(|authority| authority.certificate.ends > situation.now)
+    else {
         // An authority that has ended counts as lost: no node accepts what it signs.
         let leaf = if is_accepted(stored, situation.now) {
             LeafStep::Keep

@@ -212,6 +212,20 @@ impl Engine {
         }
     }
 
+    /// The members that a purger behind this snapshot had removed, as its source sees it: this node may know more.
+    fn removed_by_purgers(&self, head: &SnapshotHead) -> Vec<Incarnation> {
+        let states = head.roster.states(self.setup.rules);
+        let removed = states
+            .into_iter()
+            .filter(|(_, state)| *state == State::Removed)
+            .map(|(member, _)| member);
+        let by_a_purger = |member: &Incarnation| {
+            let mut purgers = head.purge_marks.iter();
+            purgers.any(|(purger, _)| head.roster.is_removed_by(*member, *purger))
+        };
+        removed.filter(by_a_purger).collect()
+    }
+
     /// Makes the staged snapshot the node's state, in this one transaction.
     fn take_snapshot<T: Tables>(
         &mut self,
@@ -240,17 +254,7 @@ impl Engine {
         })?;
         self.last_made = self.last;
         self.has_rows = self.last > before || tables.has_rows()?;
-        // As its source sees it: this node may know more.
-        let states = head.roster.states(self.setup.rules);
-        let removed = states
-            .into_iter()
-            .filter(|(_, state)| *state == State::Removed)
-            .map(|(member, _)| member);
-        let by_a_purger = |member: &Incarnation| {
-            let mut purgers = head.purge_marks.iter();
-            purgers.any(|(purger, _)| head.roster.is_removed_by(*member, *purger))
-        };
-        self.membership.joined_without = removed.filter(by_a_purger).collect();
+        self.membership.joined_without = self.removed_by_purgers(&head);
         self.membership.forgiven = Vec::new();
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
         if self.membership.cluster_uid == Some(head.cluster_uid) {

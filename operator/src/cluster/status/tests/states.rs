@@ -111,6 +111,7 @@ fn all() -> Vec<Value> {
     let mut states = States(Vec::new());
     untouched(&mut states);
     on_the_way(&mut states);
+    on_the_way_by_order(&mut states);
     to_be_looked_at(&mut states);
     ready(&mut states);
     resting(&mut states);
@@ -209,6 +210,10 @@ fn on_the_way(states: &mut States) {
     states.add("no node answers the operator", UnderWay, &silent);
     let leaving = shrinking(2, 3, |details| details.state = MemberState::Leaving);
     states.add("a node leaves", UnderWay, &leaving);
+}
+
+fn on_the_way_by_order(states: &mut States) {
+    use Means::UnderWay;
     let growth = Growth::Growing {
         asks: Vec::new(),
         progress: Progress {
