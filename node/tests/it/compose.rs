@@ -144,10 +144,9 @@ fn stages(dockerfile: &str) -> Vec<Vec<String>> {
         let words: Vec<_> = line.split_whitespace().collect();
         match (words[0], stages.last_mut()) {
             ("FROM", _) => stages.push(Vec::new()),
-            ("COPY", Some(_)) => {}
+            // What comes before the first stage is for all of them.
+            ("COPY", Some(_)) | (_, None) => {}
             (_, Some(stage)) => stage.push(words.join(" ")),
-            // Arguments of all stages.
-            (_, None) => {}
         }
     }
     stages
