@@ -26,6 +26,8 @@ fi
 
 # Flags of whoever builds would be in the bytes.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CFLAGS CXXFLAGS CPPFLAGS LDFLAGS TARGET_CFLAGS
+mapfile -t flags < <(compgen -e | grep -E '^(CARGO_TARGET_.*_RUSTFLAGS|CARGO_PROFILE_RELEASE_.*|(C|CXX)FLAGS_.*|HOST_(C|CXX)FLAGS|TARGET_CXXFLAGS)$' || true)
+unset "${flags[@]}"
 target=${CARGO_TARGET_DIR:-$top/target}
 mkdir -p "$target/dist"
 target=$(cd "$target/dist" && pwd -P)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # reproducible.sh [amd64|arm64]   builds the release twice: here, and from a copy in another folder with crates unpacked elsewhere, in
-# another time zone and with other rights of files. Fails where one byte differs.
+# another time zone, with other rights of files and with flags in the environment. Fails where one byte differs.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 crates=${CARGO_HOME:-$HOME/.cargo}
@@ -20,7 +20,12 @@ cp -r "$crates/registry/cache" "$crates/registry/index" "$elsewhere/cargo/regist
 begun=$SECONDS
 there=$(
   umask 077
-  env -u CARGO_TARGET_DIR RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" CARGO_HOME="$elsewhere/cargo" HOME="$elsewhere" TZ=Pacific/Chatham \
+  # Each would be in the bytes, if build.sh let it in.
+  flags=(RUSTFLAGS=-Copt-level=1 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_STRIP=none CFLAGS=-O1)
+  for cpu in X86_64 AARCH64; do
+    flags+=("CARGO_TARGET_${cpu}_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Copt-level=1" "CFLAGS_${cpu,,}_unknown_linux_gnu=-O1" "CXXFLAGS_${cpu,,}_unknown_linux_gnu=-O1")
+  done
+  env -u CARGO_TARGET_DIR "${flags[@]}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" CARGO_HOME="$elsewhere/cargo" HOME="$elsewhere" TZ=Pacific/Chatham \
     "$copy/release/build.sh" "$@"
 )
 say "built in $copy: $((SECONDS - begun)) s"

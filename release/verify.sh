@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # verify.sh FOLDER   checks a folder that files.sh made: every file is the one that SHA256SUMS names and none is missing there, and
-# every bill of materials lists every crate of Cargo.lock that is linked into its program, and programs and images are for the
-# architecture in their names. Prints what was counted.
+# every file of a release is there, with a bill of materials for each program and image; every bill of materials lists every crate of
+# Cargo.lock that is linked into its program, and programs and images are for the architecture in their names. Prints what was counted.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 dist=$(cd "${1:?verify.sh FOLDER: the folder with SHA256SUMS}" && pwd -P)
@@ -13,6 +13,23 @@ cd "$dist"
 sha256sum --check --strict --quiet SHA256SUMS || fail "not what SHA256SUMS names"
 find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort >"$work/there"
 awk '{ print $2 }' SHA256SUMS | diff "$work/there" - || fail "SHA256SUMS names other files than there are"
+
+# What docs/releasing.md lists. The version is that of this checkout, as the crates are.
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -1)
+needed() { [ -s "$1" ] || fail "$1 is missing"; }
+for file in opensecureconf-{operator,cluster,manifests}-"$version".tgz install.yaml install-platform.yaml; do needed "$file"; done
+architectures=$(sed -n 's/^.*-linux-\([a-z0-9]*\)\(\..*\)\{0,1\}$/\1/p' "$work/there" | LC_ALL=C sort -u)
+[ -n "$architectures" ] || fail "no program of any architecture"
+for arch in $architectures; do
+  for program in osc-node osc-operator; do
+    needed "$program-$version-linux-$arch"
+    needed "$program-$version-linux-$arch.cdx.json"
+  done
+  for image in opensecureconf-node opensecureconf-operator; do
+    needed "$image-$version-linux-$arch.tar.gz"
+    needed "$image-$version-linux-$arch.cdx.json"
+  done
+done
 
 linked() { # package, architecture: what the linker gets, as cargo resolves it; our own package stands in metadata, not among components
   local cpu=x86_64
@@ -50,7 +67,7 @@ for archive in *-linux-*.tar.gz; do
   [ "$said" = "$arch" ] || fail "$archive is an image for $said"
 done
 for program in osc-*-linux-amd64 osc-*-linux-arm64; do
-  [ -e "$program" ] || continue
+  [ -e "$program" ] || continue # of an architecture that was not asked for
   # ELF's number of the machine: 62 and 183.
   case $(od -An -t u2 -j 18 -N 2 "$program" | tr -d ' ') in 62) said=amd64 ;; 183) said=arm64 ;; *) said=another ;; esac
   [ "$said" = "${program##*-linux-}" ] || fail "$program is a program for $said architecture"

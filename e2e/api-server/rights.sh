@@ -2,6 +2,7 @@
 # rights.sh   tells of operators with few rights, on the API server of KUBECONFIG (run.sh --without-operator makes it): what the chart
 # grants is enough, what is missing stops one namespace, two operators do not fight, and the admission policy refuses what it is for.
 #   HELM=PROGRAM, KUBECTL=PROGRAM   else those of the cache
+# rights.sh --there   tells nothing; fails where they are not there yet
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -11,6 +12,7 @@ kubectl=${KUBECTL:-$bin/kubectl}
 for program in "$helm" "$kubectl"; do
   [ -x "$program" ] || { echo "$program is not there: make e2e builds it" >&2; exit 1; }
 done
+[ "${1:-}" != --there ] || exit 0
 "$top/e2e/cluster/need.sh" jq
 work=$(mktemp -d)
 declare -A operators=() ports=()
@@ -138,6 +140,28 @@ kubectl -n team-b create rolebinding first-opensecureconf-operator-clusters --ro
   --serviceaccount opensecureconf-system:first-opensecureconf-operator >/dev/null
 until_it "rights that come later are noticed" has_nodes team-b there
 until_it "and the metric ends" sh -c "! curl -fsS http://127.0.0.1:${ports[first]}/metrics | grep -F 'missing_rights{namespace=\"team-b\",need=\"required\"}'"
+
+say "a release by an administrator of its namespaces, as docs/install.md says"
+for namespace in platform team-c team-d; do kubectl create namespace "$namespace" >/dev/null; done
+few() { "$helm" install few "$top/helm/opensecureconf-operator" --namespace platform --kube-as-user namespaced --kube-as-group system:authenticated "$@"; }
+few_rights=(--set 'watchNamespaces={team-c,team-d}' --set crds.install=false)
+for namespace in platform team-c; do
+  kubectl -n "$namespace" create rolebinding namespaced --clusterrole cluster-admin --user namespaced >/dev/null
+done
+refused "with the definition" 'customresourcedefinitions.apiextensions.k8s.io .* is forbidden: User "namespaced"' few
+refused "for a namespace of another administrator" 'is forbidden: User "namespaced" .* in the namespace "team-d"' few "${few_rights[@]}"
+"$helm" uninstall few --namespace platform >/dev/null 2>&1 || true
+kubectl -n team-d create rolebinding namespaced --clusterrole cluster-admin --user namespaced >/dev/null
+few "${few_rights[@]}" >/dev/null || fail "an administrator of the namespaces may not install"
+run few platform
+for namespace in team-c team-d; do
+  kubectl -n "$namespace" create rolebinding people --clusterrole edit --user "$person" >/dev/null
+  cluster "$namespace" fewer >/dev/null
+  until_it "a cluster in $namespace has nodes" has_nodes "$namespace" fewer
+done
+! grep -E 'rights_missing|forbidden' "$work/few.log" || fail "what the Roles grant is not enough"
+stop few
+"$helm" uninstall few --namespace platform --kube-as-user namespaced >/dev/null || fail "an administrator of the namespaces may not uninstall"
 
 # without NAMESPACE KINDS: the Role of a namespace without these kinds, separated by spaces.
 without() {

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # story.sh HELM [--server-side=true|false]   tells the charts' story on the cluster of KUBECONFIG: install, wait, test, upgrade,
-#                                            roll back, remove, install again under another name, as a subchart.
+#                                            roll back, remove, install again under another name, as a subchart, after a manifest.
 # story.sh HELM3 HELM4                       the story of a release that one Helm makes and the other takes over.
 # FIGURES=FILE   where a table's row of each step goes
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-helm_dir=$(cd "$here/../../helm" && pwd)
+top=$(cd "$here/../.." && pwd)
+helm_dir=$top/helm
 helm=$1
 program=$helm
 method=()
@@ -50,6 +51,13 @@ never_ready() {
     kubectl -n "$namespace" logs "job/$name-ready" >"$work/log"
     grep -q "cluster $name is not ready after 10s: $wait" "$work/log" || { cat "$work/log" >&2; fail "the Job waited for something else: $words"; }
   fi
+}
+# test_fails WORDS NAMESPACE POD TEXT RELEASE: the release's test fails, and the log of its pod says why.
+test_fails() {
+  local words=$1 namespace=$2 pod=$3 text=$4 release=$5
+  refused "$words" "$pod" "$program" test "$release" -n "$namespace" --timeout 3m
+  kubectl -n "$namespace" logs "pod/$pod" >"$work/log" 2>&1
+  grep -q "$text" "$work/log" || { cat "$work/log" >&2; fail "the test waited for something else: $words"; }
 }
 install() { "$program" install "$@" "${method[@]}" --timeout 4m; }
 upgrade() { "$program" upgrade "$@" "${method[@]}" --timeout 4m; }
@@ -135,11 +143,15 @@ operator_is_ready opensecureconf-operator 2
 step "operator: upgrade again" upgrade opensecureconf-operator "$operator" -n $own "${wait_flags[@]}"
 [ "$(pod)" = "$runs" ] || fail "a node was restarted"
 
+kubectl -n $own scale deployment/opensecureconf-operator --replicas=0 >/dev/null
+kubectl -n $own wait --for=delete pod -l app.kubernetes.io/name=opensecureconf-operator --timeout=120s >/dev/null 2>&1 || fail "the operator's pods go on"
+test_fails "operator: test without its pods" $own opensecureconf-operator-test "operator in $own is not ready after 60s" opensecureconf-operator
 step "operator: uninstall" "$program" uninstall opensecureconf-operator -n $own --wait
 [ -z "$(kubectl -n $own get leases -o name)" ] || fail "the Lease is still there"
 [ "$(short_name)" = '["osc"]' ] || fail "the definition is gone"
 [ "$(pod) $(treasure)" = "$runs $kept" ] || fail "the cluster is not what it was"
 never_ready "a cluster that no operator looks at" team unwatched "${unseen[@]}"
+test_fails "cluster: test without an operator" team unwatched-test "${unseen[1]}" unwatched
 "$program" uninstall unwatched -n team >/dev/null 2>&1
 refused "another name" "take-ownership\|invalid ownership\|exists and cannot be imported" install second "$operator" -n $own
 step "operator: install under another name" install second "$operator" -n $own "${wait_flags[@]}" --take-ownership
@@ -166,6 +178,7 @@ cluster_is_ready
 [ "$(pod) $(treasure)" = "$runs $kept" ] || fail "the cluster is not what it was"
 kubectl create namespace elsewhere >/dev/null
 never_ready "a cluster where the operator has no rights" elsewhere few "${unseen[@]}"
+test_fails "cluster: test where the operator has no rights" elsewhere few-test "${unseen[1]}" few
 [ -z "$(kubectl -n elsewhere get statefulsets,secrets -l app.kubernetes.io/managed-by=opensecureconf-operator -o name)" ] || fail "something was made there"
 "$program" uninstall few -n elsewhere >/dev/null 2>&1
 "$program" uninstall few -n team --wait >/dev/null
@@ -194,6 +207,32 @@ step "subchart: upgrade with a cluster" upgrade platform "$work/platform" -n tea
 cluster_is_ready
 [ "$(treasure)" = "$kept" ] || fail "volume, salt or keys are not what they were"
 step "subchart: uninstall" "$program" uninstall platform -n team --wait
+
+# By manifest first. The chart takes over as docs/install.md says, and can upgrade the definition afterwards.
+by_manifest() {
+  kubectl apply --server-side -f "$top/manifests/install.yaml" && kubectl -n $own rollout status deployment/opensecureconf-operator --timeout=180s
+}
+remove_manifest() {
+  kubectl delete namespace $own --timeout=120s &&
+    kubectl delete clusterrole,clusterrolebinding opensecureconf-operator &&
+    kubectl delete clusterrole opensecureconf-operator-view opensecureconf-operator-edit
+}
+let_go() {
+  printf 'apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: opensecureconfclusters.opensecureconf.io}\n' |
+    kubectl apply --server-side -f -
+}
+kubectl delete crd opensecureconfclusters.opensecureconf.io --timeout=60s >/dev/null
+kubectl delete namespace $own --timeout=120s >/dev/null
+step "operator: install by manifest" by_manifest
+step "operator: remove what the manifest made" remove_manifest
+[ "$(short_name)" = '["osc"]' ] || fail "the definition is gone"
+step "operator: take over from the manifest" install opensecureconf-operator "$operator" -n $own --create-namespace "${wait_flags[@]}" --take-ownership
+operator_is_ready opensecureconf-operator 2
+case "${method[*]}" in *=true) step "definition: kubectl lets go of it" let_go ;; esac
+step "operator: upgrade what was taken over" upgrade opensecureconf-operator "$work/earlier" -n $own "${wait_flags[@]}"
+operator_is_ready opensecureconf-operator 2
+[ -z "$(short_name)" ] || fail "the definition was not upgraded: $(short_name)"
+"$program" uninstall opensecureconf-operator -n $own --wait >/dev/null
 
 # The next story begins with nothing.
 kubectl delete crd opensecureconfclusters.opensecureconf.io --timeout=60s >/dev/null

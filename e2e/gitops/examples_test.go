@@ -141,9 +141,14 @@ type app struct {
 	Metadata         struct {
 		Name, Namespace string
 		Annotations     map[string]string
+		Finalizers      []string
 	}
 	Spec struct {
-		Source      struct{ Path string }
+		Path   string
+		Source struct {
+			Path string
+			Helm struct{ ValuesObject json.RawMessage }
+		}
 		Destination struct{ Namespace string }
 	}
 }

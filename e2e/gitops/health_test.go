@@ -73,6 +73,31 @@ func TestArgoCDSeesWhatEachStateMeans(t *testing.T) {
 	}
 }
 
+// Its generation differs, as that of a spec which the operator has not looked at. The message names what waits.
+func TestArgoCDNamesTheChangesOfAPausedResource(t *testing.T) {
+	script, err := os.ReadFile("../../manifests/gitops/argocd/health.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, state := range states(t) {
+		conditions, _, _ := unstructured.NestedSlice(state.Resource, "status", "conditions")
+		for _, of := range conditions {
+			condition := of.(map[string]any)
+			if condition["type"] != "Stalled" || condition["status"] != "True" || condition["reason"] != "Paused" {
+				continue
+			}
+			found++
+			if health, message := run(t, string(script), state.Resource); health != "Progressing" || message != condition["message"] {
+				t.Errorf("%s: %s (%s)", state.Name, health, message)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no state tells of changes that wait")
+	}
+}
+
 // The definition's default keeps the API server from ever showing it; kstatus would take it for Current.
 func TestArgoCDWaitsForAStatus(t *testing.T) {
 	script, err := os.ReadFile("../../manifests/gitops/argocd/health.lua")

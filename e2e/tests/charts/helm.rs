@@ -75,6 +75,16 @@ pub(crate) fn template(
     Ok(documents)
 }
 
+/// The same by one Helm, without the checks that hold for every rendering: for many values, one after the other.
+pub(crate) fn by_one(
+    chart: &Path,
+    (release, namespace): (&str, &str),
+    values: &Value,
+) -> Result<Vec<Value>, String> {
+    let program = programs().remove(0);
+    run(&program, chart, (release, namespace), values)
+}
+
 fn run(
     program: &Path,
     chart: &Path,

@@ -12,3 +12,4 @@ mod helm;
 mod notes;
 mod operator;
 mod subchart;
+mod values;

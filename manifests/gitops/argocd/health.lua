@@ -5,16 +5,21 @@ local generation = obj.metadata.generation or 0
 if obj.metadata.deletionTimestamp ~= nil then
   return { status = "Progressing", message = "the cluster is being deleted" }
 end
--- The definition's own default says -1 until the operator has looked for the first time.
-if status.observedGeneration == nil or status.observedGeneration ~= generation then
-  return { status = "Progressing", message = "the operator has not looked at this spec yet" }
-end
 
 local conditions = {}
 for _, condition in ipairs(status.conditions or {}) do
   conditions[condition.type] = condition
 end
 local ready, stalled, reconciling = conditions.Ready, conditions.Stalled, conditions.Reconciling
+
+-- Changes that wait while spec.paused is true: the operator looked, and has not applied the newest spec.
+if stalled ~= nil and stalled.status == "True" and stalled.reason == "Paused" then
+  return { status = "Progressing", message = stalled.message }
+end
+-- The definition's own default says -1 until the operator has looked for the first time.
+if status.observedGeneration == nil or status.observedGeneration ~= generation then
+  return { status = "Progressing", message = "the operator has not looked at this spec yet" }
+end
 
 if stalled ~= nil and stalled.status == "True" then
   return { status = "Degraded", message = stalled.reason .. ": " .. stalled.message }

@@ -134,6 +134,63 @@ fn the_images_ask_their_own_programs_whether_they_are_healthy() {
     }
 }
 
+/// The build stages of a Dockerfile: the instructions of each, without comments, `FROM` and `COPY`.
+fn stages(dockerfile: &str) -> Vec<Vec<String>> {
+    let text = text(dockerfile);
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let joined = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+    let mut stages = Vec::new();
+    for line in joined.lines().filter(|line| !line.is_empty()) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        match (words[0], stages.last_mut()) {
+            ("FROM", _) => stages.push(Vec::new()),
+            // What comes before the first stage is for all of them.
+            ("COPY", Some(_)) | (_, None) => {}
+            (_, Some(stage)) => stage.push(words.join(" ")),
+        }
+    }
+    stages
+}
+
+#[test]
+fn an_image_that_is_packed_is_the_one_that_is_built_from_source() {
+    for (dockerfile, workdir) in [("Dockerfile.node", 1), ("Dockerfile.operator", 0)] {
+        let stages = stages(dockerfile);
+        let [packed, _built, image] = stages.as_slice() else {
+            panic!("{dockerfile} has {} stages", stages.len());
+        };
+        assert_eq!(packed, image, "{dockerfile}");
+        let has = |name: &str| packed.iter().filter(|line| line.starts_with(name)).count();
+        for name in ["LABEL ", "USER ", "EXPOSE ", "HEALTHCHECK ", "ENTRYPOINT "] {
+            assert_eq!(has(name), 1, "{dockerfile}: {name}");
+        }
+        assert_eq!(has("WORKDIR "), workdir, "{dockerfile}");
+    }
+}
+
+#[test]
+fn both_images_begin_with_the_same_ones_each_named_by_its_digest() {
+    let named = |dockerfile: &str| {
+        ["BASE", "RUST"].map(|argument| {
+            let text = text(dockerfile);
+            let lines = text.lines();
+            let prefix = format!("ARG {argument}=");
+            let images: Vec<_> = lines
+                .filter_map(|line| line.strip_prefix(&prefix))
+                .collect();
+            let [image] = images.as_slice() else {
+                panic!("{dockerfile}: {argument} is {images:?}");
+            };
+            let digest = image.split_once("@sha256:").map(|(_, digest)| digest);
+            let is_digest =
+                |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(digest.is_some_and(is_digest), "{dockerfile}: {image}");
+            (*image).to_owned()
+        })
+    };
+    assert_eq!(named("Dockerfile.node"), named("Dockerfile.operator"));
+}
+
 /// Three ports of this machine in the place of the containers' own addresses.
 fn three_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());

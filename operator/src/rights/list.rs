@@ -125,7 +125,7 @@ pub const RIGHTS: &[Right] = &[
         rule: rule("", &["secrets"], CHILD),
         scope: Clusters,
         need: Required,
-        why: "to create salt, keys and certificates once, to renew certificates, to note which node bootstraps; to read an API key, a certificate or the address of a database that a cluster names",
+        why: "to create salt, keys and certificates once, to renew certificates, to change an API key (`apiKey.rotate`), to note which node bootstraps and that Argo CD does not prune them; to read an API key, a certificate or the address of a database that a cluster names",
         without: STOPPED,
     },
     Right {

@@ -32,10 +32,23 @@ struct Known {
     /// The missing rights; empty also where the API server does not report them.
     lacks: Vec<Lack>,
     at: Instant,
+    /// A refused call contradicts it.
+    is_doubted: bool,
 }
 
 impl Known {
+    fn now(lacks: Vec<Lack>) -> Self {
+        Self {
+            lacks,
+            at: Instant::now(),
+            is_doubted: false,
+        }
+    }
+
     fn is_stale(&self) -> bool {
+        if self.is_doubted {
+            return true;
+        }
         let limit = if self.lacks.is_empty() {
             return false;
         } else if self.lacks.iter().any(|lack| lack.need == Need::Required) {
@@ -71,21 +84,21 @@ impl Standings {
 
     /// A call was refused in this namespace: the earlier answer no longer holds.
     pub fn refused(&self, namespace: &str) {
-        self.lock().remove(namespace);
+        self.ask_again(namespace);
         self.show(namespace, Need::Required, 1);
     }
 
-    /// A call was refused that the operator can do without: the next look asks for the rights again.
+    /// A call was refused that the operator can do without: the next look asks for the rights again. The earlier answer stays,
+    /// so that a right that is still missing is not told anew.
     pub fn ask_again(&self, namespace: &str) {
-        self.lock().remove(namespace);
+        if let Some(known) = self.lock().get_mut(namespace) {
+            known.is_doubted = true;
+        }
     }
 
     /// Clusters may not be watched in a namespace, or in all of them (an empty name).
     pub fn watch_refused(&self, scope: &str, words: &str) {
-        let known = Known {
-            lacks: Vec::new(),
-            at: Instant::now(),
-        };
+        let known = Known::now(Vec::new());
         // Logged when it begins, not at each try.
         if self.lock().insert(watch(scope), known).is_none() {
             tracing::warn!(namespace = scope, words, "clusters_not_watched");
@@ -121,11 +134,8 @@ impl Standings {
             let count = lacks.iter().filter(|lack| lack.need == need).count();
             self.show(namespace, need, count);
         }
-        let known = Known {
-            lacks: lacks.clone(),
-            at: Instant::now(),
-        };
-        self.lock().insert(namespace.to_owned(), known);
+        self.lock()
+            .insert(namespace.to_owned(), Known::now(lacks.clone()));
         lacks
     }
 

@@ -50,6 +50,7 @@ mod unmade_pods;
 mod upgrades;
 mod volumes;
 mod wait;
+mod warnings;
 
 use opensecureconf_operator::cluster::{
     resource::OpenSecureConfCluster,

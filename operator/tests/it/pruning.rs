@@ -10,6 +10,7 @@ use crate::{
     api_server::ApiServer,
     reconcile::{CORE, STATEFUL_SET, condition, reconcile},
     resource,
+    warnings::Warnings,
 };
 
 const CLAIM: &str = "/api/v1/namespaces/team/persistentvolumeclaims/data-demo-0";
@@ -145,10 +146,13 @@ async fn an_operator_that_may_not_touch_claims_does_the_rest() {
     make_claim(&server);
     take_annotations(&server, CLAIM);
     server.refuse(Method::PATCH, CLAIM, StatusCode::FORBIDDEN);
+    let warnings = Warnings::listen();
 
     reconcile(&server, &mut cluster, &context).await;
 
     assert_eq!(annotation(&server, CLAIM, SYNC_OPTIONS), Value::Null);
+    let told = warnings.count("not_protected_from_pruning");
+    assert_eq!(told, 1, "{}", warnings.text());
     assert_eq!(condition(&server, "Ready")["reason"], "NodesNotReady");
 }
 

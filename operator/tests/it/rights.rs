@@ -14,7 +14,8 @@ use crate::{
     ONE_NODE,
     api_server::ApiServer,
     reconcile::{CORE, STATEFUL_SET, STATUS, condition, reconcile},
-    resource,
+    resource, volumes,
+    warnings::Warnings,
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -184,6 +185,33 @@ async fn a_right_that_is_taken_away_later_is_noticed_by_its_refusal_and_then_rev
     assert_eq!(server.reviews(), 2);
     let told = condition(&server, "Stalled")["message"].clone();
     assert!(told.as_str().unwrap().contains("patch services"), "{told}");
+}
+
+#[tokio::test]
+async fn an_optional_right_that_is_missed_again_and_again_is_logged_once_until_it_is_back() {
+    let (server, context, mut cluster) = volumes::three_nodes(|_| {}).await;
+    let warnings = Warnings::listen();
+    server.deny("patch", "persistentvolumeclaims");
+    "2Gi".clone_into(&mut cluster.spec.storage.size);
+    for _ in 0..4 {
+        reconcile(&server, &mut cluster, &context).await;
+        let stalled = condition(&server, "Stalled");
+        assert_eq!(stalled["reason"], "VolumeGrowthForbidden");
+    }
+    let told = |count| {
+        let found = warnings.count("optional_rights_missing");
+        assert_eq!(found, count, "{}", warnings.text());
+    };
+    told(1);
+
+    server.allow_all();
+    reconcile(&server, &mut cluster, &context).await;
+    "3Gi".clone_into(&mut cluster.spec.storage.size);
+    server.deny("patch", "persistentvolumeclaims");
+    for _ in 0..3 {
+        reconcile(&server, &mut cluster, &context).await;
+    }
+    told(2);
 }
 
 #[tokio::test]

@@ -29,6 +29,19 @@ async fn in_the_middle() -> World {
     world
 }
 
+/// Deletes the namespace of both: Kubernetes begins with the pods of the first, and goes on once they are gone.
+fn end_namespace(world: &World) {
+    world.server.put("/api/v1/namespaces/team", json!({
+        "metadata": { "name": "team", "deletionTimestamp": "2026-01-31T12:00:00Z" }, "status": { "phase": "Terminating" },
+    }));
+    for ordinal in 0..3 {
+        let path = pod_path("a", ordinal);
+        let mut pod = world.server.object(&path).unwrap();
+        pod["metadata"]["deletionTimestamp"] = "2026-01-31T12:00:00Z".into();
+        world.server.put(&path, pod);
+    }
+}
+
 #[tokio::test]
 async fn nobody_waits_for_a_cluster_that_is_gone_whatever_it_left() {
     let mut world = in_the_middle().await;
@@ -58,18 +71,25 @@ async fn nobody_waits_for_a_cluster_that_went_while_it_was_looked_at() {
 #[tokio::test]
 async fn nobody_waits_for_a_cluster_whose_namespace_ends() {
     let mut world = in_the_middle().await;
-    // Kubernetes begins with the pods, and goes on once they are gone.
-    world.server.put("/api/v1/namespaces/team", json!({
-        "metadata": { "name": "team", "deletionTimestamp": "2026-01-31T12:00:00Z" }, "status": { "phase": "Terminating" },
-    }));
-    for ordinal in 0..3 {
-        let path = pod_path("a", ordinal);
-        let mut pod = world.server.object(&path).unwrap();
-        pod["metadata"]["deletionTimestamp"] = "2026-01-31T12:00:00Z".into();
-        world.server.put(&path, pod);
-    }
+    end_namespace(&world);
     show(&world.server, &world.context);
     world.operate("a").await;
+    world.operate("b").await;
+    assert_eq!(world.image("b"), NEW);
+}
+
+#[tokio::test]
+async fn where_the_namespace_may_not_be_asked_for_the_others_wait_until_the_cluster_is_gone() {
+    let mut world = in_the_middle().await;
+    world.server.deny("get", "namespaces");
+    end_namespace(&world);
+    show(&world.server, &world.context);
+    world.operate("a").await;
+    world.operate("b").await;
+    assert_eq!(world.waits_for("b"), "OtherCluster");
+    world.server.remove(&status_path("a"));
+    show(&world.server, &world.context);
+    world.context.forget("team", "a");
     world.operate("b").await;
     assert_eq!(world.image("b"), NEW);
 }

@@ -1,13 +1,19 @@
 //! Waiting, against an API server in memory.
 
 use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener},
+    process::Command,
     sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
 use http::{Method, StatusCode};
 use opensecureconf_operator::wait::{Settings, until_ready};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::api_server::ApiServer;
 
@@ -105,4 +111,82 @@ async fn an_operator_that_renews_its_lease_is_ready() {
     })
     .await
     .unwrap();
+}
+
+/// An API server that answers each request with this object.
+fn answering(object: &Value) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let body = object.to_string();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            // A GET ends with an empty line.
+            let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+            assert!(lines.take_while(|line| !line.is_empty()).count() > 0);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+            write!(
+                stream,
+                "{head}\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+        }
+    });
+    address
+}
+
+/// The exit code of `osc-operator wait` with these arguments, and all that it prints.
+fn exit_code(kubeconfig: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("kubeconfig");
+    fs::write(&file, kubeconfig).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_osc-operator"))
+        .arg("wait")
+        .args(arguments)
+        .env_clear()
+        .env("HOME", folder.path())
+        .env("KUBECONFIG", file)
+        .output()
+        .unwrap();
+    let texts = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&texts).into_owned(),
+    )
+}
+
+#[test]
+fn the_program_ends_with_the_exit_code_that_scripts_go_by() {
+    let once = ["demo", "--namespace", "team", "--timeout", "0s"];
+    let kubeconfig = |ready| {
+        let server = format!("http://{}", answering(&demo(ready, 1)));
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{ "name": "it", "cluster": { "server": server } }],
+            "users": [{ "name": "it", "user": {} }],
+            "contexts": [{ "name": "it", "context": { "cluster": "it", "user": "it" } }],
+        })
+        .to_string()
+    };
+    let cases: [(String, &[&str], i32, &str); 4] = [
+        (
+            kubeconfig("True"),
+            &once,
+            0,
+            "cluster demo is ready: 1 of 1",
+        ),
+        (
+            kubeconfig("False"),
+            &once,
+            3,
+            "is not ready after 0ns: 1 of 1 (Tested)",
+        ),
+        (String::new(), &once, 1, "no Kubernetes cluster"),
+        (kubeconfig("True"), &[], 2, "required arguments"),
+    ];
+    for (kubeconfig, arguments, code, words) in cases {
+        let (found, told) = exit_code(&kubeconfig, arguments);
+        assert_eq!(found, Some(code), "{told}");
+        assert!(told.contains(words), "{told}");
+    }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     cluster::{
+        pause::PAUSED,
         resource::{PendingRollout, TemplateChange},
         scaling,
         volumes::{Progress, VolumeSize},
@@ -525,6 +526,10 @@ fn standing_still(states: &mut States) {
         // For ever: an observation borrows it, whatever else that borrows.
         let stalled: &'static Stalled = Box::leak(Box::new(stalled));
         let reason = stalled.reason;
+        // Reported with an earlier generation only: `resting` has that state.
+        if reason == PAUSED {
+            continue;
+        }
         let served = ready_with(|seen| seen.stalled = Some(stalled));
         states.add(
             &format!("{reason}, while nodes serve"),
