@@ -159,7 +159,12 @@ async fn get(client: &Client, url: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn each_port_serves_its_own_routes_and_names_the_port_of_the_others() {
-    let node = Node::start(&[]);
+    let mut node = Node::start(&[]);
+    node.process.event("certificates_not_reloaded");
+    node.write_client_certificate(&node.authority);
+    node.process.event("https_port_opened");
+    let over_tls = node.authority.client(None);
+    let https = format!("https://{}", node.address("https_address"));
     let clients = format!("http://{}", node.address("address"));
     let create = client()
         .post(format!("{clients}/configs"))
@@ -175,13 +180,17 @@ async fn each_port_serves_its_own_routes_and_names_the_port_of_the_others() {
         ("/cluster/v1/exchange", peers, "OSC_PEER_PORT"),
         ("/metrics", metrics, "OSC_METRICS_BIND"),
     ] {
-        let (status, text) = get(&client(), &format!("{clients}{path}")).await;
-        assert_eq!(status, 404, "{path}: {text}");
-        assert!(text.contains(&format!("port {port} ({setting})")), "{text}");
+        for (client, url) in [(&client(), &clients), (&over_tls, &https)] {
+            let (status, text) = get(client, &format!("{url}{path}")).await;
+            assert_eq!(status, 404, "{url}{path}: {text}");
+            assert!(text.contains(&format!("port {port} ({setting})")), "{text}");
+        }
     }
     for path in ["/cluster/status", "/health", "/ready"] {
-        let (status, text) = get(&client(), &format!("{clients}{path}")).await;
-        assert_eq!(status, 200, "{path}: {text}");
+        for (client, url) in [(&client(), &clients), (&over_tls, &https)] {
+            let (status, text) = get(client, &format!("{url}{path}")).await;
+            assert_eq!(status, 200, "{url}{path}: {text}");
+        }
     }
 
     let operator = node.operator();

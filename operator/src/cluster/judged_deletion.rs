@@ -53,6 +53,8 @@ pub(super) enum Answer {
     IsAnother,
     /// The disruption budget does not let it go now, in the words of the API server.
     Held(String),
+    /// The pod has several budgets: the API server evicts no such pod.
+    NotJudged,
 }
 
 /// Evicts a pod: the API server itself counts it against its disruption budget, beside all drains.
@@ -89,30 +91,34 @@ pub(super) async fn evict(
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
             Ok(Answer::IsAnother)
         }
-        Err(source) => match held(&source) {
-            Some(words) => Ok(Answer::Held(words)),
+        Err(source) => match refusal(&source) {
+            Some(answer) => Ok(answer),
             None => Err(failed::<Pod>("evict", name, source)),
         },
     }
 }
 
-/// The words of an API server that holds a pod for its disruption budgets. It answers 429 for other causes, too.
-fn held(error: &kube::Error) -> Option<String> {
+/// The answer of an API server that does not let a pod go because of its budgets. It answers 429 for other causes, too.
+fn refusal(error: &kube::Error) -> Option<Answer> {
     const OF_A_BUDGET: &str = "DisruptionBudget";
     /// In the words of Kubernetes, which has no cause for this one.
-    const OF_TWO: &str = "more than one PodDisruptionBudget";
+    const OF_SEVERAL: &str = "more than one PodDisruptionBudget";
     let kube::Error::Api(status) = error else {
         return None;
     };
+    if status.code == 500 && status.message.contains(OF_SEVERAL) {
+        return Some(Answer::NotJudged);
+    }
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    let causes: Vec<_> = causes
+    let mut causes = causes
         .filter(|cause| cause.reason == OF_A_BUDGET)
         .map(|cause| cause.message.as_str())
-        .collect();
-    let is_held = status.code == 429 && !causes.is_empty()
-        || status.code == 500 && status.message.contains(OF_TWO);
+        .peekable();
+    if status.code != 429 || causes.peek().is_none() {
+        return None;
+    }
     let words = [status.message.as_str()].into_iter().chain(causes);
-    is_held.then(|| words.collect::<Vec<_>>().join(" "))
+    Some(Answer::Held(words.collect::<Vec<_>>().join(" ")))
 }
 
 #[cfg(test)]
@@ -129,7 +135,7 @@ mod tests {
     fn a_pod_is_held_by_its_budgets_and_by_nothing_else() {
         let busy =
             error(json!({ "code": 429, "message": "too many requests, please try again later" }));
-        assert_eq!(held(&busy), None);
+        assert_eq!(refusal(&busy), None);
         let budget = error(json!({
             "code": 429, "message": "Cannot evict pod as it would violate the pod's disruption budget.",
             "details": { "causes": [{
@@ -137,17 +143,20 @@ mod tests {
             }] },
         }));
         assert_eq!(
-            held(&budget).unwrap(),
-            "Cannot evict pod as it would violate the pod's disruption budget. The disruption budget prod needs 2 healthy pods and has 2 \
-             currently"
+            refusal(&budget).unwrap(),
+            Answer::Held(
+                "Cannot evict pod as it would violate the pod's disruption budget. The disruption budget prod needs 2 healthy pods and \
+                 has 2 currently"
+                    .to_owned()
+            )
         );
         let two = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
         assert_eq!(
-            held(&error(json!({ "code": 500, "message": two }))).unwrap(),
-            two
+            refusal(&error(json!({ "code": 500, "message": two }))),
+            Some(Answer::NotJudged)
         );
         assert_eq!(
-            held(&error(json!({ "code": 500, "message": "etcd" }))),
+            refusal(&error(json!({ "code": 500, "message": "etcd" }))),
             None
         );
     }

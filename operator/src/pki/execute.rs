@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    AltNames, Authority, AuthorityStep, IssueError, LeafStep, PkiPlan, PreviousAuthority, Signer,
-    StoredPki,
+    AltNames, Authority, AuthorityStep, Certificate, IssueError, LeafStep, PkiPlan,
+    PreviousAuthority, Signer, StoredPki,
 };
 
 /// The certificates to store after a plan. The bundle always holds every authority that is in use.
@@ -46,17 +46,15 @@ pub fn execute(
             after.leaf = Some(authority.issue_node_leaf(names, now)?);
         }
     }
-    after.bundle = after
-        .authority
-        .iter()
-        .map(|authority| authority.certificate.clone())
-        .chain(
-            after
-                .previous
-                .iter()
-                .flat_map(|previous| previous.certificates.clone()),
-        )
-        .collect();
+    let previous = after.previous.iter().flat_map(|it| &it.certificates);
+    let newest = after.authority.iter().map(|it| &it.certificate);
+    let mut bundle: Vec<Certificate> = Vec::new();
+    for certificate in newest.chain(previous) {
+        if !bundle.contains(certificate) {
+            bundle.push(certificate.clone());
+        }
+    }
+    after.bundle = bundle;
     Ok(after)
 }
 
@@ -66,10 +64,11 @@ pub fn is_given_anew(before: &StoredPki, after: &StoredPki) -> bool {
     newest.any(|authority| !before.bundle.contains(&authority.certificate))
 }
 
-/// The authorities that nodes accept now, as the predecessor of another authority; its key is not kept any more.
+/// The authorities that nodes accept now, as the predecessor of another authority, with the key of a previous one that is there.
 fn accepted(stored: &StoredPki) -> Option<PreviousAuthority> {
+    let previous = stored.previous.as_ref();
     (!stored.bundle.is_empty()).then(|| PreviousAuthority {
         certificates: stored.bundle.clone(),
-        key: None,
+        key: previous.and_then(|previous| previous.key.clone()),
     })
 }

@@ -168,28 +168,28 @@ pub fn plan(situation: &Situation<'_>) -> PkiPlan {
         };
         return PkiPlan::of(AuthorityStep::Create, leaf);
     };
+    // Whoever signed the leaf must stay accepted, although it is neither of the two.
+    if is_signed_by_another(stored, authority) {
+        return PkiPlan::of(AuthorityStep::Adopt, LeafStep::Keep);
+    }
     match &stored.previous {
         None if is_unknown_to_nodes(stored, authority) => {
             PkiPlan::of(AuthorityStep::Adopt, LeafStep::Keep)
         }
         None => settled(situation, authority),
-        // In the middle of an exchange: the leaf's signer must stay accepted, and it is neither of the two.
-        Some(previous) if is_unknown_to_nodes(stored, authority) && !signs(previous, stored) => {
-            PkiPlan::of(AuthorityStep::Adopt, LeafStep::Keep)
-        }
         Some(previous) => renewing(situation, authority, previous),
     }
 }
 
-/// Whether the previous authority signed the leaf.
-fn signs(previous: &PreviousAuthority, stored: &StoredPki) -> bool {
-    let mut certificates = previous.certificates.iter();
-    certificates.any(|certificate| {
-        stored
-            .leaf
-            .as_ref()
-            .is_some_and(|leaf| leaf.certificate.is_signed_by(certificate))
-    })
+/// Whether nodes accept the leaf for an authority that is neither the newest nor a previous one: a user put another authority in
+/// the place of one that signs already.
+fn is_signed_by_another(stored: &StoredPki, authority: &Authority) -> bool {
+    let Some(leaf) = &stored.leaf else {
+        return false;
+    };
+    let signs = |certificate: &Certificate| leaf.certificate.is_signed_by(certificate);
+    let mut previous = stored.previous.iter().flat_map(|it| &it.certificates);
+    !signs(&authority.certificate) && !previous.any(signs) && stored.bundle.iter().any(signs)
 }
 
 /// Whether nodes accept the stored leaf from each other now.

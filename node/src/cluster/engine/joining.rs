@@ -322,6 +322,8 @@ impl Engine {
         }
         self.look_for_earlier_values(tables)?;
         self.settled.clear();
+        // The order was one for the life before.
+        self.leaving = None;
         self.forget_suspicions();
         self.began_at_turn = self.turn;
         self.peers.start_over();

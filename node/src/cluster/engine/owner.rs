@@ -194,7 +194,8 @@ impl Engine {
 
     /// Goes on leaving after a restart, or where others know that this node was leaving.
     pub(super) fn resume_leaving(&mut self, now: Now) {
-        if self.my_state() == Some(State::Leaving) && self.leaving.is_none() {
+        let is_member = self.membership.status == LocalStatus::Member;
+        if is_member && self.my_state() == Some(State::Leaving) && self.leaving.is_none() {
             self.leaving = Some(Leaving {
                 since: now.elapsed,
                 held: BTreeMap::new(),

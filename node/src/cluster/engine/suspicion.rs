@@ -48,7 +48,7 @@ impl Engine {
     /// Whether no node may rely on this one just now.
     pub(super) fn is_suspended(&self) -> bool {
         let mut open = self.suspicions.open.values();
-        open.any(|suspicion| suspicion.stage != Stage::Unanswered) || self.rests_on_void_purges()
+        open.any(|suspicion| suspicion.stage != Stage::Unanswered)
     }
 
     /// The first stamp of a live row that this node feeds others while it may lack deletes; `None` while it lacks none. A row
@@ -56,8 +56,8 @@ impl Engine {
     pub(super) fn oldest_to_feed(&self, now: Now) -> Option<Clock> {
         let grace = i64::try_from(self.setup.grace.as_micros()).unwrap_or(i64::MAX);
         let since = Timestamp::from_micros(now.wall.as_micros().saturating_sub(grace));
-        let holds_back =
-            self.is_suspected() && self.setup.rules.hold(Rule::SuspectsGiveNoSnapshots);
+        let holds_back = !self.suspicions.open.is_empty()
+            && self.setup.rules.hold(Rule::SuspectsGiveNoSnapshots);
         holds_back.then(|| Clock::at(since))
     }
 
@@ -76,22 +76,11 @@ impl Engine {
         let mut open = self.suspicions.open.values();
         open.find(|suspicion| suspicion.stage == Stage::Proven)
             .map(|suspicion| suspicion.reason)
-            .or_else(|| {
-                let rests = self.rests_on_void_purges();
-                rests.then_some(FenceReason::BelowPurgeMark)
-            })
     }
 
     /// Why no node relies on this one, for people.
     pub(super) fn why_suspended(&self) -> Option<String> {
         if let Some(reason) = self.why_waiting() {
-            if self.rests_on_void_purges() {
-                return Some(
-                    "the member through which it joined had removed another in vain and purged what that one still has, and no other \
-                     node could give it a new one: start a member that can, or run osc-node unfence"
-                        .to_owned(),
-                );
-            }
             let or_unfence = if reason.is_forgivable() {
                 ", or run osc-node unfence"
             } else {
@@ -261,13 +250,17 @@ impl Engine {
             .values()
             .find(|suspicion| suspicion.stage == Stage::Proven)
             .map(|suspicion| (suspicion.reason, suspicion.since));
-        let proven = proven.or_else(|| {
-            let rests = self.rests_on_void_purges();
-            rests.then_some((FenceReason::BelowPurgeMark, Duration::ZERO))
-        });
         let Some((reason, since)) = proven else {
             self.suspicions.told = false;
-            return Ok(());
+            // It serves and feeds as before: writes that it acknowledged are to be with all others before it begins anew.
+            let may_go = self.rests_on_void_purges()
+                && self.all_hold_mine()
+                && self.is_another_source(Duration::ZERO);
+            return if may_go {
+                self.fence(tables, FenceReason::BelowPurgeMark, out)
+            } else {
+                Ok(())
+            };
         };
         if self.is_another_source(since) || !self.setup.rules.hold(Rule::LastSourcesWait) {
             return self.fence(tables, reason, out);
@@ -278,6 +271,17 @@ impl Engine {
             out.push(Output::Event(Event::WaitsForOwner(reason)));
         }
         Ok(())
+    }
+
+    /// Whether there are other members, and each of them holds this node's rows.
+    fn all_hold_mine(&self) -> bool {
+        let mut others = self
+            .states
+            .iter()
+            .filter(|(other, state)| **other != self.incarnation && **state == State::Member)
+            .map(|(other, _)| *other)
+            .peekable();
+        others.peek().is_some() && others.all(|other| self.held_by(other) >= Some(self.last))
     }
 
     /// Whether a member answered after a moment that it gives snapshots.

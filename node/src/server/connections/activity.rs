@@ -52,6 +52,8 @@ pub(super) struct Activity {
     opened: Instant,
     /// Requests whose answer, or whose body, has not ended.
     busy: AtomicU32,
+    /// Requests whose head is read.
+    begun: AtomicU32,
     /// Nanoseconds from the opening to the end of the last answer; 0 before the first.
     answered: AtomicU64,
     /// Nanoseconds from the opening to the first byte of a head that is not whole yet; 0 where there is none. HTTP/1 only.
@@ -88,6 +90,7 @@ impl Activity {
             mark: Arc::new(mark),
             opened: Instant::now(),
             busy: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
             answered: AtomicU64::new(0),
             head_began: AtomicU64::new(0),
             frames_began: AtomicU64::new(0),
@@ -140,8 +143,14 @@ impl Activity {
     /// A request has begun; it ends when the guard and all its clones are gone.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Relaxed);
+        self.begun.fetch_add(1, Relaxed);
         self.head_began.store(0, Relaxed);
         Busy(Arc::clone(self))
+    }
+
+    /// How many heads were read to their end, modulo 2^32.
+    pub(super) fn begun(&self) -> u32 {
+        self.begun.load(Relaxed)
     }
 
     /// Whether a request is being answered, or its body read.

@@ -45,6 +45,8 @@ pub(super) struct Wire<T> {
     metrics: PortMetrics,
     /// The first bytes, as long as they may begin HTTP/2.
     beginning: usize,
+    /// Heads that were read before the one of which `head_bytes` tells.
+    begun: u32,
     /// Bytes of the head that is being read.
     head_bytes: usize,
     /// Whether there is room for a larger head than most.
@@ -83,6 +85,7 @@ impl<T: AsyncRead> Wire<T> {
             room,
             metrics,
             beginning: 0,
+            begun: 0,
             head_bytes: 0,
             head_may_grow: false,
             frames: Frames::new(),
@@ -282,9 +285,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
             return Poll::Ready(wire.follow_frames(bytes));
         }
         if wire.activity.is_busy() {
+            return wire.poll_read_up_to(PIECE, context, buffer);
+        }
+        let begun = wire.activity.begun();
+        if begun != wire.begun {
+            // Its room went back with the end of the head before, whose last piece may hold the beginning of this one.
+            wire.begun = begun;
             wire.head_bytes = 0;
             wire.head_may_grow = false;
-            return wire.poll_read_up_to(PIECE, context, buffer);
         }
         if !wire.may_read_head() {
             put_no_head(buffer);

@@ -41,9 +41,6 @@ pub(super) struct Condition {
 impl Condition {
     /// Notes how a write ended.
     pub(super) fn wrote(&self, outcome: &Result<Met, PostgresError>) {
-        if matches!(outcome, Err(PostgresError::Unknown)) {
-            self.unknown.fetch_add(1, Ordering::Relaxed);
-        }
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let health = match outcome {
             Ok(_) if full_at.is_some_and(|at| at.elapsed() < FULL_FOR) => WriteHealth::DiskFull,
@@ -62,6 +59,11 @@ impl Condition {
             Err(_) => WriteHealth::Failing,
         };
         self.writes.set(health);
+    }
+
+    /// Notes that no server said whether a write was made.
+    pub(super) fn stayed_unknown(&self) {
+        self.unknown.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many writes ended without an outcome.

@@ -110,6 +110,7 @@ impl PostgresStore {
                 Ok(false) | Err(_) => break,
             }
         }
+        self.0.condition.stayed_unknown();
         Err(PostgresError::Unknown)
     }
 

@@ -31,7 +31,11 @@ async fn only_a_node_of_this_cluster_and_its_operator_are_let_in_and_the_cluster
         ),
         (
             "of another name",
-            Some(node.issue(&Leaf::of_node(&["b.nodes.example", "localhost"]))),
+            Some(node.issue(&Leaf::of_node(&[
+                "b.nodes.example",
+                "localhost",
+                "127.0.0.1",
+            ]))),
         ),
         (
             "a client's, with a node's name",

@@ -174,6 +174,7 @@ async fn a_certificate_that_other_nodes_would_refuse_replaces_none_that_they_acc
     let refused = [
         ("of another authority", foreign.issue(&Leaf::of_node(NAMES))),
         ("ended", of(OF_NODES, (-30, -1))),
+        ("not begun", of(OF_NODES, (1, 30))),
         ("for serving only", of(&OF_NODES[..1], (-1, 30))),
         ("for asking only", of(OF_CLIENTS, (-1, 30))),
         ("an authority", authority_as_leaf()),

@@ -348,11 +348,19 @@ pub(crate) fn a_node_that_joined_a_removed_one_joins_again(rules: Rules) -> Outc
         world.until(LONG, |world| world.is_ready(new)),
         "it does not join the removed node",
     )?;
+    // A member in good standing acknowledges that, and older writes are those of any member.
+    let id = world.change(new, "of-new", put("value"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.pass(Duration::from_secs(30));
     let lost = world.incarnation(new);
     world.ends_well()?;
     ensure(
         world.incarnation(new) != lost,
         "a node that joined a removed one belongs to the cluster",
+    )?;
+    ensure(
+        world.value(0, "of-new").is_some(),
+        "an acknowledged write is gone",
     )?;
     ensure(
         world.value(new, "k").is_some(),

@@ -57,13 +57,15 @@ pub(in crate::cluster) async fn carry_out(
         } => {
             let pod = of(*ordinal).filter(|pod| pod.metadata.deletion_timestamp.is_none());
             if let Some(planned) = pod {
-                let planned = (planned, status::is_ready(planned));
+                // By force it is this pod, whichever another replacement waits for.
+                let serves = status::is_ready(planned) && force(valid, incarnation) == Force::No;
+                let planned = (planned, serves);
                 let next = rollout::next_to_delete(valid, (found, pods), planned, context).await?;
                 match next {
                     Some(next) if next == planned.0 => {}
                     Some(other) => {
                         let why = rollout::REPLACEMENT_HAD_BEGUN;
-                        let other = (other, Force::No);
+                        let other = (other, Force::No, pods);
                         return rollout::take_away(cluster, valid, other, why, context).await;
                     }
                     // It is judged once more.
@@ -72,7 +74,7 @@ pub(in crate::cluster) async fn carry_out(
             }
             let mut claims = found.volumes.iter();
             let claim = claims.find(|claim| claim.ordinal == *ordinal);
-            give_up(cluster, valid, (claim, pod), incarnation, context).await
+            give_up(cluster, valid, (claim, pod), pods, incarnation, context).await
         }
         RebuildPlan::Finished
         | RebuildPlan::Leaving { .. }
@@ -103,6 +105,7 @@ async fn give_up(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
     (claim, pod): (Option<&VolumeClaim>, Option<&Pod>),
+    pods: &[(Pod, Option<NodeDetails>)],
     incarnation: &str,
     context: &Context,
 ) -> Result<Replaced, apply::Error> {
@@ -123,7 +126,7 @@ async fn give_up(
     };
     // A pod that changed meanwhile, or that is held, is judged once more: its claim stays for as long as the pod exists.
     let why = "it is rebuilt with a new volume";
-    let pod = (pod, force(valid, incarnation));
+    let pod = (pod, force(valid, incarnation), pods);
     rollout::take_away(cluster, valid, pod, why, context).await
 }
 

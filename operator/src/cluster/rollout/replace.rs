@@ -72,7 +72,7 @@ pub(in crate::cluster) async fn carry_out(
         Why::Outdated => "it was made from another pod template",
         Why::NotReady => "it was made from another pod template, and does not serve",
     };
-    take_away(cluster, valid, (pod, Force::No), why, context).await
+    take_away(cluster, valid, (pod, Force::No, pods), why, context).await
 }
 
 /// Why a pod goes that an earlier record names.
@@ -107,14 +107,14 @@ pub(in crate::cluster) enum Force {
 
 /// Takes away the very pod that was judged, in the state of that moment. A pod that serves is evicted: an administrator may be
 /// draining the machine of another one, and only the API server sees both. One that does not serve is deleted, because it is
-/// away already.
+/// away already; so is one that the API server would never let go, as before there were evictions.
 ///
 /// # Errors
 /// Where the API server refuses.
 pub(in crate::cluster) async fn take_away(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    (pod, force): (&Pod, Force),
+    (pod, force, pods): (&Pod, Force, &[(Pod, Option<NodeDetails>)]),
     why: &str,
     context: &Context,
 ) -> Result<Replaced, apply::Error> {
@@ -127,7 +127,16 @@ pub(in crate::cluster) async fn take_away(
     let rules = valid.installation.rules;
     let is_counted = status::is_ready(pod) && force == Force::No;
     let goes = if is_counted && rules.hold(Rule::BudgetsAreRespected) {
-        match judged_deletion::evict(valid, &api(&context.evictions), &name, judged).await? {
+        match judged_deletion::evict(valid, &api(&context.evictions), &name, judged.clone()).await?
+        {
+            // The operator's own judgement counts, as that of Kubernetes' controllers does in a rollout.
+            Answer::NotJudged => {
+                judged_deletion::delete(valid, &api(&context.client), &name, judged).await?
+            }
+            // The budget counts what is to go anyway and does not come back, for ever.
+            Answer::Held(_) if only_leaving_are_away(valid, pods) => {
+                judged_deletion::delete(valid, &api(&context.client), &name, judged).await?
+            }
             Answer::Held(words) => return Ok(Replaced::Held { pod: name, words }),
             answer => answer == Answer::Goes,
         }
@@ -138,4 +147,16 @@ pub(in crate::cluster) async fn take_away(
         events::announce_replaced(cluster, pod, why, &context.recorder).await;
     }
     Ok(Replaced::Tried)
+}
+
+/// Whether pods are away, and only such as the cluster is to go on without.
+fn only_leaving_are_away(valid: &ValidatedCluster, pods: &[(Pod, Option<NodeDetails>)]) -> bool {
+    let wanted = usize::try_from(valid.spec.replicas).unwrap_or_default();
+    let mut away = pods
+        .iter()
+        .map(|(pod, _)| pod)
+        .filter(|pod| !status::is_ready(pod))
+        .peekable();
+    away.peek().is_some()
+        && away.all(|pod| observe::ordinal(pod).is_some_and(|ordinal| ordinal >= wanted))
 }

@@ -298,34 +298,45 @@ fn an_authority_that_somebody_puts_in_its_place_is_given_to_nodes_before_it_sign
 #[test]
 fn an_authority_that_somebody_puts_in_the_place_of_one_that_signs_already_leaves_its_leaf_accepted()
 {
-    let mut world = World::begin();
-    let first = world.stored.bundle[0].clone();
-    world.rotation_asked = true;
-    world.operator_acts();
-    world.rotation_asked = false;
-    world.files_arrive();
-    world.now += CLIENTS;
-    world.operator_acts();
-    let second = world.stored.authority.clone().unwrap().certificate;
-    let leaf = world.stored.leaf.clone().unwrap();
-    assert!(leaf.certificate.is_signed_by(&second));
-    assert!(
-        world.stored.previous.is_some(),
-        "not every node shows it yet"
-    );
+    // One that nodes never had, and the one before, as from a backup: with the whole Secret, or beside what is there.
+    for (is_known, is_whole) in [(false, false), (true, false), (true, true)] {
+        let mut world = World::begin();
+        let first = world.stored.authority.clone().unwrap();
+        world.rotation_asked = true;
+        world.operator_acts();
+        world.rotation_asked = false;
+        world.files_arrive();
+        world.now += CLIENTS;
+        world.operator_acts();
+        let second = world.stored.authority.clone().unwrap().certificate;
+        let leaf = world.stored.leaf.clone().unwrap();
+        assert!(leaf.certificate.is_signed_by(&second));
+        assert!(
+            world.stored.previous.is_some(),
+            "not every node shows it yet"
+        );
 
-    let restored = Authority::create("shop/prod", begin() - DAY).unwrap();
-    world.stored.authority = Some(restored.clone());
-    world.operator_acts();
-    for authority in [&first, &second, &restored.certificate] {
-        assert!(world.stored.bundle.contains(authority));
+        let restored = if is_known {
+            first.clone()
+        } else {
+            Authority::create("shop/prod", begin() - DAY).unwrap()
+        };
+        world.stored.authority = Some(restored.clone());
+        if is_whole {
+            world.stored.previous = None;
+        }
+        world.operator_acts();
+        for authority in [&first.certificate, &second, &restored.certificate] {
+            assert!(world.stored.bundle.contains(authority));
+        }
+        assert_eq!(world.stored.leaf, Some(leaf), "it is accepted everywhere");
+        world.check();
+        world.files_arrive();
+        world.check();
+        world.settle();
+        assert_eq!(world.stored.bundle, [restored.certificate]);
+        assert_eq!(world.stored.authority.unwrap().key, restored.key);
     }
-    world.check();
-    world.files_arrive();
-    world.check();
-    world.settle();
-    assert_eq!(world.stored.bundle, [restored.certificate]);
-    assert_eq!(world.stored.authority.unwrap().key, restored.key);
 }
 
 #[test]

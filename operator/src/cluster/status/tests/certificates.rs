@@ -155,6 +155,13 @@ fn the_endpoint_promises_no_https_while_its_certificate_keeps_it_closed() {
             .unwrap();
         let told = ready.message.contains("port 9443 (HTTPS) is closed");
         assert_eq!(told, ready.status == "True" && wanted != https, "{ready:?}");
+        let mut conditions = status.conditions.iter();
+        let tls_ready = conditions
+            .find(|condition| condition.type_ == "TlsReady")
+            .unwrap();
+        let told = tls_ready.message.contains(" until then");
+        let is_missing = spec != "{}" && !tls.client_secret_found;
+        assert_eq!(told, is_missing && wanted != https, "{tls_ready:?}");
     }
 }
 
