@@ -168,7 +168,7 @@ pub fn plan(situation: &Situation<'_>) -> PkiPlan {
         };
         return PkiPlan::of(AuthorityStep::Create, leaf);
     };
-    // Whoever signed the leaf must stay accepted, although it is neither of the two.
+    // The signer of the leaf must stay accepted, although it is neither of the two.
     if is_signed_by_another(stored, authority) {
         return PkiPlan::of(AuthorityStep::Adopt, LeafStep::Keep);
     }

@@ -57,9 +57,7 @@ pub(in crate::cluster) async fn carry_out(
         } => {
             let pod = of(*ordinal).filter(|pod| pod.metadata.deletion_timestamp.is_none());
             if let Some(planned) = pod {
-                // By force it is this pod, whichever another replacement waits for.
-                let serves = status::is_ready(planned) && force(valid, incarnation) == Force::No;
-                let planned = (planned, serves);
+                let planned = (planned, status::is_ready(planned));
                 let next = rollout::next_to_delete(valid, (found, pods), planned, context).await?;
                 match next {
                     Some(next) if next == planned.0 => {}
