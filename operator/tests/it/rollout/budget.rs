@@ -92,3 +92,20 @@ async fn an_eviction_that_a_busy_server_refuses_is_a_failure_that_is_tried_again
     story.operate().await;
     assert_eq!(story.ordinals_deleted(), [2]);
 }
+
+#[tokio::test]
+async fn a_pod_with_several_budgets_goes_by_the_operators_own_judgement() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    no_disruption_is_allowed(&story.server, &[0, 1, 2]);
+    let mut other = story.server.object(BUDGET).unwrap();
+    other["metadata"]["name"] = "everything".into();
+    story
+        .server
+        .put(&BUDGET.replace("/demo", "/everything"), other);
+    story.server.writes();
+    story.operate().await;
+    let deletion = format!("DELETE {}", pod_path(2));
+    assert!(story.server.writes().contains(&deletion));
+}
