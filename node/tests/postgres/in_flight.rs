@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     failover::{Name, pair},
-    server::Server,
+    server::{Server, TIMEOUT},
     world::SOON,
     writes::{created, found, write},
 };
@@ -57,7 +57,8 @@ async fn until(server: &Server, sql: &str, number: i64) {
 }
 
 impl Scene {
-    async fn new() -> Self {
+    /// A node whose requests may take so long.
+    async fn new(timeout: Duration) -> Self {
         let (old, new) = pair().await;
         old.store(1).await;
         // A commit waits until the standby shows it.
@@ -67,6 +68,7 @@ impl Scene {
         // A connection for each request, and one more.
         let settings = PostgresSettings {
             connections: 16,
+            timeout,
             ..Server::settings_at(&name.path())
         };
         let store = old.node(2, settings).await;
@@ -168,7 +170,7 @@ impl Scene {
 }
 
 async fn what_the_standby_received_is_made(how: Learns) {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new(SOON).await;
     scene.pause().await;
     let requests = scene.begin().await;
     let received =
@@ -182,7 +184,7 @@ async fn what_the_standby_received_is_made(how: Learns) {
 }
 
 async fn what_the_standby_never_received_is_not_acknowledged(how: Learns) {
-    let mut scene = Scene::new().await;
+    let mut scene = Scene::new(TIMEOUT).await;
     scene.part().await;
     let requests = scene.begin().await;
     scene.take_over(how).await;
