@@ -8,7 +8,7 @@ use opensecureconf_node::{
     },
 };
 use tokio::{
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
     time::{Duration, sleep, timeout},
 };
 
@@ -135,11 +135,19 @@ impl Scene {
         }
         self.new.promote();
         self.name.lead_to(&self.new);
-        // It takes a connection that none of the waiting writes has.
-        let met = || write("met", Expected::NothingLive, Some("one"));
+        // Those before may wait at the earlier primary, so that the next one takes another connection.
         let meeting = async {
-            while self.store.commit(met(), AckLevel::Local).await.is_err() {
-                sleep(Duration::from_millis(20)).await;
+            let mut tries = JoinSet::new();
+            for number in 0.. {
+                let (store, key) = (self.store.clone(), format!("met-{number}"));
+                tries.spawn(async move {
+                    let met = write(&key, Expected::NothingLive, Some("one"));
+                    store.commit(met, AckLevel::Local).await
+                });
+                let ended = timeout(Duration::from_millis(500), tries.join_next());
+                if let Ok(Some(Ok(Ok(_)))) = ended.await {
+                    break;
+                }
             }
         };
         timeout(SOON, meeting).await.unwrap();
@@ -170,7 +178,7 @@ impl Scene {
 }
 
 async fn what_the_standby_received_is_made(how: Learns) {
-    let mut scene = Scene::new(SOON).await;
+    let mut scene = Scene::new(SOON * 2).await;
     scene.pause().await;
     let requests = scene.begin().await;
     let received =
