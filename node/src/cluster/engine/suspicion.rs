@@ -253,9 +253,10 @@ impl Engine {
         let Some((reason, since)) = proven else {
             self.suspicions.told = false;
             // It serves and feeds as before: writes that it acknowledged are to be with all others before it begins anew.
-            let may_go = self.rests_on_void_purges()
-                && self.all_hold_mine()
-                && self.is_another_source(Duration::ZERO);
+            let may_go = self.all_hold_mine()
+                && self
+                    .removed_in_vain()
+                    .any(|member| self.gives_snapshots(member));
             return if may_go {
                 self.fence(tables, FenceReason::BelowPurgeMark, out)
             } else {
@@ -286,10 +287,20 @@ impl Engine {
 
     /// Whether a member answered after a moment that it gives snapshots.
     fn is_another_source(&self, since: Duration) -> bool {
-        self.peers.known.iter().any(|(member, contact)| {
+        let mut others = self.peers.known.keys();
+        others.any(|member| self.gave_word(*member, since))
+    }
+
+    /// Whether this member answered that it gives snapshots.
+    fn gives_snapshots(&self, member: Incarnation) -> bool {
+        self.gave_word(member, Duration::ZERO)
+    }
+
+    fn gave_word(&self, member: Incarnation, since: Duration) -> bool {
+        self.peers.known.get(&member).is_some_and(|contact| {
             // A member that an older database does not know is a member all the same.
             !matches!(
-                self.states.get(member),
+                self.states.get(&member),
                 Some(State::Removed | State::Superseded)
             ) && contact
                 .answered
@@ -400,15 +411,26 @@ impl Engine {
         })
     }
 
-    /// Whether this node's snapshot lacks what a member purged after it had removed another in vain: that one still has it.
-    pub(super) fn rests_on_void_purges(&self) -> bool {
+    /// The members that one behind this node's snapshot had removed in vain before it purged: they still have what this node lacks.
+    fn removed_in_vain(&self) -> impl Iterator<Item = Incarnation> {
         let membership = &self.membership;
-        membership.status == LocalStatus::Member
-            && membership.joined_without.iter().any(|member| {
-                let state = self.states.get(member);
-                state.is_some_and(|state| state.counts() || *state == State::Left)
-            })
-            && self.setup.rules.hold(Rule::VoidPurgesAreUndone)
+        let applies = membership.status == LocalStatus::Member
+            && self.setup.rules.hold(Rule::VoidPurgesAreUndone);
+        let members = membership.joined_without.iter().copied();
+        members.filter(move |member| {
+            let state = self.states.get(member);
+            applies && state.is_some_and(|state| state.counts() || *state == State::Left)
+        })
+    }
+
+    /// Whether this node lacks what one of them still serves, or may serve: one that is fenced serves nothing more.
+    fn rests_on_void_purges(&self) -> bool {
+        self.removed_in_vain().any(|member| {
+            let contact = self.peers.known.get(&member);
+            let answered = contact.filter(|contact| !contact.unreachable);
+            let answered = answered.and_then(|contact| contact.answered);
+            answered.is_none_or(|answered| answered.source)
+        })
     }
 
     /// Goes on with this node's rows, as the cluster admin orders: no node could give it a snapshot. Deletes that members have
