@@ -176,11 +176,8 @@ impl Engine {
                 out.push(Output::Event(Event::Left));
             }
             Some(State::Joining | State::Member) => {
-                let others = self
-                    .states
-                    .iter()
-                    .any(|(other, state)| *other != self.incarnation && *state == State::Member);
-                if !others {
+                let is_last = self.other_members().next().is_none();
+                if is_last {
                     return Ok(Err(AdminRefusal::LastMember));
                 }
                 self.advance(tables, Phase::Leaving)?;
@@ -212,21 +209,28 @@ impl Engine {
         let Some(leaving) = &self.leaving else {
             return Ok(());
         };
-        let mut members = self
-            .states
-            .iter()
-            .filter(|(other, state)| **other != self.incarnation && **state == State::Member)
-            .map(|(other, _)| other)
-            .peekable();
-        let some = members.peek().is_some();
-        let all_hold = members.all(|member| leaving.held.get(member) >= Some(&self.last));
+        let all_hold = {
+            let mut members = self.other_members().peekable();
+            let some = members.peek().is_some();
+            some && members.all(|member| leaving.held.get(&member) >= Some(&self.last))
+        };
         let handed_over = !self.has_to_hand_over(tables)?;
-        if (some && all_hold && handed_over) || !self.setup.rules.hold(Rule::LeavingPushesAll) {
+        if (all_hold && handed_over) || !self.setup.rules.hold(Rule::LeavingPushesAll) {
             self.leaving = None;
             self.advance(tables, Phase::Left)?;
             out.push(Output::Event(Event::Left));
         }
         Ok(())
+    }
+
+    /// The members beside this node.
+    pub(super) fn other_members(&self) -> impl Iterator<Item = Incarnation> {
+        let members = self
+            .states
+            .iter()
+            .filter(|(_, state)| **state == State::Member);
+        let members = members.map(|(member, _)| *member);
+        members.filter(|member| *member != self.incarnation)
     }
 
     /// Whether this node holds values that others must own before it has left.

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{AdminOutcome, AdminRefusal, Engine, Event, Now, Output};
 use crate::{
-    cluster::limits::suspicion::{TIMEOUT, TRUST},
     cluster::{
         FenceReason, LocalStatus, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, State, Tables,
+        limits::suspicion::{TIMEOUT, TRUST},
     },
     domain::{Clock, Incarnation, Timestamp},
 };
@@ -256,7 +256,7 @@ impl Engine {
             let may_go = self.all_hold_mine()
                 && self
                     .removed_in_vain()
-                    .any(|member| self.gives_snapshots(member));
+                    .any(|member| self.gives_snapshots(member, Duration::ZERO));
             return if may_go {
                 self.fence(tables, FenceReason::BelowPurgeMark, out)
             } else {
@@ -276,27 +276,18 @@ impl Engine {
 
     /// Whether there are other members, and each of them holds this node's rows.
     fn all_hold_mine(&self) -> bool {
-        let mut others = self
-            .states
-            .iter()
-            .filter(|(other, state)| **other != self.incarnation && **state == State::Member)
-            .map(|(other, _)| *other)
-            .peekable();
+        let mut others = self.other_members().peekable();
         others.peek().is_some() && others.all(|other| self.held_by(other) >= Some(self.last))
     }
 
     /// Whether a member answered after a moment that it gives snapshots.
     fn is_another_source(&self, since: Duration) -> bool {
         let mut others = self.peers.known.keys();
-        others.any(|member| self.gave_word(*member, since))
+        others.any(|member| self.gives_snapshots(*member, since))
     }
 
-    /// Whether this member answered that it gives snapshots.
-    fn gives_snapshots(&self, member: Incarnation) -> bool {
-        self.gave_word(member, Duration::ZERO)
-    }
-
-    fn gave_word(&self, member: Incarnation, since: Duration) -> bool {
+    /// Whether this member answered after a moment that it gives snapshots.
+    fn gives_snapshots(&self, member: Incarnation, since: Duration) -> bool {
         self.peers.known.get(&member).is_some_and(|contact| {
             // A member that an older database does not know is a member all the same.
             !matches!(

@@ -129,15 +129,14 @@ pub(in crate::cluster) async fn take_away(
     let goes = if is_counted && rules.hold(Rule::BudgetsAreRespected) {
         match judged_deletion::evict(valid, &api(&context.evictions), &name, judged.clone()).await?
         {
-            // The operator's own judgement counts, as that of Kubernetes' controllers does in a rollout.
-            Answer::NotJudged => {
+            Answer::Held(words) if !only_leaving_are_away(valid, pods) => {
+                return Ok(Replaced::Held { pod: name, words });
+            }
+            // Several budgets, or one that counts what does not come back: the API server never lets it go. The operator's own
+            // judgement counts, as that of Kubernetes' controllers does in a rollout.
+            Answer::Held(_) | Answer::NotJudged => {
                 judged_deletion::delete(valid, &api(&context.client), &name, judged).await?
             }
-            // The budget counts what is to go anyway and does not come back, for ever.
-            Answer::Held(_) if only_leaving_are_away(valid, pods) => {
-                judged_deletion::delete(valid, &api(&context.client), &name, judged).await?
-            }
-            Answer::Held(words) => return Ok(Replaced::Held { pod: name, words }),
             answer => answer == Answer::Goes,
         }
     } else {
