@@ -1,19 +1,15 @@
 #!/usr/bin/env bash
 # rights.sh   tells of operators with few rights, on the API server of KUBECONFIG (run.sh --without-operator makes it): what the chart
 # grants is enough, what is missing stops one namespace, two operators do not fight, and the admission policy refuses what it is for.
-#   HELM=PROGRAM, KUBECTL=PROGRAM   else those of the cache
+#   HELM=PROGRAM, KUBECTL=PROGRAM   else those of the cache or of PATH
 # rights.sh --there   tells nothing; fails where they are not there yet
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-bin=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin
-helm=${HELM:-$bin/helm}
-kubectl=${KUBECTL:-$bin/kubectl}
-for program in "$helm" "$kubectl"; do
-  [ -x "$program" ] || { echo "$program is not there: make e2e builds it" >&2; exit 1; }
-done
+helm=${HELM:-$("$top/e2e/cluster/tool.sh" helm)}
+kubectl=${KUBECTL:-$("$top/e2e/cluster/tool.sh" kubectl)}
 [ "${1:-}" != --there ] || exit 0
-"$top/e2e/cluster/need.sh" jq
+"$top/e2e/cluster/need.sh" jq curl
 work=$(mktemp -d)
 declare -A operators=() ports=()
 finish() {

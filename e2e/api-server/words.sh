@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # words.sh   what the operator says on the API server of KUBECONFIG (run.sh makes it): whose change it puts back, who refuses pods, and
 # nothing at all while a namespace is being deleted.
-#   KUBECTL=PROGRAM   else that of the cache
+#   KUBECTL=PROGRAM   else that of the cache or of PATH
 set -euo pipefail
-kubectl=${KUBECTL:-${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl}
-[ -x "$kubectl" ] || { echo "$kubectl is not there: make e2e builds it" >&2; exit 1; }
+kubectl=${KUBECTL:-$("$(dirname "$0")/../cluster/tool.sh" kubectl)}
 say() { echo "[words] $SECONDS s: $*" >&2; }
 fail() { echo "[words] failed: $*" >&2; kubectl get events.events.k8s.io -A -o custom-columns=R:.reason,N:.note >&2; exit 1; }
 kubectl() { "$kubectl" "$@"; }
