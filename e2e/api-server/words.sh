@@ -15,7 +15,8 @@ until_it() { # WORDS COMMAND...
   done
   say "$words"
 }
-has_event() { kubectl get events.events.k8s.io -n "$1" -o 'jsonpath={range .items[*]}{.reason}: {.note}{"\n"}{end}' | grep -qF "$2"; }
+# Output is read as a whole first: what a command that failed does not say is not absent.
+has_event() { local text; text=$(kubectl get events.events.k8s.io -n "$1" -o 'jsonpath={range .items[*]}{.reason}: {.note}{"\n"}{end}') && grep -qF "$2" <<<"$text"; }
 is() { [ "$(kubectl get "$1" -n words -o "jsonpath=$2")" = "$3" ]; }
 make_cluster() {
   printf 'apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: { name: demo, namespace: %s }\nspec: {}\n' "$1" | kubectl apply -f - >/dev/null
@@ -57,12 +58,13 @@ say "$before events before, no other correction"
 
 kubectl create namespace few >/dev/null
 kubectl create quota few -n few --hard pods=0 >/dev/null
-until_it "the quota is in force" test -n "$(sleep 2; kubectl get quota few -n few -o 'jsonpath={.status.hard.pods}')"
+quota_holds() { [ "$(kubectl get quota few -n few -o 'jsonpath={.status.hard.pods}')" = 0 ]; }
+until_it "the quota is in force" quota_holds
 make_cluster few
-tells() { kubectl get osc demo -n "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}' | grep -qF "$2"; }
+tells() { said=$(kubectl get osc demo -n "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}') && [[ $said == *"$2"* ]]; }
 until_it "the quota's words" tells few 'FailedCreate: exceeded quota: few, requested: pods=1, used: pods=0, limited: pods=0'
-! tells few 'logs of pod' || fail "sends somebody to logs of pods that are not there"
-! tells few 'StorageClass' || fail "blames the volumes"
+[[ $said != *'logs of pod'* ]] || fail "sends somebody to logs of pods that are not there: $said"
+[[ $said != *StorageClass* ]] || fail "blames the volumes: $said"
 
 lines=$(wc -l <"$OSC_OPERATOR_LOG")
 kubectl delete namespace words few --timeout=60s >/dev/null
