@@ -214,6 +214,10 @@ until_it "the second leads" metric second 'osc_operator_leader 1'
 until_it "and so does the first" metric first 'osc_operator_leader 1'
 until_it "the second says whose the cluster is" metric second 'osc_operator_foreign_clusters{name="here",namespace="team-a"} 1'
 until_it "and tells it by an event" has_event team-a 'ForeignOperator.*here'
+account=system:serviceaccount:opensecureconf-system:second-opensecureconf-operator
+may_update() { kubectl -n opensecureconf-system auth can-i update "leases.coordination.k8s.io/$1" --as "$account" >/dev/null 2>&1; }
+may_update second-opensecureconf-operator || fail "the second may not keep its own Lease"
+! may_update first-opensecureconf-operator || fail "the second may write the Lease of the first"
 versions() { kubectl -n team-a get statefulset/here secret/here-salt service/here configmap/here-nodes osc/here -o 'jsonpath={.items[*].metadata.resourceVersion}'; }
 before=$(versions)
 sleep 10
@@ -229,6 +233,16 @@ until_it "the Lease goes with its release" is_gone opensecureconf-system lease/f
 taken() { [ "$(owner untouched)" = opensecureconf-system/second-opensecureconf-operator ]; }
 until_it "the second takes over what the first left" taken
 stop second
+
+say "an operator whose Lease no installation brings, as with Argo CD 3, which leaves Leases out"
+install third opensecureconf-system --set 'crds.install=false,watchNamespaces={team-a}'
+kubectl -n opensecureconf-system delete lease third-opensecureconf-operator >/dev/null
+run third opensecureconf-system
+until_it "it makes the Lease itself" metric third 'osc_operator_leader 1'
+! is_gone opensecureconf-system lease/third-opensecureconf-operator || fail "no Lease"
+stop third
+kubectl -n opensecureconf-system delete serviceaccount third-opensecureconf-operator >/dev/null
+until_it "Kubernetes removes that Lease with the operator's service account" is_gone opensecureconf-system lease/third-opensecureconf-operator
 
 say "the admission policy"
 install policy opensecureconf-system --set 'crds.install=false,admissionPolicy.enabled=true,admissionPolicy.images={registry.example/osc-node,mirror.example/team/}' \
