@@ -3,9 +3,8 @@
 # For failures before the stories, which keep their own. Whatever cannot be had is left out.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}
 name=$1
-tool() { if [ -x "$cache/bin/$1" ]; then echo "$cache/bin/$1"; else command -v "$1"; fi; }
+tool() { "$here/cluster/tool.sh" "$1" 2>/dev/null; }
 kind=$(tool kind) || exit 0
 "$kind" get clusters 2>/dev/null | grep -qx "$name" || exit 0
 

@@ -9,8 +9,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -1)
 name=$1; shift
 
 kubeconfig=$("$here/cluster/up.sh" "$name")
-kubectl=$cache/bin/kubectl
-[ -x "$kubectl" ] || kubectl=$(command -v kubectl)
+kubectl=$("$here/cluster/tool.sh" kubectl)
 kubectl() { command "$kubectl" --kubeconfig "$kubeconfig" "$@"; }
 "$here/cluster/load.sh" "$name" "opensecureconf-node:$version" "opensecureconf-operator:$version" "$@"
 kubectl apply --server-side -f "$top/manifests/install.yaml" >&2

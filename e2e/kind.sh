@@ -4,8 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}
 kubeconfig=$("$here/install.sh" "$1") || { "$here/diagnose.sh" "$1"; exit 1; }
-kubectl=$cache/bin/kubectl
-[ -x "$kubectl" ] || kubectl=$(command -v kubectl)
+kubectl=$("$here/cluster/tool.sh" kubectl)
 kubectl() { command "$kubectl" --kubeconfig "$kubeconfig" "$@"; }
 kubectl apply -f "$here/../manifests/samples/one-node.yaml"
 kubectl wait --for=condition=Ready osc/demo --timeout=120s || { "$here/diagnose.sh" "$1"; exit 1; }

@@ -24,7 +24,7 @@ e2e=$(cd "$here/../e2e" && pwd)
 if [ "${1:-}" != beside ]; then
   exec "$e2e/api-server/run.sh" --without-operator "$here/$(basename "$0")" beside
 fi
-kubectl=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl
+kubectl=$("$e2e/cluster/tool.sh" kubectl)
 operator=$("$e2e/neighbours/build.sh" prometheus-operator)/operator
 crds=$(cd "$e2e/neighbours/prometheus-operator" && go list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)/example/prometheus-operator-crd
 folder=$(mktemp -d)

@@ -11,6 +11,7 @@ if [ "$cpu" != "$(uname -m)" ]; then
   # As a node sets it for itself: it would begin anew with it, and an emulator alone cannot start another program.
   export MIMALLOC_PURGE_DELAY=0
 fi
+"$top/e2e/cluster/need.sh" curl
 work=$(mktemp -d)
 trap '[ -z "${node:-}" ] || kill "$node" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 fail() { echo "[release] $1: $2" >&2; tail -5 "$work/log" >&2; exit 1; }

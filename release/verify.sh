@@ -2,6 +2,7 @@
 # verify.sh FOLDER   checks a folder that files.sh made: every file is the one that SHA256SUMS names and none is missing there, and
 # every file of a release is there, with a bill of materials for each program and image; every bill of materials lists every crate of
 # Cargo.lock that is linked into its program, and programs and images are for the architecture in their names. Prints what was counted.
+#   ARCHITECTURES="amd64 arm64"   of which architectures files are to be there, and no others
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 dist=$(cd "${1:?verify.sh FOLDER: the folder with SHA256SUMS}" && pwd -P)
@@ -18,9 +19,12 @@ awk '{ print $2 }' SHA256SUMS | diff "$work/there" - || fail "SHA256SUMS names o
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$top/Cargo.toml" | head -1)
 needed() { [ -s "$1" ] || fail "$1 is missing"; }
 for file in opensecureconf-{operator,cluster,manifests}-"$version".tgz install.yaml install-platform.yaml; do needed "$file"; done
+wanted=${ARCHITECTURES:-amd64 arm64}
 architectures=$(sed -n 's/^.*-linux-\([a-z0-9]*\)\(\..*\)\{0,1\}$/\1/p' "$work/there" | LC_ALL=C sort -u)
-[ -n "$architectures" ] || fail "no program of any architecture"
 for arch in $architectures; do
+  case " $wanted " in *" $arch "*) ;; *) fail "files for $arch, which is none of: $wanted" ;; esac
+done
+for arch in $wanted; do
   for program in osc-node osc-operator; do
     needed "$program-$version-linux-$arch"
     needed "$program-$version-linux-$arch.cdx.json"

@@ -2,14 +2,13 @@
 # cost.sh [CLUSTERS]   counts what clusters (10 without a number) cost the API server of KUBECONFIG (run.sh makes it) while nothing changes:
 # first with pods that cannot start, then with pods that serve. Counted by the API server's own log, the Lease apart. Nothing may be
 # written meanwhile. Then it tells the memory of the operator, which is to be 30 MiB with up to 100 clusters and 120 MiB with up to 1,000.
-#   KUBECTL=PROGRAM   else that of the cache
+#   KUBECTL=PROGRAM   else that of the cache or of PATH
 #   OSC_COST_ONLY_TELL=1   tells the figures, whatever they are
 #   OSC_COST_MEMORY=1      fails where the operator has more memory than that
 set -euo pipefail
 clusters=${1:-10}
-kubectl=${KUBECTL:-${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl}
-[ -x "$kubectl" ] || { echo "$kubectl is not there: make e2e builds it" >&2; exit 1; }
-for program in jq curl; do command -v "$program" >/dev/null || { echo "$program is not there" >&2; exit 1; }; done
+kubectl=${KUBECTL:-$("$(dirname "$0")/../cluster/tool.sh" kubectl)}
+"$(dirname "$0")/../cluster/need.sh" jq curl
 say() { echo "[cost] $SECONDS s: $*" >&2; }
 fail() { echo "[cost] failed: $*" >&2; [ "${OSC_COST_ONLY_TELL:-}" = 1 ] || exit 1; }
 kubectl() { "$kubectl" "$@"; }

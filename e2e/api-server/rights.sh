@@ -1,19 +1,15 @@
 #!/usr/bin/env bash
 # rights.sh   tells of operators with few rights, on the API server of KUBECONFIG (run.sh --without-operator makes it): what the chart
 # grants is enough, what is missing stops one namespace, two operators do not fight, and the admission policy refuses what it is for.
-#   HELM=PROGRAM, KUBECTL=PROGRAM   else those of the cache
+#   HELM=PROGRAM, KUBECTL=PROGRAM   else those of the cache or of PATH
 # rights.sh --there   tells nothing; fails where they are not there yet
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-bin=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin
-helm=${HELM:-$bin/helm}
-kubectl=${KUBECTL:-$bin/kubectl}
-for program in "$helm" "$kubectl"; do
-  [ -x "$program" ] || { echo "$program is not there: make e2e builds it" >&2; exit 1; }
-done
+helm=${HELM:-$("$top/e2e/cluster/tool.sh" helm)}
+kubectl=${KUBECTL:-$("$top/e2e/cluster/tool.sh" kubectl)}
 [ "${1:-}" != --there ] || exit 0
-"$top/e2e/cluster/need.sh" jq
+"$top/e2e/cluster/need.sh" jq curl
 work=$(mktemp -d)
 declare -A operators=() ports=()
 finish() {
@@ -81,16 +77,19 @@ END
 }
 stop() { kill "${operators[$1]}"; wait "${operators[$1]}" 2>/dev/null || true; unset "operators[$1]"; }
 page() { curl -fsS "http://127.0.0.1:${ports[$1]}/$2"; }
-metric() { page "$1" metrics | grep -qF "$2"; }
+# Output is read as a whole first: what a pipe's end closes early, or a command that failed, is neither there nor absent.
+metric() { local text; text=$(page "$1" metrics) && grep -qF "$2" <<<"$text"; }
+lacks_metric() { local text; text=$(page "$1" metrics) && ! grep -qF "$2" <<<"$text"; }
+has_event() { local text; text=$(kubectl -n "$1" get events.events.k8s.io) && grep -q "$2" <<<"$text"; }
 is_ready() { [ "$(page "$1" readyz)" = ok ]; }
 cluster() { # NAMESPACE NAME, as a person
   printf 'apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: { name: %s, namespace: %s }\nspec: { replicas: 1, %s }\n' "$2" "$1" "${3:-}" >"$work/$2.yaml"
   kubectl --as "$person" apply -f "$work/$2.yaml"
 }
 condition() { kubectl -n "$1" get osc "$2" -o "jsonpath={.status.conditions[?(@.type==\"$3\")].$4}"; }
-says() { condition "$1" "$2" "$3" message | grep -qF "$4"; }
+says() { local text; text=$(condition "$1" "$2" "$3" message) && grep -qF "$4" <<<"$text"; }
 has_nodes() { kubectl -n "$1" get statefulset "$2" && [ -n "$(condition "$1" "$2" MonitoringReady reason)" ]; }
-is_gone() { ! kubectl -n "$1" get "$2"; }
+is_gone() { local there; there=$(kubectl -n "$1" get "$2" --ignore-not-found -o name) && [ -z "$there" ]; }
 
 person=developer
 for namespace in opensecureconf-system team-a team-b; do
@@ -118,7 +117,7 @@ say "all namespaces, by the ClusterRole"
 run first opensecureconf-system
 cluster team-a everywhere >/dev/null
 until_it "a cluster has nodes" has_nodes team-a everywhere
-until_it "its events are told" sh -c "$kubectl -n team-a get events.events.k8s.io | grep -q 'created StatefulSet everywhere'"
+until_it "its events are told" has_event team-a 'created StatefulSet everywhere'
 cluster team-a classless "storage: { storageClassName: none-such }" >/dev/null
 until_it "a storage class that does not exist is said not to" says team-a classless Ready "StorageClass 'none-such', which does not exist"
 ! grep -E 'rights_missing|forbidden' "$work/first.log" || fail "what the ClusterRole grants is not enough"
@@ -127,19 +126,20 @@ stop first
 say "two namespaces, by Roles"
 kubectl delete clusterrole,clusterrolebinding first-opensecureconf-operator >/dev/null
 install first opensecureconf-system --set 'watchNamespaces={team-a,team-b}'
-kubectl get clusterrolebinding -o yaml | grep -q first-opensecureconf-operator && fail "a ClusterRole is bound to it"
+bindings=$(kubectl get clusterrolebinding -o yaml)
+! grep -q first-opensecureconf-operator <<<"$bindings" || fail "a ClusterRole is bound to it"
 kubectl -n team-b delete rolebinding first-opensecureconf-operator-clusters >/dev/null
 run first opensecureconf-system
 cluster team-a here >/dev/null
 cluster team-b there >/dev/null
 until_it "a namespace with rights has nodes" has_nodes team-a here
 until_it "one without is told by a metric" metric first 'osc_operator_missing_rights{namespace="team-b",need="required"} 1'
-! kubectl -n team-b get statefulset there >/dev/null 2>&1 || fail "nodes without rights"
+is_gone team-b statefulset/there || fail "nodes without rights"
 is_ready first || fail "the operator is not ready"
 kubectl -n team-b create rolebinding first-opensecureconf-operator-clusters --role first-opensecureconf-operator-clusters \
   --serviceaccount opensecureconf-system:first-opensecureconf-operator >/dev/null
 until_it "rights that come later are noticed" has_nodes team-b there
-until_it "and the metric ends" sh -c "! curl -fsS http://127.0.0.1:${ports[first]}/metrics | grep -F 'missing_rights{namespace=\"team-b\",need=\"required\"}'"
+until_it "and the metric ends" lacks_metric first 'missing_rights{namespace="team-b",need="required"}'
 
 say "a release by an administrator of its namespaces, as docs/install.md says"
 for namespace in platform team-c team-d; do kubectl create namespace "$namespace" >/dev/null; done
@@ -180,7 +180,7 @@ stop first; run first opensecureconf-system
 cluster team-b no-secrets >/dev/null
 until_it "no right to Secrets: said" says team-b no-secrets Stalled "get, list, watch, create, patch secrets"
 [ "$(condition team-b no-secrets Stalled reason)" = RightsMissing ] || fail "another reason"
-until_it "no right to Secrets: an event" sh -c "$kubectl -n team-b get events.events.k8s.io | grep -q 'RightsMissing.*no-secrets'"
+until_it "no right to Secrets: an event" has_event team-b 'RightsMissing.*no-secrets'
 cluster team-a untouched >/dev/null
 until_it "another namespace goes on" has_nodes team-a untouched
 is_ready first || fail "the operator is not ready"
@@ -210,9 +210,14 @@ kubectl apply -f "$work/basic-user.yaml" >/dev/null 2>&1 || true
 say "two releases in one namespace, which see the same cluster"
 install second opensecureconf-system --set crds.install=false --set 'watchNamespaces={team-a}'
 run second opensecureconf-system
-until_it "both lead" sh -c "curl -fsS http://127.0.0.1:${ports[second]}/metrics | grep -q 'osc_operator_leader 1' && curl -fsS http://127.0.0.1:${ports[first]}/metrics | grep -q 'osc_operator_leader 1'"
+until_it "the second leads" metric second 'osc_operator_leader 1'
+until_it "and so does the first" metric first 'osc_operator_leader 1'
 until_it "the second says whose the cluster is" metric second 'osc_operator_foreign_clusters{name="here",namespace="team-a"} 1'
-until_it "and tells it by an event" sh -c "$kubectl -n team-a get events.events.k8s.io | grep -q 'ForeignOperator.*here'"
+until_it "and tells it by an event" has_event team-a 'ForeignOperator.*here'
+account=system:serviceaccount:opensecureconf-system:second-opensecureconf-operator
+may_update() { kubectl -n opensecureconf-system auth can-i update "leases.coordination.k8s.io/$1" --as "$account" >/dev/null 2>&1; }
+may_update second-opensecureconf-operator || fail "the second may not keep its own Lease"
+! may_update first-opensecureconf-operator || fail "the second may write the Lease of the first"
 versions() { kubectl -n team-a get statefulset/here secret/here-salt service/here configmap/here-nodes osc/here -o 'jsonpath={.items[*].metadata.resourceVersion}'; }
 before=$(versions)
 sleep 10
@@ -229,12 +234,24 @@ taken() { [ "$(owner untouched)" = opensecureconf-system/second-opensecureconf-o
 until_it "the second takes over what the first left" taken
 stop second
 
+say "an operator whose Lease no installation brings, as with Argo CD 3, which leaves Leases out"
+install third opensecureconf-system --set 'crds.install=false,watchNamespaces={team-a}'
+kubectl -n opensecureconf-system delete lease third-opensecureconf-operator >/dev/null
+run third opensecureconf-system
+until_it "it makes the Lease itself" metric third 'osc_operator_leader 1'
+! is_gone opensecureconf-system lease/third-opensecureconf-operator || fail "no Lease"
+stop third
+kubectl -n opensecureconf-system delete serviceaccount third-opensecureconf-operator >/dev/null
+until_it "Kubernetes removes that Lease with the operator's service account" is_gone opensecureconf-system lease/third-opensecureconf-operator
+
 say "the admission policy"
 install policy opensecureconf-system --set 'crds.install=false,admissionPolicy.enabled=true,admissionPolicy.images={registry.example/osc-node,mirror.example/team/}' \
   --show-only templates/admission-policy.yaml
 try() { cluster team-a "tried" "$1"; }
 container() { echo "podTemplate: { sidecars: [{ name: a, image: mirror.example/team/a:1, $1 }] }"; }
-until_it "it is in force" bash -c "! $kubectl --as $person apply --dry-run=server -f - <<<'{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: probe, namespace: team-a}, spec: {image: \"other.example/x:1\"}}'"
+probe='{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {name: probe, namespace: team-a}, spec: {image: "other.example/x:1"}}'
+in_force() { ! kubectl --as "$person" apply --dry-run=server -f - <<<"$probe" >"$work/probe" 2>&1 && grep -qF 'other.example/x:1' "$work/probe"; }
+until_it "it is in force" in_force
 refused "a privileged sidecar" "more rights than a node has" try "$(container 'securityContext: { privileged: true }')"
 refused "an escalation" "more rights than a node has" try "$(container 'securityContext: { allowPrivilegeEscalation: true }')"
 refused "a capability" "more rights than a node has" try "$(container 'securityContext: { capabilities: { add: [NET_ADMIN] } }')"

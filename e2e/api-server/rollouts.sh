@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # rollouts.sh   how pods are replaced on the API server of KUBECONFIG (run.sh --without-operator makes it), by the operator and the real
 # controller of StatefulSets. No kubelet runs: this script says which pods serve. No node answers: operators wait a second for that.
-#   KUBECTL=PROGRAM   else that of the cache
+#   KUBECTL=PROGRAM   else that of the cache or of PATH
 set -euo pipefail
-program=${KUBECTL:-${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl}
-[ -x "$program" ] || { echo "$program is not there: make e2e builds it" >&2; exit 1; }
+program=${KUBECTL:-$("$(dirname "$0")/../cluster/tool.sh" kubectl)}
 say() { echo "[rollouts] $SECONDS s: $*" >&2; }
 kubectl() { "$program" -n rollouts "$@"; }
 fail() {

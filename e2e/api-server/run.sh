@@ -9,6 +9,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
+"$top/e2e/cluster/need.sh" curl openssl
 bin=$("$here/build.sh")
 operator=${CARGO_TARGET_DIR:-$top/target}/release/osc-operator
 [ -x "$operator" ] || { echo "$operator is not there: cargo build --release" >&2; exit 1; }

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # takeover.sh   two operators on the API server of KUBECONFIG (run.sh --without-operator makes it): the second one leads within 20 s after the
 # first one is frozen, and works; the first one, once it goes on, ends without a word to any cluster. After an orderly end it takes 3 s.
-#   KUBECTL=PROGRAM   else that of the cache
+#   KUBECTL=PROGRAM   else that of the cache or of PATH
 set -euo pipefail
-kubectl=${KUBECTL:-${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl}
-[ -x "$kubectl" ] || { echo "$kubectl is not there: make e2e builds it" >&2; exit 1; }
+kubectl=${KUBECTL:-$("$(dirname "$0")/../cluster/tool.sh" kubectl)}
 work=$(mktemp -d)
 declare -A operators=()
 finish() {

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # volumes.sh   volumes that grow, nodes that sleep and a resource that is paused, on the API server of KUBECONFIG (run.sh makes it). No driver
 # and no kubelet is there: the script binds volumes, and says in their status that they have grown.
-#   KUBECTL=PROGRAM   else that of the cache
+#   KUBECTL=PROGRAM   else that of the cache or of PATH
 set -euo pipefail
-kubectl=${KUBECTL:-${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl}
-[ -x "$kubectl" ] || { echo "$kubectl is not there: make e2e builds it" >&2; exit 1; }
+kubectl=${KUBECTL:-$("$(dirname "$0")/../cluster/tool.sh" kubectl)}
 say() { echo "[volumes] $SECONDS s: $*" >&2; }
 kubectl() { "$kubectl" -n volumes "$@"; }
 fail() { echo "[volumes] failed: $*" >&2; kubectl get osc,sts,pvc,pods -o wide >&2; kubectl get osc demo -o yaml >&2; kubectl get events.events.k8s.io -o custom-columns=R:.reason,N:.note >&2; exit 1; }

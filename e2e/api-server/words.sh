@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # words.sh   what the operator says on the API server of KUBECONFIG (run.sh makes it): whose change it puts back, who refuses pods, and
 # nothing at all while a namespace is being deleted.
-#   KUBECTL=PROGRAM   else that of the cache
+#   KUBECTL=PROGRAM   else that of the cache or of PATH
 set -euo pipefail
-kubectl=${KUBECTL:-${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}/bin/kubectl}
-[ -x "$kubectl" ] || { echo "$kubectl is not there: make e2e builds it" >&2; exit 1; }
+kubectl=${KUBECTL:-$("$(dirname "$0")/../cluster/tool.sh" kubectl)}
 say() { echo "[words] $SECONDS s: $*" >&2; }
 fail() { echo "[words] failed: $*" >&2; kubectl get events.events.k8s.io -A -o custom-columns=R:.reason,N:.note >&2; exit 1; }
 kubectl() { "$kubectl" "$@"; }
@@ -16,7 +15,8 @@ until_it() { # WORDS COMMAND...
   done
   say "$words"
 }
-has_event() { kubectl get events.events.k8s.io -n "$1" -o 'jsonpath={range .items[*]}{.reason}: {.note}{"\n"}{end}' | grep -qF "$2"; }
+# Output is read as a whole first: what a command that failed does not say is not absent.
+has_event() { local text; text=$(kubectl get events.events.k8s.io -n "$1" -o 'jsonpath={range .items[*]}{.reason}: {.note}{"\n"}{end}') && grep -qF "$2" <<<"$text"; }
 is() { [ "$(kubectl get "$1" -n words -o "jsonpath=$2")" = "$3" ]; }
 make_cluster() {
   printf 'apiVersion: opensecureconf.io/v1alpha1\nkind: OpenSecureConfCluster\nmetadata: { name: demo, namespace: %s }\nspec: {}\n' "$1" | kubectl apply -f - >/dev/null
@@ -58,12 +58,13 @@ say "$before events before, no other correction"
 
 kubectl create namespace few >/dev/null
 kubectl create quota few -n few --hard pods=0 >/dev/null
-until_it "the quota is in force" test -n "$(sleep 2; kubectl get quota few -n few -o 'jsonpath={.status.hard.pods}')"
+quota_holds() { [ "$(kubectl get quota few -n few -o 'jsonpath={.status.hard.pods}')" = 0 ]; }
+until_it "the quota is in force" quota_holds
 make_cluster few
-tells() { kubectl get osc demo -n "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}' | grep -qF "$2"; }
+tells() { said=$(kubectl get osc demo -n "$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].message}') && [[ $said == *"$2"* ]]; }
 until_it "the quota's words" tells few 'FailedCreate: exceeded quota: few, requested: pods=1, used: pods=0, limited: pods=0'
-! tells few 'logs of pod' || fail "sends somebody to logs of pods that are not there"
-! tells few 'StorageClass' || fail "blames the volumes"
+[[ $said != *'logs of pod'* ]] || fail "sends somebody to logs of pods that are not there: $said"
+[[ $said != *StorageClass* ]] || fail "blames the volumes: $said"
 
 lines=$(wc -l <"$OSC_OPERATOR_LOG")
 kubectl delete namespace words few --timeout=60s >/dev/null

@@ -36,5 +36,6 @@ pub mod pki;
 pub mod random;
 pub mod rights;
 pub mod run;
+mod service_account;
 pub mod service_monitor;
 pub mod wait;

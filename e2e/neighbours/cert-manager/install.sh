@@ -4,7 +4,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}
 cluster=$1
-kubectl() { command "$cache/bin/kubectl" --kubeconfig "$cache/$cluster.kubeconfig" "$@"; }
+kubectl=$("$here/../../cluster/tool.sh" kubectl)
+kubectl() { "$kubectl" --kubeconfig "$cache/$cluster.kubeconfig" "$@"; }
 programs=$("$here/../build.sh" cert-manager)
 image=opensecureconf-e2e/cert-manager:$("$here/../build.sh" cert-manager --version)
 if ! docker image inspect "$image" >/dev/null 2>&1; then

@@ -5,7 +5,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}
 cluster=$1
-kubectl() { command "$cache/bin/kubectl" --kubeconfig "$cache/$cluster.kubeconfig" "$@"; }
+kubectl=$("$here/../../cluster/tool.sh" kubectl)
+kubectl() { "$kubectl" --kubeconfig "$cache/$cluster.kubeconfig" "$@"; }
 programs=$("$here/../build.sh" cloudnative-pg)
 image=opensecureconf-e2e/cloudnative-pg:$("$here/../build.sh" cloudnative-pg --version)
 postgresql=$("$here/postgresql.sh")
@@ -23,7 +24,7 @@ fi
 "$here/../../cluster/load.sh" "$cluster" "$image" "$postgresql"
 module=$(cd "$here" && go mod download -json github.com/cloudnative-pg/cloudnative-pg | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
 # Its own limit of a tenth of a core makes it start slowly.
-"$cache/bin/kubectl" kustomize "$module/config/default" 2>/dev/null |
+"$kubectl" kustomize "$module/config/default" 2>/dev/null |
   sed "s#controller:latest#docker.io/$image#; s/imagePullPolicy: Always/imagePullPolicy: IfNotPresent/; s/^            cpu: 100m$/            cpu: 1000m/" |
   kubectl apply --server-side --force-conflicts -f - >/dev/null
 kubectl -n cnpg-system create configmap e2e-images --from-literal "postgresql=docker.io/$postgresql" --dry-run=client -o yaml | kubectl apply --server-side -f -

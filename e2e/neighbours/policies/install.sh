@@ -6,7 +6,8 @@ e2e=$(cd "$here/../.." && pwd)
 cache=${KUBE_CACHE:-$HOME/.cache/opensecureconf-e2e}
 name=$1
 export DOCKER_BUILDKIT=0
-kubectl() { "$cache/bin/kubectl" --kubeconfig "$cache/$name.kubeconfig" "$@"; }
+kubectl=$("$e2e/cluster/tool.sh" kubectl)
+kubectl() { "$kubectl" --kubeconfig "$cache/$name.kubeconfig" "$@"; }
 
 if kubectl -n kube-system get daemonset kindnet >/dev/null 2>&1; then
   echo "the network of published node images enforces policies itself" >&2

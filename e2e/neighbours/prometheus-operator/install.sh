@@ -35,7 +35,8 @@ release=v${minor:0:1}.$((10#${minor:1})).$patch
 image "$folder" prometheus "$release"
 "$e2e/cluster/load.sh" "$name" "${images[@]}"
 
-kubectl() { "$cache/bin/kubectl" --kubeconfig "$cache/$name.kubeconfig" "$@"; }
+kubectl=$("$e2e/cluster/tool.sh" kubectl)
+kubectl() { "$kubectl" --kubeconfig "$cache/$name.kubeconfig" "$@"; }
 theirs=$(cd "$here" && go list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)/example
 kubectl apply --server-side -f "$theirs/prometheus-operator-crd" >&2
 kubectl wait --for=condition=Established crd/prometheuses.monitoring.coreos.com crd/servicemonitors.monitoring.coreos.com --timeout=60s >&2

@@ -144,6 +144,24 @@ fn namespaces_that_are_named_get_the_same_rights_and_nothing_else_is_granted() {
 }
 
 #[test]
+fn a_release_may_write_its_own_lease_and_no_other() {
+    let release = ("second", "shared");
+    let rendered = template(&chart("opensecureconf-operator"), release, &json!({})).unwrap();
+    let lease = one(&rendered, "Lease")["metadata"]["name"].clone();
+    assert_eq!(lease, "second-opensecureconf-operator");
+    let writes = |rule: &&Value| {
+        let verbs = rule["verbs"].as_array().unwrap();
+        verbs.iter().any(|verb| verb != "get" && verb != "create")
+    };
+    let rules = one(&rendered, "Role")["rules"].as_array().unwrap().clone();
+    let written: Vec<_> = rules.iter().filter(writes).collect();
+    let own = json!({
+        "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["update"], "resourceNames": [lease],
+    });
+    assert_eq!(written, [&own]);
+}
+
+#[test]
 fn namespaces_are_left_to_another_operator_by_its_arguments_alone() {
     let mut rendered = render(&json!({ "excludeNamespaces": ["team-a", "team-b"] }));
     let args = container(&rendered)["args"].as_array().unwrap().clone();

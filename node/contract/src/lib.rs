@@ -5,10 +5,12 @@
 //! | [`status`] | what a node says of itself, as JSON |
 //! | [`bootstrap`] | which node bootstraps a cluster: the one decision |
 //! | [`command`], [`route`], [`key_header`] | what the holder of the cluster key may order, where, and with which keys |
+//! | [`EXIT_NEWER_DATABASE`] | how a node ends that does not start because a later release wrote its database |
 //! | [`setting`] | names of settings that others give a node |
 
 pub mod bootstrap;
 pub mod command;
+mod exit;
 pub mod key_header;
 mod key_proof;
 mod logging;
@@ -20,6 +22,7 @@ pub mod setting;
 pub mod status;
 mod write_ack;
 
+pub use exit::EXIT_NEWER_DATABASE;
 pub use key_proof::key_proof;
 pub use logging::{LogFormat, LogLevel};
 pub use member_state::MemberState;

@@ -18,10 +18,12 @@ use std::{
 
 pub use command::command;
 use commands::Outcome;
+use opensecureconf_contract::EXIT_NEWER_DATABASE;
 
 use crate::{
     config::{Config, Layers, UsageError},
     os::{allocator, open_files, process_privacy},
+    store::{postgres::PostgresError, sqlite::OpenError},
 };
 
 /// Runs the command line of this process, and gives the exit code.
@@ -66,10 +68,27 @@ pub fn run() -> ExitCode {
         Ok(Outcome::Damaged) => ExitCode::from(3),
         Ok(Outcome::Incomplete) => ExitCode::from(4),
         Err(error) => {
-            let code = if error.is::<UsageError>() { 2 } else { 1 };
+            let code = if error.is::<UsageError>() {
+                2
+            } else if name == "serve" && is_newer_database(&error) {
+                EXIT_NEWER_DATABASE
+            } else {
+                1
+            };
             complain(&format_args!("{error:#}"), code)
         }
     }
+}
+
+/// Whether a later release wrote the database.
+fn is_newer_database(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let own = matches!(cause.downcast_ref(), Some(OpenError::NewerSchema { .. }));
+        own || matches!(
+            cause.downcast_ref(),
+            Some(PostgresError::NewerSchema { .. })
+        )
+    })
 }
 
 fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

@@ -267,9 +267,18 @@ async fn write(
     let let_in;
     (*upcoming, let_in) =
         take_template(cluster, found, plans, mandate, context, &mut resources).await?;
+    // Without it a set keeps its policy while it is made anew: only simulations ask for this.
+    let are_kept = cluster
+        .installation
+        .rules
+        .hold(Rule::VolumesAreKeptInGrowth);
     let template = Template {
         there,
-        growth: plans.growth,
+        growth: if are_kept {
+            plans.growth
+        } else {
+            &Growth::Settled
+        },
         restarted_at: plans.restarted_at,
     };
     template.keep(&mut resources.workload);

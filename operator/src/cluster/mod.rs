@@ -23,6 +23,7 @@ pub mod context;
 pub mod controller;
 mod converge;
 pub mod dereference;
+mod downgrade;
 mod events;
 mod failing;
 mod figures;

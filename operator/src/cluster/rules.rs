@@ -25,8 +25,12 @@ pub enum Rule {
     VolumesGoWithTheirLives,
     /// A volume is given up only once others hold its rows, unless a user forces it.
     VolumesAreHandedOver,
+    /// The only node that serves keeps its volume, whatever a user forces.
+    TheOnlyNodeStays,
     /// Nodes sleep only once nothing deletes their volumes.
     VolumesAreKeptInSleep,
+    /// A StatefulSet is made anew only once nothing deletes volumes with it.
+    VolumesAreKeptInGrowth,
     /// A StatefulSet that is made anew leaves its pods.
     SetsLeaveTheirPods,
     /// Callers are given another key only once every node that runs has proved that it accepts it.
@@ -56,7 +60,9 @@ impl Rule {
         Self::NodesLeaveBeforeTheyGo,
         Self::VolumesGoWithTheirLives,
         Self::VolumesAreHandedOver,
+        Self::TheOnlyNodeStays,
         Self::VolumesAreKeptInSleep,
+        Self::VolumesAreKeptInGrowth,
         Self::SetsLeaveTheirPods,
         Self::NodesProveKeys,
         Self::OldKeysStay,

@@ -20,6 +20,7 @@ use kube::{
 use super::{
     api_key::KeyRotation,
     dereference::{OptionalKind, PendingClaim},
+    downgrade,
     hibernation::Rest,
     pause::Pause,
     pod_creation::RefusedPod,
@@ -39,7 +40,9 @@ use crate::{
 pub use failing::failing;
 pub use upgrade::Upgrade;
 use verdicts::Verdict;
-pub(super) use verdicts::{NOT_VERIFIED, PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING};
+pub(super) use verdicts::{
+    NOT_VERIFIED, PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING, last_words,
+};
 
 /// Everything that a status is made from.
 #[derive(Debug)]
@@ -196,6 +199,7 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
             .join(","),
         version: versions.first().filter(|_| same_version).cloned(),
         image: upgrade.image.as_ref().unwrap_or(&cluster.image).clone(),
+        written_by: downgrade::written_by(pods, before),
         pending_rollout: upgrade.pending.clone(),
         // Also while the Secret is lost: a member with this very salt can put it back at once.
         salt_fingerprint: salt_fingerprint

@@ -22,6 +22,7 @@ const TOLERATED_SECONDS: i64 = 20;
 /// All documents, in the order in which they can be applied.
 pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
     let everywhere = [granted(Scope::Clusters), granted(Scope::Kubernetes)].concat();
+    let own_namespace = [granted(Scope::Operator), only(OPERATOR, Scope::OwnLease)].concat();
     Ok(vec![
         json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": OPERATOR_NAMESPACE, "labels": {
             "pod-security.kubernetes.io/enforce": "restricted",
@@ -30,7 +31,7 @@ pub(super) fn documents() -> anyhow::Result<Vec<Value>> {
         json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(true) }),
         json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata(false), "rules": everywhere }),
         binding("ClusterRoleBinding", "ClusterRole", &metadata(false)),
-        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata(true), "rules": granted(Scope::Operator) }),
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata(true), "rules": own_namespace }),
         binding("RoleBinding", "Role", &metadata(true)),
         // The Lease comes and goes with the installation: once it is gone, another operator may take the clusters over.
         json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata(true) }),
@@ -104,6 +105,15 @@ pub(super) fn granted(scope: Scope) -> Vec<Value> {
             .filter(|right| right.scope == scope)
             .map(|right| &right.rule),
     )
+}
+
+/// The operator's rights in one scope on the objects of this name alone.
+fn only(name: &str, scope: Scope) -> Vec<Value> {
+    let mut rules = granted(scope);
+    for rule in &mut rules {
+        rule["resourceNames"] = json!([name]);
+    }
+    rules
 }
 
 /// A role that Kubernetes adds to its own: bound to no subject, so that a cluster administrator makes it once for all.

@@ -54,6 +54,7 @@ fn table() -> anyhow::Result<String> {
             Scope::Clusters => "namespaces with clusters",
             Scope::Kubernetes => "everywhere, without `watchNamespaces` only",
             Scope::Operator => "the operator's namespace",
+            Scope::OwnLease => "the Lease of the operator's own name",
         };
         let need = need.text();
         writeln!(

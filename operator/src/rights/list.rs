@@ -2,7 +2,7 @@
 //! nothing else.
 
 use Need::{Optional, Required};
-use Scope::{Clusters, Kubernetes, Operator};
+use Scope::{Clusters, Kubernetes, Operator, OwnLease};
 
 use crate::names::GROUP;
 
@@ -13,6 +13,8 @@ pub enum Scope {
     Clusters,
     /// In the operator's own namespace.
     Operator,
+    /// On one object of that namespace: the Lease of the operator's own name.
+    OwnLease,
     /// For the whole Kubernetes: only where the operator runs the clusters of all namespaces.
     Kubernetes,
 }
@@ -227,20 +229,26 @@ pub const RIGHTS: &[Right] = &[
         without: "only an operator that was installed in the same namespace is seen to be gone; else a command hands its clusters over",
     },
     Right {
-        rule: rule(
-            "coordination.k8s.io",
-            &["leases"],
-            &["get", "create", "update"],
-        ),
+        // RBAC knows no name of what is yet to be made.
+        rule: rule("coordination.k8s.io", &["leases"], &["get", "create"]),
         scope: Operator,
         need: Required,
+        why: "one of the operator's pods works at a time; and to see whether another operator of this namespace is still installed",
+        without: NO_POD_WORKS,
+    },
+    Right {
+        rule: rule("coordination.k8s.io", &["leases"], &["update"]),
+        scope: OwnLease,
+        need: Required,
         why: "one of the operator's pods works at a time",
-        without: "no pod works; the log says so",
+        without: NO_POD_WORKS,
     },
 ];
 
 const STOPPED: &str =
     "clusters of the namespace are left as they are: `Stalled`, reason `RightsMissing`";
+
+const NO_POD_WORKS: &str = "no pod works; the log says so";
 
 /// The rights of people with Kubernetes' own roles `view`, `edit` and `admin`: to see clusters.
 pub const VIEW: &[Rule] = &[

@@ -46,7 +46,9 @@ struct State {
     is_ending: bool,
     /// Whether the server refuses reviews of a caller's own rights.
     is_silent: bool,
-    /// The number of such reviews.
+    /// Whether callers are the operator's service account, and the server says so.
+    has_account: bool,
+    /// The number of such reviews of rights.
     reviews: usize,
 }
 
@@ -123,6 +125,9 @@ impl ApiServer {
         if path.starts_with("/apis/authorization.k8s.io/") {
             state.reviews += 1;
             return review(&state);
+        }
+        if path.starts_with("/apis/authentication.k8s.io/") && state.has_account {
+            return (StatusCode::CREATED, rights::account());
         }
         if let Some(attempt) = Attempt::read(method, path)
             && !attempt.is_granted(&state.denied)
@@ -295,6 +300,11 @@ impl ApiServer {
     /// The server refuses reviews of a caller's own rights from now on.
     pub(crate) fn refuse_reviews(&self) {
         self.0.lock().unwrap().is_silent = true;
+    }
+
+    /// Callers are the operator's service account from now on.
+    pub(crate) fn has_account(&self) {
+        self.0.lock().unwrap().has_account = true;
     }
 
     /// How many reviews of its own rights a caller has requested.

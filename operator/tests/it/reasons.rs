@@ -10,10 +10,11 @@ use opensecureconf_operator::cluster::resource::CONDITIONS;
 
 const PAGE: &str = include_str!("../../../docs/recovery.md");
 /// Where reasons are given, below `src/cluster/`.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "stalled.rs",
     "mode_change.rs",
     "recovery.rs",
+    "downgrade.rs",
     "layout.rs",
     "pause.rs",
     "validate.rs",

@@ -17,6 +17,8 @@ pub(crate) enum Act {
     Grow,
     Rebuild,
     RebuildByForce,
+    /// The same of the only node.
+    RebuildTheOnlyOne,
     /// An administrator deletes a pod.
     DrainOne,
     /// An administrator evicts a pod, as far as the disruption budget allows it.
@@ -141,6 +143,14 @@ const REST: Duration = Duration::from_mins(15);
 /// Two exchanges in a row take a quarter of an hour.
 const LONG_REST: Duration = Duration::from_mins(30);
 
+/// Whether volumes go with their StatefulSet (`storage.retention.whenDeleted`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Volumes {
+    Stay,
+    GoInSomeWorlds,
+    Go,
+}
+
 /// The events of a world.
 #[derive(Debug)]
 pub(crate) struct Plot {
@@ -161,6 +171,8 @@ pub(crate) struct Plot {
     pub(crate) may_elect: bool,
     /// Whether the pods have a disruption budget.
     pub(crate) has_budget: bool,
+    /// Whether volumes go with their StatefulSet.
+    pub(crate) volumes: Volumes,
 }
 
 impl Plot {
@@ -170,6 +182,7 @@ impl Plot {
         pace: Pace::Any,
         rest: LONG_REST,
         run: Duration::from_secs(25),
+        volumes: Volumes::GoInSomeWorlds,
         ..Self::of(Act::ALL).with(Trouble::Everything)
     };
 
@@ -193,6 +206,15 @@ impl Plot {
             is_crowded: false,
             may_elect: false,
             has_budget: true,
+            volumes: Volumes::Stay,
+        }
+    }
+
+    /// The same with volumes that go with their StatefulSet.
+    pub(crate) const fn with_volumes_that_go(self) -> Self {
+        Self {
+            volumes: Volumes::Go,
+            ..self
         }
     }
 

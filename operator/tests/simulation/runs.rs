@@ -55,7 +55,7 @@ async fn live_on(seed: u64, rules: Rules, plot: &'static Plot, told: bool) -> Li
         let mut stage = shared.lock();
         stage.are_elected = stage.random.random_bool(0.4);
     }
-    let mut users = Users::begin(&mut shared.lock(), plot.menu, plot.has_budget);
+    let mut users = Users::begin(&mut shared.lock(), plot);
     let mut operators = Operators::default();
     operators.start(&shared);
     let is_crowded = shared.lock().random.random_bool(0.3) || plot.is_crowded;

@@ -8,8 +8,8 @@ use crate::{
     plots::{
         Act::{
             AnotherOperator, DrainByTheBook, Grow, Hibernate, Image, LoseSalt, OneOfTwoImages,
-            PartNodes, PassYearAlone, Rebuild, Restart, RestartOperator, RotateAuthority,
-            RotateKey, Scale, Wake,
+            PartNodes, PassYearAlone, Rebuild, RebuildTheOnlyOne, Restart, RestartOperator,
+            RotateAuthority, RotateKey, Scale, Wake,
         },
         Plot,
     },
@@ -67,6 +67,9 @@ switches! {
     nodes_leave_before_they_go: NodesLeaveBeforeTheyGo from 5 by Plot::of(&[Scale]);
     volumes_go_with_their_lives: VolumesGoWithTheirLives from 1 by Plot::of(&[Rebuild]).impatiently();
     volumes_are_handed_over: VolumesAreHandedOver from 1 by Plot::of(&[Rebuild]);
+    the_only_node_stays: TheOnlyNodeStays from 2 by Plot::of(&[RebuildTheOnlyOne]);
+    volumes_are_kept_in_growth:
+        VolumesAreKeptInGrowth from 1 by Plot::of(&[Grow, Restart]).with_volumes_that_go();
     volumes_are_kept_in_sleep: VolumesAreKeptInSleep from 5 by Plot::of(&[Hibernate, Wake]);
     sets_leave_their_pods: SetsLeaveTheirPods from 1 by Plot::of(&[Grow]);
     nodes_prove_keys: NodesProveKeys from 1 by Plot::of(&[RotateKey]).with(Trouble::Nothing).slowly();

@@ -12,7 +12,7 @@ use crate::{
         workloads::is_ready,
     },
     operators::Operators,
-    plots::Act,
+    plots::{Act, Plot, Volumes},
     stage::{Shared, Stage},
 };
 
@@ -27,26 +27,33 @@ pub(crate) struct Users {
 
 impl Users {
     /// Somebody makes a cluster.
-    pub(crate) fn begin(stage: &mut Stage, menu: &'static [Act], has_budget: bool) -> Self {
+    pub(crate) fn begin(stage: &mut Stage, plot: &Plot) -> Self {
         let replicas = *[1, 2, 3, 3, 3].choose(&mut stage.random).unwrap();
         let retention = *["Retain", "Delete"].choose(&mut stage.random).unwrap();
+        let pause: u64 = stage.random.random_range(3_000..25_000);
+        let go = match plot.volumes {
+            Volumes::Stay => false,
+            Volumes::GoInSomeWorlds => pause.is_multiple_of(4),
+            Volumes::Go => true,
+        };
+        let when_deleted = if go { "Delete" } else { "Retain" };
         let resource = json!({
             "apiVersion": "opensecureconf.io/v1alpha1", "kind": "OpenSecureConfCluster",
             "metadata": { "name": CLUSTER },
             "spec": {
                 "replicas": replicas, "image": "node:0",
                 "storage": { "size": "1Gi", "storageClassName": "fast",
-                             "retention": { "whenDeleted": "Retain", "whenScaled": retention } },
+                             "retention": { "whenDeleted": when_deleted, "whenScaled": retention } },
             },
         });
         stage.store.create(RESOURCE, resource).unwrap();
-        if !has_budget {
+        if !plot.has_budget {
             stage.ask(|spec| spec["podDisruptionBudget"] = json!({ "enabled": false }));
         }
         Self {
-            menu,
+            menu: plot.menu,
             next: Duration::from_secs(1),
-            pause: stage.random.random_range(3_000..25_000),
+            pause,
             number: 0,
         }
     }
@@ -85,6 +92,7 @@ impl Users {
             }),
             Act::Rebuild => stage.rebuild(false),
             Act::RebuildByForce => stage.rebuild(true),
+            Act::RebuildTheOnlyOne => stage.rebuild_the_only_one(),
             Act::DrainOne => {
                 let path = pod(stage.any_node());
                 let _ = stage.store.delete(&path, &Preconditions::default(), false);
@@ -259,6 +267,17 @@ impl Stage {
         if force && (self.replicas() < 2 || !self.all_stay_but(number)) {
             return;
         }
+        self.ask_for_rebuild(number, force);
+    }
+
+    /// Somebody forces the only node to give up what no other has.
+    fn rebuild_the_only_one(&mut self) {
+        if self.replicas() == 1 {
+            self.ask_for_rebuild(0, true);
+        }
+    }
+
+    fn ask_for_rebuild(&mut self, number: usize, force: bool) {
         let incarnation = self.world.nodes[number].disk.durable().incarnation;
         self.given_up
             .entry(incarnation)

@@ -42,6 +42,7 @@ pub(in crate::cluster) fn plan_rebuild(
         entries: &entries,
         nodes: &nodes,
         held,
+        only_node_stays: cluster.installation.rules.hold(Rule::TheOnlyNodeStays),
     })
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Situation<'a> {
     pub nodes: &'a [NodeSeen<'a>],
     /// Why no step may be taken now, whatever the entries.
     pub held: Option<&'static str>,
+    /// Whether the only node that serves keeps its volume.
+    pub only_node_stays: bool,
 }
 
 /// A node.
@@ -172,6 +174,7 @@ pub(super) fn plan(situation: &Situation<'_>) -> RebuildPlan {
         entries,
         nodes,
         held,
+        only_node_stays,
     } = situation;
     let mut joining = RebuildPlan::Finished;
     for entry in *entries {
@@ -206,7 +209,7 @@ pub(super) fn plan(situation: &Situation<'_>) -> RebuildPlan {
         if let Some(held) = held {
             return blocked("OnHold", (*held).to_owned());
         }
-        return wanted.step(nodes);
+        return wanted.step(nodes, *only_node_stays);
     }
     joining
 }
@@ -240,7 +243,7 @@ impl Wanted<'_> {
         self.is_given_up() || unused && !self.node.is_ready
     }
 
-    fn step(&self, nodes: &[NodeSeen<'_>]) -> RebuildPlan {
+    fn step(&self, nodes: &[NodeSeen<'_>], only_node_stays: bool) -> RebuildPlan {
         let Self {
             entry,
             ordinal,
@@ -258,7 +261,8 @@ impl Wanted<'_> {
         // A node whose answer is lost is not lost itself while Kubernetes finds that it serves. Where no other node lives, it
         // may have the only copy, even while it starts again.
         let is_alone = !others().any(NodeSeen::lives);
-        if !others().any(serves) && (node.is_ready || is_alone || !entry.force) {
+        let stays = only_node_stays && (node.is_ready || is_alone);
+        if !others().any(serves) && (stays || !entry.force) {
             let what = if nodes.len() > 1 {
                 "no other node serves that could give it back what it has; bring another one back first"
             } else {

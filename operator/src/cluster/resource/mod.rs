@@ -34,6 +34,7 @@ pub use spec::{
 };
 pub use status::{
     CONDITIONS, ClusterStatus, MemberStatus, PENDING_REASONS, PendingRollout, TemplateChange,
+    WrittenBy,
 };
 pub use storage::{Retention, RetentionPolicy, StorageSpec};
 pub use tls::{AuthoritySpec, IssuerReference, PlainHttp, SecretReference, TlsMode, TlsSpec};

@@ -45,6 +45,9 @@ pub struct ClusterStatus {
     pub version: Option<String>,
     /// Image of the nodes.
     pub image: String,
+    /// Who wrote the databases as they are: no node of an earlier schema opens them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written_by: Option<WrittenBy>,
     /// What may be shown of the salt: the first 8 bytes of its SHA-256.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub salt_fingerprint: Option<String>,
@@ -62,6 +65,18 @@ pub struct ClusterStatus {
     /// `Ready` sums up; each condition's message says what to do.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// The nodes with the latest schema that was ever reported.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct WrittenBy {
+    /// The version of their databases' schema.
+    pub schema: i64,
+    /// Their release.
+    pub version: String,
+    /// Their image.
+    pub image: String,
 }
 
 /// All reasons of a [`PendingRollout`].

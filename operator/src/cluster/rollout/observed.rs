@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cluster::{
+        downgrade::DATABASE_NEWER,
         observe,
         pod_creation::RefusedPod,
         resource::ClusterStatus,
@@ -125,7 +126,8 @@ fn revision(set: &StatefulSet) -> Option<&str> {
 /// ever, up to Kubernetes 1.36.
 fn was_rolling(before: &ClusterStatus) -> bool {
     before.conditions.iter().any(|told| {
-        told.type_ == "Ready" && [ROLLING_OUT, ROLLOUT_BLOCKED].contains(&told.reason.as_str())
+        let reasons = [ROLLING_OUT, ROLLOUT_BLOCKED, DATABASE_NEWER];
+        told.type_ == "Ready" && reasons.contains(&told.reason.as_str())
     })
 }
 

@@ -17,6 +17,7 @@ use kube::ResourceExt;
 
 use super::{Monitoring, Observation, Running, Stalled};
 use crate::cluster::{
+    downgrade::DATABASE_NEWER,
     pause::PAUSED,
     rebuild::{Blocked, RebuildPlan},
     resource::{MemberStatus, Mode},
@@ -30,6 +31,7 @@ use leaving::stays;
 pub(in crate::cluster) use rolling::{ROLLING_OUT, ROLLOUT_BLOCKED};
 pub(super) use tls::is_https_closed;
 pub(in crate::cluster) use unverified::NOT_VERIFIED;
+pub(in crate::cluster) use waiting::last_words;
 
 /// The status of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +120,8 @@ fn readiness(
             verdicts.push(stalled);
             verdicts
         }
+        // It has the words of its pod.
+        Some(stalled) if stalled.reason == DATABASE_NEWER => standstill(stalled).into(),
         Some(stalled) => {
             let [mut ready, stalled] = standstill(stalled);
             // The reason why pods do not run may be the cause.

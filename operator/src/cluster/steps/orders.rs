@@ -7,6 +7,7 @@ use crate::{
     cluster::{
         context::Context,
         dereference::DereferencedObjects,
+        downgrade::{self, DATABASE_NEWER},
         membership,
         observe::Connection,
         planned,
@@ -40,7 +41,9 @@ pub(super) async fn order(
         mandate.may_act()?;
     }
     let stalled = membership::act(cluster, valid, found, pods, plan, nodes, context).await;
-    let stalled = stalled.or_else(|| recovery::all_fenced(valid, pods));
+    let stalled = stalled
+        .or_else(|| recovery::all_fenced(valid, pods))
+        .or_else(|| downgrade::refused(valid, pods, judged.before));
     Ok(stalled.or_else(|| planned.stalled()))
 }
 
@@ -138,14 +141,16 @@ pub(super) async fn roll_out(
     })
 }
 
-/// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template, nor do nodes of which none serves.
+/// Whether no pod may be replaced now. Volumes that cannot grow keep none from its template, nor do nodes of which none serves, or
+/// one that another image brings back.
 pub(super) fn is_held(
     valid: &ValidatedCluster,
     stalled: Option<&Stalled>,
     planned: &planned::Planned,
 ) -> bool {
     let holds = |stalled: &Stalled| {
-        stalled.reason != ALL_NODES_FENCED && Some(stalled) != planned.stalled().as_ref()
+        ![ALL_NODES_FENCED, DATABASE_NEWER].contains(&stalled.reason)
+            && Some(stalled) != planned.stalled().as_ref()
     };
     valid.spec.paused || stalled.is_some_and(holds)
 }

@@ -105,12 +105,18 @@ async fn remove(
     seen: &StatefulSet,
     done: &mut Vec<Done>,
 ) -> Result<bool, apply::Error> {
-    let Some(set) = is_proved(client, cluster, Kept::WhenDeleted, seen).await? else {
+    let rules = cluster.installation.rules;
+    let proved = if rules.hold(Rule::VolumesAreKeptInGrowth) {
+        is_proved(client, cluster, Kept::WhenDeleted, seen).await?
+    } else {
+        Some(seen.clone())
+    };
+    let Some(set) = proved else {
         return Ok(false);
     };
     let api: Api<StatefulSet> = Api::namespaced(client.clone(), &cluster.namespace);
     let name = cluster.name.as_str();
-    let leaves = cluster.installation.rules.hold(Rule::SetsLeaveTheirPods);
+    let leaves = rules.hold(Rule::SetsLeaveTheirPods);
     let parameters = DeleteParams {
         propagation_policy: Some(PropagationPolicy::Orphan).filter(|_| leaves),
         preconditions: Some(Preconditions {

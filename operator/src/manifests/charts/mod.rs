@@ -171,7 +171,8 @@ fn operator() -> anyhow::Result<Value> {
         "aggregatedRoles": aggregated,
         "rules": install::granted(Scope::Clusters),
         "clusterWideRules": install::granted(Scope::Kubernetes),
-        "leaseRules": of_kind("Role", "/rules")?,
+        "leaseRules": install::granted(Scope::Operator),
+        "ownLeaseRules": install::granted(Scope::OwnLease),
         "podSpec": of_kind("Deployment", "/spec/template/spec")?,
     }))
 }

@@ -73,6 +73,16 @@ impl Attempt {
     }
 }
 
+/// The answer to a caller that asks who it is.
+pub(super) fn account() -> Value {
+    json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {},
+        "status": { "userInfo": {
+            "username": "system:serviceaccount:opensecureconf-system:opensecureconf-operator", "uid": "of the account",
+        } },
+    })
+}
+
 /// The operator's rights, in the form of the API server's review.
 pub(super) fn review(state: &State) -> (StatusCode, Value) {
     if state.is_silent {

@@ -85,6 +85,46 @@ async fn a_bad_image_stops_at_one_pod_and_the_next_one_repairs_it() {
     );
 }
 
+fn node_of(image: &str) -> Value {
+    json!({ "containers": [{ "name": "node", "image": image }] })
+}
+
+#[tokio::test]
+async fn a_downgrade_that_comes_too_late_is_told_of_at_once_and_the_image_that_it_names_repairs_it()
+{
+    let mut story = Story::begin().await;
+    for ordinal in 0..3 {
+        story.set_pod(ordinal, |pod| pod["spec"] = node_of("node:3"));
+    }
+    story.bad = vec!["node:1"];
+    story.cluster.spec.image = Some("node:1".to_owned());
+    story.turns(4).await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+    let refusal = "osc-node: the database has schema 9, this release knows up to 7\n";
+    story.set_pod(2, |pod| {
+        pod["spec"] = node_of("node:1");
+        pod["status"]["containerStatuses"] = json!([{
+            "name": "node", "image": "node:1", "imageID": "", "ready": false, "restartCount": 1,
+            "state": { "terminated": { "exitCode": 4, "message": refusal } },
+        }]);
+    });
+    story.turns(3).await;
+    let stalled = condition(&story.server, "Stalled");
+    assert_eq!(stalled["reason"], "DatabaseNewer");
+    let message = stalled["message"].as_str().unwrap();
+    for words in ["has schema 9", "\"image\":\"node:3\""] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(story.ordinals_deleted(), Vec::<usize>::new());
+
+    story.cluster.spec.image = Some("node:3".to_owned());
+    story.turns(12).await;
+    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
+    assert!(story.all_current());
+    let ready = condition(&story.server, "Ready");
+    assert_ne!(ready["reason"], "DatabaseNewer", "{ready}");
+}
+
 #[tokio::test]
 async fn a_pod_that_does_not_come_back_is_told_of_after_ten_minutes() {
     let mut story = Story::begin().await;

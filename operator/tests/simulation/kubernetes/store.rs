@@ -62,6 +62,8 @@ pub(crate) struct Store {
     pub(crate) log: Vec<Change>,
     /// Whether the quota allows another pod.
     pub(crate) may_make_pods: bool,
+    /// The StatefulSet as its controller saw it last.
+    pub(super) known_set: Option<Value>,
     /// The state in which the StatefulSet controller found nothing to do.
     pub(super) settled_set: Settled,
     /// The same of those that look after claims.
@@ -83,6 +85,7 @@ impl Store {
             uids: 0,
             log: Vec::new(),
             may_make_pods: true,
+            known_set: None,
             settled_set: Settled::default(),
             settled_claims: Settled::default(),
             news: Arc::default(),

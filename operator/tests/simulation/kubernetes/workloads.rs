@@ -23,10 +23,14 @@ impl Store {
 
     fn reconcile_the_set(&mut self) {
         let Some(set) = self.get(STATEFUL_SET).cloned() else {
+            // Its write may still be under way by what it knew, after the garbage collector has freed what the set owned.
+            if let Some(known) = self.known_set.take() {
+                self.own_claims(&known, replicas_of(&known));
+            }
             return;
         };
         let revision = revision(&set["spec"]["template"]);
-        let replicas = usize::try_from(set["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap();
+        let replicas = replicas_of(&set);
         self.adopt_pods(&set);
         self.own_claims(&set, replicas);
         for number in 0..replicas {
@@ -48,6 +52,7 @@ impl Store {
                 .unwrap();
         }
         self.tell_of_the_set(&set, &revision);
+        self.known_set = Some(set);
     }
 
     fn tell_of_the_set(&mut self, set: &Value, revision: &str) {
@@ -141,6 +146,10 @@ impl Store {
         object["status"] = json!({ "phase": "Pending" });
         self.create(&pod(number), object).unwrap();
     }
+}
+
+fn replicas_of(set: &Value) -> usize {
+    usize::try_from(set["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap()
 }
 
 fn owner(set: &Value) -> Value {

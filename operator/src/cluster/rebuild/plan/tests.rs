@@ -48,6 +48,7 @@ fn planned(entries: &[RebuildMember], nodes: &[NodeSeen<'_>]) -> RebuildPlan {
         entries,
         nodes,
         held: None,
+        only_node_stays: true,
     })
 }
 
@@ -305,6 +306,7 @@ fn what_is_held_is_told_of_only_while_there_is_something_to_do() {
             entries: &[entry(false)],
             nodes: &nodes,
             held: Some("spec.paused is true"),
+            only_node_stays: true,
         })
     };
     assert_eq!(reason(&held(&own)), "OnHold");

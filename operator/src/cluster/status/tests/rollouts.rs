@@ -65,6 +65,24 @@ fn a_rollout_that_waits_for_a_node_to_catch_up_names_it() {
 }
 
 #[test]
+fn a_rollout_that_waits_for_an_answer_says_how_long_it_does() {
+    let waits = RolloutPlan::Wait(rollout::Waiting::Answer("prod-1".to_owned()));
+    let (mut cluster, set) = (cluster(3), stateful_set(3, 1));
+    cluster.installation.answer_timeout = std::time::Duration::from_mins(90);
+    let pods = [0, 1, 2].map(|ordinal| (pod(ordinal, true), answer("aa", 0)));
+    let seen = Observation {
+        rollout: &waits,
+        ..seen(&cluster, &set, &pods)
+    };
+    let told = observed(&seen, &ClusterStatus::default(), &time(1));
+    assert!(
+        message(&told).contains("or has not for 1h 30m"),
+        "{}",
+        message(&told)
+    );
+}
+
+#[test]
 fn a_pod_that_does_not_come_back_is_named_with_what_to_do_and_the_scheduler_s_words() {
     let blocked = RolloutPlan::Blocked {
         ordinal: 2,

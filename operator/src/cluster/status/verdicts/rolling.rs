@@ -3,11 +3,14 @@
 use kube::ResourceExt;
 
 use super::leaving::is_lowered;
-use crate::cluster::{
-    rebuild,
-    rollout::{RolloutPlan, Waiting},
-    status::{self, Observation, Running},
-    volumes,
+use crate::{
+    cluster::{
+        rebuild,
+        rollout::{RolloutPlan, Waiting},
+        status::{self, Observation, Running},
+        volumes,
+    },
+    duration,
 };
 
 /// The reason while pods are replaced as planned.
@@ -38,8 +41,9 @@ pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
             format!("{so_far}; waiting because {node} has another salt than the others")
         }
         RolloutPlan::Wait(Waiting::Answer(node)) => {
+            let timeout = duration::write(seen.cluster.installation.answer_timeout);
             format!(
-                "{so_far}; waiting until {node} answers the operator, or has not for 10 minutes: whether it reaches the others is not known"
+                "{so_far}; waiting until {node} answers the operator, or has not for {timeout}: whether it reaches the others is not known"
             )
         }
         RolloutPlan::Wait(Waiting::Budget { pod, words }) => {

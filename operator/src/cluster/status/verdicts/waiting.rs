@@ -6,6 +6,8 @@ mod containers;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
+pub(in crate::cluster) use containers::last_words;
+
 use super::leaving::stays;
 use crate::cluster::{
     dereference::PendingClaim, observe, resource::MemberStatus, status::Observation,

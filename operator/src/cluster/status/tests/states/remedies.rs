@@ -46,6 +46,10 @@ const STEPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "DatabaseNewer",
+        &["`kubectl patch osc prod -n shop ", "in spec.image"],
+    ),
+    (
         "DatabaseSecretMissing",
         &["create it, or correct database."],
     ),

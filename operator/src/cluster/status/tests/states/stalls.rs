@@ -8,10 +8,10 @@ use crate::{
         apply,
         build::{Roots, build},
         dereference::{Child, DereferencedObjects},
-        layout, mode_change,
+        downgrade, layout, mode_change,
         pause::Pause,
         recovery,
-        resource::prod,
+        resource::{ClusterStatus, prod},
         salt::{MemberSalt, RestoreBlocked, SaltMissing},
         secrets,
         shared::stalls as of_shared,
@@ -24,7 +24,8 @@ use crate::{
 };
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::core::Status;
-use opensecureconf_contract::Salt;
+use opensecureconf_contract::{EXIT_NEWER_DATABASE, Salt};
+use serde_json::json;
 
 fn cluster(spec: &str) -> ValidatedCluster {
     let mut cluster = prod(spec);
@@ -53,6 +54,8 @@ pub(super) fn all() -> Vec<Stalled> {
         Stalled::bootstrap_node_lost(&cluster("{}"), "0123456789abcdef"),
         all_fenced(FenceReason::BelowPurgeMark),
         all_fenced(FenceReason::RolledBack),
+        newer_database(Some(9)),
+        newer_database(None),
     ]);
     all.extend(of_volumes::all());
     all.extend(api_server());
@@ -168,6 +171,26 @@ fn all_fenced(reason: FenceReason) -> Stalled {
         })
         .collect();
     recovery::all_fenced(&cluster("{replicas: 2}"), &nodes).unwrap()
+}
+
+/// A node of an earlier release than the one that wrote its database, which another node reports or none does.
+fn newer_database(reported: Option<i64>) -> Stalled {
+    let of = |mut pod: Pod, image: &str| {
+        let container = json!([{ "name": "node", "image": image }]);
+        pod.spec.as_mut().unwrap().containers = serde_json::from_value(container).unwrap();
+        pod
+    };
+    let mut details = answer("aa", 1);
+    details.as_mut().unwrap().schema = reported;
+    let mut refuses = of(pod(1, false), "node:1");
+    let words = "osc-node: the database has schema 9, this release knows up to 7; use the release that wrote it or a later one";
+    let ended = json!([{
+        "name": "node", "image": "node:1", "imageID": "", "ready": false, "restartCount": 1,
+        "state": { "terminated": { "exitCode": EXIT_NEWER_DATABASE, "message": words } },
+    }]);
+    refuses.status.as_mut().unwrap().container_statuses = serde_json::from_value(ended).unwrap();
+    let nodes = [(of(pod(0, true), "node:2"), details), (refuses, None)];
+    downgrade::refused(&cluster("{replicas: 2}"), &nodes, &ClusterStatus::default()).unwrap()
 }
 
 /// Those in the words of the API server.

@@ -43,7 +43,7 @@ fn waits(pod: &Pod, container: &ContainerStatus) -> Option<String> {
     let state = container.state.as_ref()?;
     // Its next try may wait for the database.
     if container.name == MIGRATION_CONTAINER && state.running.is_some() {
-        return last_words(container).map(|words| format!("runs again after: {words}"));
+        return words_before(container).map(|words| format!("runs again after: {words}"));
     }
     let waiting = state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
@@ -52,7 +52,7 @@ fn waits(pod: &Pod, container: &ContainerStatus) -> Option<String> {
         _ if UNDER_WAY.contains(&reason) => None,
         _ if reason.contains("Image") => Some(format!("{reason} of image {}", container.image)),
         // Its message counts seconds: a status that changes with it would be written again and again.
-        "CrashLoopBackOff" => Some(match last_words(container) {
+        "CrashLoopBackOff" => Some(match words_before(container) {
             Some(words) => format!("{reason}: {words}"),
             None => reason.to_owned(),
         }),
@@ -93,9 +93,12 @@ fn memory_limit(pod: &Pod, name: &str) -> String {
     }
 }
 
+fn words_before(container: &ContainerStatus) -> Option<String> {
+    last_words(container.last_state.as_ref()?.terminated.as_ref()?)
+}
+
 /// The error with which a node ended, in one line; its log lines carry times and are left out.
-fn last_words(container: &ContainerStatus) -> Option<String> {
-    let ended = container.last_state.as_ref()?.terminated.as_ref()?;
+pub(in crate::cluster) fn last_words(ended: &ContainerStateTerminated) -> Option<String> {
     let said = ended.message.as_deref()?;
     let begin = said
         .rfind(&format!("\n{COMPLAINT}"))
