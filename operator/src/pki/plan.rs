@@ -1,6 +1,6 @@
 //! When authority and leaf are made anew, and in which order. All nodes get a new authority first, each running node proves
-//! that it accepts it, only then does it sign leaves, and the old one goes last: at no moment does a node show a leaf that
-//! another one does not accept. Pure.
+//! that it accepts it and clients can read it, only then does it sign leaves, and the old one goes last: at no moment does a
+//! node show a leaf that another one does not accept. Pure.
 
 use std::collections::BTreeSet;
 
@@ -87,6 +87,8 @@ pub struct Situation<'a> {
     pub rotation_asked: bool,
     /// When nodes first got the newest authority, where the operator recorded it. A user's authority is usually much older.
     pub given: Option<Timestamp>,
+    /// Since when clients can read the newest authority; `None` while they cannot.
+    pub shown: Option<Timestamp>,
     /// Every running node. A node that does not run reads the newest files when it starts.
     pub running: &'a [Trust],
 }
@@ -127,7 +129,7 @@ pub enum LeafStep {
 /// The wait of a renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// The nodes without a proof; empty where clients are given time to read the new authority.
+    /// The nodes without a proof; empty where clients cannot read the new authority yet, or are given time to do so.
     pub nodes: Vec<String>,
     /// Whether that takes longer than a Secret needs to reach a pod.
     pub overdue: bool,
@@ -246,7 +248,7 @@ fn renewing(
     if leaf.certificate.is_signed_by(&authority.certificate) {
         let shown = &leaf.certificate.fingerprint;
         let missing = without(situation, |trust| trust.shows.as_ref() == Some(shown));
-        if missing.is_empty() {
+        if missing.is_empty() && situation.shown.is_some() {
             return PkiPlan::of(AuthorityStep::DropPrevious, LeafStep::Keep);
         }
         let step = if is_stale(leaf, situation) {
@@ -256,8 +258,8 @@ fn renewing(
         };
         return PkiPlan {
             waiting: Some(Waiting {
+                overdue: !missing.is_empty() && leaf.issued() + DISTRIBUTION < now,
                 nodes: missing,
-                overdue: leaf.issued() + DISTRIBUTION < now,
             }),
             ..PkiPlan::of(AuthorityStep::Keep, step)
         };
@@ -267,7 +269,9 @@ fn renewing(
     let given = situation
         .given
         .map_or(authority.created(), |given| given.max(authority.created()));
-    let is_new_to_clients = !situation.running.is_empty() && now < given + CLIENTS;
+    let is_new_to_clients = situation
+        .shown
+        .is_none_or(|shown| !situation.running.is_empty() && now < shown + CLIENTS);
     if missing.is_empty() && !is_new_to_clients {
         return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest));
     }

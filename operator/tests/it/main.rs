@@ -13,6 +13,7 @@ mod api_server;
 mod authority_exchange;
 mod certificates;
 mod chart_values;
+mod clients_authorities;
 mod cluster_domain;
 mod commands;
 mod corrections;

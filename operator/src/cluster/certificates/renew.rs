@@ -10,7 +10,7 @@ use kube::{
 };
 use serde_json::{Map, Value, json};
 
-use super::stored;
+use super::{shown, stored};
 use crate::{
     cluster::{
         apply::{Done, Error, failed},
@@ -20,7 +20,10 @@ use crate::{
         settled::Mandate,
         validate::ValidatedCluster,
     },
-    names::{ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, FIELD_MANAGER},
+    names::{
+        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_AUTHORITY_SHOWN,
+        FIELD_MANAGER,
+    },
     pki::{
         AuthorityStep, LeafStep, Situation, StoredPki, Trust, Waiting, authority_entries,
         cluster_names, execute, is_given_anew, plan, tls_entries,
@@ -58,12 +61,14 @@ pub(in crate::cluster) async fn renew(
     let tls = found.secrets.get(&ManagedSecret::NodeTls);
     let carried_out = authority.and_then(|secret| secret.rotation.as_ref());
     let rules = cluster.installation.rules;
+    let shown_since = shown::shown(cluster, found, &before, now);
     let mut plan = plan(&Situation {
         stored: &before,
         now,
         names: &names,
         rotation_asked: wanted.is_some() && carried_out != wanted.as_ref(),
         given: tls.and_then(|secret| secret.authority_given),
+        shown: shown_since,
         running: if rules.hold(Rule::NodesProveAuthorities) {
             running
         } else {
@@ -88,7 +93,7 @@ pub(in crate::cluster) async fn renew(
     let annotations = wanted
         .iter()
         .filter(|_| begins)
-        .map(|nonce| (ANNOTATION_AUTHORITY_ROTATION.to_owned(), nonce.clone()))
+        .map(|nonce| (ANNOTATION_AUTHORITY_ROTATION, Some(nonce.clone())))
         .collect();
     let writer = Writer {
         api: Api::namespaced(client.clone(), &cluster.namespace),
@@ -104,23 +109,39 @@ pub(in crate::cluster) async fn renew(
                 .await?,
         );
     }
-    if (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle) {
+    let is_changed = (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle);
+    let (is_given, recorded) = (is_given_anew(&before, &after), shown::recorded(found));
+    let record = if is_given {
+        None
+    } else if before.previous.is_some() {
+        shown_since
+    } else {
+        recorded
+    };
+    if is_changed || record != recorded {
         let which = ManagedSecret::NodeTls;
         mandate.may_act()?;
-        let given = is_given_anew(&before, &after)
-            .then(|| (ANNOTATION_AUTHORITY_GIVEN.to_owned(), now.to_string()));
-        let annotations = given.into_iter().collect();
-        done.push(
-            writer
-                .write(which, tls_entries(&after), annotations)
-                .await?,
-        );
+        let mut annotations = Annotations::new();
+        if is_given {
+            annotations.insert(ANNOTATION_AUTHORITY_GIVEN, Some(now.to_string()));
+        }
+        if record != recorded {
+            let record = record.map(|since| since.to_string());
+            annotations.insert(ANNOTATION_AUTHORITY_SHOWN, record);
+        }
+        let written = writer
+            .write(which, tls_entries(&after), annotations)
+            .await?;
+        done.push(if is_changed { written } else { Done::Updated });
     }
     Ok(Renewed {
         pki: after,
         waiting: plan.waiting,
     })
 }
+
+/// Annotations to set, or to remove.
+type Annotations = BTreeMap<&'static str, Option<String>>;
 
 struct Writer<'a> {
     api: Api<Secret>,
@@ -135,10 +156,13 @@ impl Writer<'_> {
         &self,
         which: ManagedSecret,
         entries: BTreeMap<String, String>,
-        annotations: BTreeMap<String, String>,
+        annotations: Annotations,
     ) -> Result<Done, Error> {
         let name = which.name(&self.cluster.name);
         let Some(there) = self.found.secrets.get(&which) else {
+            let annotations = annotations.into_iter();
+            let annotations = annotations.filter_map(|(name, text)| Some((name.to_owned(), text?)));
+            let annotations = annotations.collect();
             let secret = build_certificate_secret(self.cluster, which, entries, annotations);
             let parameters = PostParams {
                 field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -171,7 +195,7 @@ impl Writer<'_> {
 fn change(
     there: &ObservedSecret,
     entries: BTreeMap<String, String>,
-    annotations: &BTreeMap<String, String>,
+    annotations: &Annotations,
 ) -> Value {
     let mut data: Map<String, Value> = there
         .entries
