@@ -155,7 +155,7 @@ impl Certificates {
         }
         let begins = matches!(
             plan.authority,
-            AuthorityStep::Create | AuthorityStep::Rotate
+            AuthorityStep::Create | AuthorityStep::Rotate | AuthorityStep::Adopt
         );
         if let Some(nonce) = wanted.filter(|_| begins) {
             replace(&file, nonce.as_bytes())?;

@@ -32,6 +32,7 @@ mod looking;
 mod mentions;
 mod namespace_end;
 mod node_contract;
+mod own_authority;
 mod pages;
 mod pause;
 mod ports;

@@ -25,8 +25,8 @@ use crate::{
         FIELD_MANAGER,
     },
     pki::{
-        AuthorityStep, LeafStep, Situation, StoredPki, Trust, Waiting, authority_entries,
-        cluster_names, execute, is_given_anew, plan, tls_entries,
+        AltNames, AuthorityStep, LeafStep, Situation, StoredPki, Trust, Unusable, Waiting,
+        authority_entries, cluster_names, execute, is_given_anew, plan, tls_entries, try_out,
     },
 };
 
@@ -49,13 +49,17 @@ pub(in crate::cluster) async fn renew(
     mandate: Mandate<'_>,
     done: &mut Vec<Done>,
 ) -> Result<Renewed, Error> {
-    let before = stored(&found.secrets);
+    let mut before = stored(&found.secrets);
     let names = cluster_names(
         &cluster.name,
         &cluster.namespace,
         &cluster.installation.cluster_domain,
         &cluster.spec.tls.alt_names,
     );
+    let unusable = unusable(found, &before, &names, now);
+    if unusable.is_some() {
+        before.authority = None;
+    }
     let wanted = &cluster.spec.tls.authority.rotate;
     let authority = found.secrets.get(&ManagedSecret::NodeAuthority);
     let tls = found.secrets.get(&ManagedSecret::NodeTls);
@@ -88,7 +92,7 @@ pub(in crate::cluster) async fn renew(
     }
     let begins = matches!(
         plan.authority,
-        AuthorityStep::Create | AuthorityStep::Rotate
+        AuthorityStep::Create | AuthorityStep::Rotate | AuthorityStep::Adopt
     );
     let annotations = wanted
         .iter()
@@ -108,6 +112,10 @@ pub(in crate::cluster) async fn renew(
                 .write(which, authority_entries(&after), annotations)
                 .await?,
         );
+        if let Some(why) = unusable {
+            let secret = which.name(&cluster.name);
+            done.push(Done::AuthorityRefused { secret, why });
+        }
     }
     let is_changed = (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle);
     let (is_given, recorded) = (is_given_anew(&before, &after), shown::recorded(found));
@@ -138,6 +146,22 @@ pub(in crate::cluster) async fn renew(
         pki: after,
         waiting: plan.waiting,
     })
+}
+
+/// Why the authority that a user has put into the Secret is of no use. One that nodes have been given was tried out before.
+fn unusable(
+    found: &DereferencedObjects,
+    stored: &StoredPki,
+    names: &AltNames,
+    now: Timestamp,
+) -> Option<Unusable> {
+    let secret = found.secrets.get(&ManagedSecret::NodeAuthority);
+    secret.filter(|secret| secret.ours)?;
+    match &stored.authority {
+        None => Some(Unusable::Unreadable),
+        Some(authority) if stored.bundle.contains(&authority.certificate) => None,
+        Some(authority) => try_out(authority, names, now).err(),
+    }
 }
 
 /// Annotations to set, or to remove.
