@@ -198,7 +198,7 @@ fn is_signed_by_another(stored: &StoredPki, authority: &Authority) -> bool {
 fn is_accepted(stored: &StoredPki, now: Timestamp) -> bool {
     stored.leaf.as_ref().is_some_and(|leaf| {
         let mut accepted = stored.bundle.iter().filter(|one| one.ends > now);
-        leaf.certificate.ends > now && accepted.any(|one| leaf.certificate.is_signed_by(one))
+        is_valid(&leaf.certificate, now) && accepted.any(|one| leaf.certificate.is_signed_by(one))
     })
 }
 
@@ -217,7 +217,9 @@ fn settled(situation: &Situation<'_>, authority: &Authority) -> PkiPlan {
         _ => return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest)),
     };
     let due = ends_within(&authority.certificate, situation.now, AUTHORITY_RENEWAL);
-    if due || situation.rotation_asked {
+    // Made while the clock was ahead: some clients refuse it, and all that it signs.
+    let is_early = authority.certificate.begins > situation.now;
+    if due || is_early || situation.rotation_asked {
         return PkiPlan::of(AuthorityStep::Rotate, LeafStep::Keep);
     }
     PkiPlan::of(
@@ -281,7 +283,7 @@ fn renewing(
         } else {
             LeafStep::Keep
         }
-    } else if ends_within(&leaf.certificate, now, LAST_MOMENT) {
+    } else if ends_within(&leaf.certificate, now, LAST_MOMENT) || leaf.certificate.begins > now {
         // Otherwise all nodes would stop speaking to each other; so only those do that still do not accept the newest.
         LeafStep::Issue(Signer::Newest)
     } else {
@@ -304,9 +306,15 @@ fn without(situation: &Situation<'_>, proves: impl Fn(&Trust) -> bool) -> Vec<St
         .collect()
 }
 
-/// Whether a leaf is old, or for other names than the wanted ones.
+/// Whether a leaf is old, made while the clock was ahead, or for other names than the wanted ones.
 fn is_stale(leaf: &Leaf, situation: &Situation<'_>) -> bool {
-    leaf.issued() + LEAF_RENEWAL <= situation.now || leaf.certificate.names != *situation.names
+    leaf.issued() + LEAF_RENEWAL <= situation.now
+        || leaf.certificate.begins > situation.now
+        || leaf.certificate.names != *situation.names
+}
+
+fn is_valid(certificate: &Certificate, now: Timestamp) -> bool {
+    certificate.begins <= now && certificate.ends > now
 }
 
 fn ends_within(certificate: &Certificate, now: Timestamp, time: SignedDuration) -> bool {

@@ -295,6 +295,41 @@ fn nodes_go_on_where_clients_never_learn_of_another_authority() {
     }
 }
 
+/// At once, because nothing fits while the clock leaps.
+fn all_files_arrive(world: &mut World) {
+    for node in &mut world.nodes {
+        node.leaf = world.stored.leaf.clone().unwrap();
+        node.bundle = world.stored.bundle.clone();
+    }
+}
+
+#[test]
+fn what_was_issued_while_the_clock_was_ahead_is_issued_again() {
+    // Past the renewal of a leaf, and past that of the authority.
+    for days in [400, 3_000] {
+        let mut world = World::begin();
+        let ahead = DAY.checked_mul(days).unwrap();
+        world.now += ahead;
+        for _ in 0..6 {
+            world.now += SignedDuration::from_mins(2);
+            world.operator_acts();
+            all_files_arrive(&mut world);
+        }
+        world.now -= ahead;
+        world.operator_acts();
+        let leaf = world.stored.leaf.clone().unwrap();
+        assert!(leaf.certificate.begins <= world.now, "{days} days");
+        all_files_arrive(&mut world);
+        world.check();
+        world.settle();
+        let authority = world.stored.authority.clone().unwrap().certificate;
+        assert!(authority.begins <= world.now, "{days} days");
+        let issued = world.issued;
+        world.settle();
+        assert_eq!(world.issued, issued, "{days} days: it rests");
+    }
+}
+
 #[test]
 fn a_running_node_that_does_not_prove_it_stops_the_renewal_and_leaves_are_renewed_as_before() {
     let mut world = World::begin();
