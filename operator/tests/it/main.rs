@@ -24,6 +24,7 @@ mod files;
 mod golden;
 mod hibernation;
 mod impostors;
+mod invalid_spec;
 mod leader;
 mod local_cluster;
 mod local_database;
