@@ -220,7 +220,13 @@ fn settled(situation: &Situation<'_>, authority: &Authority) -> PkiPlan {
     // Made while the clock was ahead: some clients refuse it, and all that it signs.
     let is_early = authority.certificate.begins > situation.now;
     if due || is_early || situation.rotation_asked {
-        return PkiPlan::of(AuthorityStep::Rotate, LeafStep::Keep);
+        // A leaf that does not count waits for no other authority.
+        let leaf = if is_valid(&leaf.certificate, situation.now) {
+            LeafStep::Keep
+        } else {
+            LeafStep::Issue(Signer::Previous)
+        };
+        return PkiPlan::of(AuthorityStep::Rotate, leaf);
     }
     PkiPlan::of(
         AuthorityStep::Keep,
