@@ -167,6 +167,8 @@ pub const ANNOTATION_API_KEY_PHASE: &str = "opensecureconf.io/api-key-phase";
 pub const ANNOTATION_API_KEY_SINCE: &str = "opensecureconf.io/api-key-phase-since";
 /// Annotation of the nodes' certificate Secret: when they were first given the authority that is the newest.
 pub const ANNOTATION_AUTHORITY_GIVEN: &str = "opensecureconf.io/authority-given";
+/// Annotation of the same Secret while an authority is exchanged: since when clients can read the newest one.
+pub const ANNOTATION_AUTHORITY_SHOWN: &str = "opensecureconf.io/authority-shown";
 /// Entries of the ConfigMap with the accepted pod template: the template itself.
 pub const TEMPLATE_ENTRY: &str = "template";
 /// The fields of the resource that it stands for.

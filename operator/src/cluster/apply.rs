@@ -19,7 +19,10 @@ use super::{
     rollout::{self, LetIn},
     validate::ValidatedCluster,
 };
-use crate::{pki::IssueError, rights};
+use crate::{
+    pki::{IssueError, Unusable},
+    rights,
+};
 pub(super) use children::ChildKind;
 use children::Children;
 
@@ -125,6 +128,13 @@ pub enum Done {
     Renewed {
         /// The Secret's name.
         secret: String,
+    },
+    /// An authority that a user had provided is of no use: another one was made.
+    AuthorityRefused {
+        /// The Secret's name.
+        secret: String,
+        /// Why it is of no use.
+        why: Unusable,
     },
     /// A change of the clients' key has come so far.
     KeyChanged {

@@ -1,5 +1,5 @@
 //! Writes the wanted state: Secrets, certificates, and all other children, in this order. Certificates are renewed even where
-//! the rest stands still: nodes outlive a mistake in the resource.
+//! the rest stands still: nodes outlive a mistake in the resource. Where it breaks a rule: `steps/standing.rs`.
 
 mod every_cluster;
 
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::pki::{Trust, Waiting};
 pub(super) use every_cluster::{
-    Allowed, any_roots, cluster_key, make_secrets, outcome, refused, roots,
+    Allowed, any_roots, cluster_key, has_certificates, make_secrets, outcome, refused, roots,
 };
 
 /// The result of the writes.

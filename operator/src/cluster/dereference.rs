@@ -5,7 +5,7 @@ mod objects;
 use futures::future::try_join_all;
 use k8s_openapi::{
     api::{
-        apps::v1::StatefulSet,
+        apps::v1::{Deployment, StatefulSet},
         core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
@@ -128,6 +128,36 @@ pub async fn dereference(
         service_monitors,
         certificates,
         foreign_references,
+    })
+}
+
+/// Reads only what the certificates of a cluster need, with either workload.
+pub(super) async fn for_certificates(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<DereferencedObjects, kube::Error> {
+    let (name, ca) = (cluster.name.as_str(), cluster.name.ca());
+    let (secrets, set, deployment, map) = try_join!(
+        managed_secrets(client, cluster),
+        child::<StatefulSet>(client, cluster, name),
+        child::<Deployment>(client, cluster, name),
+        child::<ConfigMap>(client, cluster, &ca),
+    )?;
+    Ok(DereferencedObjects {
+        secrets,
+        user_api_key: None,
+        client_tls: None,
+        api_key: None,
+        claims: Vec::new(),
+        volumes: Vec::new(),
+        prunable_claims: Vec::new(),
+        pending_claims: Vec::new(),
+        children: [set, deployment, map].into_iter().flatten().collect(),
+        stateful_set: None,
+        accepted: None,
+        service_monitors: OptionalKind::Unknown,
+        certificates: OptionalKind::Unknown,
+        foreign_references: None,
     })
 }
 

@@ -86,6 +86,16 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
             let note = format!("renewed the certificates in Secret {secret}");
             ("Renewed", note, "Secret", secret)
         }
+        Done::AuthorityRefused { secret, why } => {
+            let note = format!(
+                "the authority in Secret {secret} is of no use: {why}. Another one was made, and what nodes have stays accepted. To use one \
+                 of your own, put it there as docs/tls.md says"
+            );
+            let related = fields_of(cluster, "Secret", secret, &[why.to_string()]);
+            let (type_, reason) = (EventType::Warning, "AuthorityRefused");
+            publish(cluster, type_, reason, note, related, recorder).await;
+            return;
+        }
         Done::KeyChanged { secret, phase } => {
             let what = match phase {
                 KeyPhase::Distributing => {

@@ -19,7 +19,7 @@ use super::{
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
     stalled::{RIGHTS_MISSING, Stalled},
     status,
-    steps::steps,
+    steps::{renew_certificates, steps},
 };
 use crate::rights;
 
@@ -213,6 +213,9 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
     let mut cluster = OpenSecureConfCluster::new(&name, ClusterSpec::default());
     cluster.metadata = invalid.metadata.clone();
     cluster.status = Some(before.clone());
+    if !renew_certificates(&cluster, context).await {
+        return Ok(());
+    }
     let stalled = Stalled::malformed(&invalid.error);
     let after = status::unseen(&stalled, cluster.metadata.generation, &before, &now());
     context.show(&namespace, &name, &after);

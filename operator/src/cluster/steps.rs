@@ -4,6 +4,7 @@
 mod certificates;
 mod orders;
 mod pass;
+mod standing;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use super::{
 pub(super) use certificates::CertificatesSeen;
 use pass::pass;
 pub(super) use pass::{connect, monitoring, salt_fingerprint};
+pub(super) use standing::renew_certificates;
 
 /// The steps up to the status; `None` where the cluster is another operator's. Where nothing has changed since the last whole
 /// read, they use its objects, as long as there is nothing to do.
@@ -36,6 +38,9 @@ pub(super) async fn steps(
     let (valid, refused) = match judge(cluster, context) {
         Ok(judged) => judged,
         Err(error) => {
+            if !renew_certificates(cluster, context).await {
+                return Ok(None);
+            }
             let generation = cluster.metadata.generation;
             let unseen = status::unseen(&error.into(), generation, before, &now());
             return Ok(Some(unseen));

@@ -187,6 +187,29 @@ pub fn without_additions(
     })
 }
 
+/// The identity of a cluster whose resource breaks a rule, and the defaults for everything else: enough to find its objects.
+/// `None` where no object can have its name.
+pub(super) fn identity(
+    cluster: &OpenSecureConfCluster,
+    installation: &Installation,
+) -> Option<ValidatedCluster> {
+    let metadata = &cluster.metadata;
+    let mut spec = ClusterSpec::default();
+    // Whether Secrets stay after the resource.
+    spec.storage.retention = cluster.spec.storage.retention.clone();
+    Some(ValidatedCluster {
+        name: ClusterName::new(metadata.name.as_deref()?)?,
+        namespace: metadata.namespace.clone()?,
+        uid: metadata.uid.clone()?,
+        generation: metadata.generation,
+        spec,
+        image: String::new(),
+        additions: PodAdditions::default(),
+        accepts: None,
+        installation: installation.clone(),
+    })
+}
+
 /// A Service for the outside without a port: unencrypted traffic leaves the cluster only where the resource asks for that.
 fn unreachable_from_outside(spec: &ClusterSpec) -> Option<String> {
     let outside = spec.service.type_ != ServiceType::ClusterIP;

@@ -21,8 +21,8 @@ use crate::{
     names::AUTHORITIES_ENTRY,
     node::NodeDetails,
     pki::{
-        AuthorityStep, Fingerprint, Situation, StoredEntries, StoredPki, Trust, authority_entries,
-        execute, from_entries, local_names, plan, tls_entries,
+        Authority, AuthorityStep, Fingerprint, Situation, StoredEntries, StoredPki, Trust,
+        authority_entries, execute, from_entries, local_names, plan, tls_entries,
     },
 };
 
@@ -145,6 +145,7 @@ impl Certificates {
             names: &names,
             rotation_asked: wanted.is_some() && carried_out.as_deref() != wanted,
             given: None,
+            shown: before.authority.as_ref().map(|newest| shown(newest, now)),
             running,
         });
         let after = execute(before, &plan, cluster.name.as_str(), &names, now)?;
@@ -154,7 +155,7 @@ impl Certificates {
         }
         let begins = matches!(
             plan.authority,
-            AuthorityStep::Create | AuthorityStep::Rotate
+            AuthorityStep::Create | AuthorityStep::Rotate | AuthorityStep::Adopt
         );
         if let Some(nonce) = wanted.filter(|_| begins) {
             replace(&file, nonce.as_bytes())?;
@@ -166,6 +167,16 @@ impl Certificates {
     fn read(&self) -> anyhow::Result<StoredPki> {
         let (authority, nodes) = (entries(&self.authority)?, entries(&self.nodes)?);
         Ok(from_entries(authority.as_ref(), nodes.as_ref()))
+    }
+}
+
+/// Since when clients can read an authority: they read it where nodes do. A time to come is of a clock that was ahead.
+fn shown(newest: &Authority, now: Timestamp) -> Timestamp {
+    let created = newest.created();
+    if created > now {
+        Timestamp::MIN
+    } else {
+        created
     }
 }
 

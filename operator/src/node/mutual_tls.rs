@@ -94,7 +94,8 @@ impl NodeClients {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = kept.get(&place)
             && found.certificates == certificates
-            && found.made + OWN_CERTIFICATE > now
+            // One that was made while the clock was ahead has not begun.
+            && (found.made..found.made + OWN_CERTIFICATE).contains(&now)
         {
             return Ok(Some((found.client.clone(), found.addresses.clone())));
         }
@@ -175,6 +176,22 @@ mod tests {
         assert!(!are_same(&second, &first));
         assert!(are_same(&at(60, &pki), &second));
         assert!(!are_same(&at(60, &stored(begin)), &second));
+    }
+
+    #[test]
+    fn the_operators_certificate_is_made_anew_where_the_clock_was_ahead() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let (pki, clients) = (stored(begin), NodeClients::default());
+        let at = |days: i64| {
+            let now = begin + SignedDuration::from_hours(24 * days);
+            let (_, addresses) = clients.get(("team", "demo"), &pki, now).unwrap().unwrap();
+            addresses
+        };
+        let ahead = at(400);
+        let back = at(0);
+        assert!(!Arc::ptr_eq(&back.0, &ahead.0));
+        assert!(Arc::ptr_eq(&at(1).0, &back.0));
     }
 
     #[test]

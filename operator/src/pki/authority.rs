@@ -50,7 +50,8 @@ pub enum IssueError {
     Refused(#[from] rcgen::Error),
     /// Verifiers would not find the authority by the name that its certificates would have for it.
     #[error(
-        "failed to issue a certificate: the subject of the authority's certificate cannot be repeated; use an authority whose subject has each kind of          attribute once, such as CN=...,O=..."
+        "failed to issue a certificate: the subject of the authority's certificate cannot be repeated; use an authority whose subject has each kind of \
+         attribute once, such as CN=...,O=..."
     )]
     Subject,
 }
@@ -126,9 +127,8 @@ impl Authority {
             super::subject::of(&self.certificate.der).ok_or(IssueError::Subject)?;
         issuer.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         // The key's name from the certificate: another release may have derived it otherwise.
-        if let Some(key_id) = &self.certificate.key_id {
-            issuer.key_identifier_method = KeyIdMethod::PreSpecified(key_id.clone());
-        }
+        let key_id = self.certificate.key_id.clone();
+        issuer.key_identifier_method = KeyIdMethod::PreSpecified(key_id);
         let issuer = Issuer::new(issuer, own_key);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let ends = after_days(now, LEAF_DAYS).min(self.certificate.ends);

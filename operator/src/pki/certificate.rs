@@ -39,8 +39,8 @@ pub struct Certificate {
     pub names: BTreeSet<String>,
     /// Common name and organization of its subject.
     pub subject: (String, String),
-    /// Identifier of its own key.
-    pub key_id: Option<Vec<u8>>,
+    /// Identifier of its own key; one without such a name has the digest by which leaves name it.
+    pub key_id: Vec<u8>,
     /// Identifier of the key that signed it.
     pub issuer_key_id: Option<Vec<u8>>,
     /// Its public key.
@@ -95,7 +95,7 @@ impl Certificate {
             ends: time(parsed.validity().not_after.timestamp())?,
             names: alternatives,
             subject: (names.0.unwrap_or_default(), names.1.unwrap_or_default()),
-            key_id: own,
+            key_id: own.unwrap_or_else(|| digest_of(parsed.public_key().raw)),
             issuer_key_id: issuer,
             public_key,
             der: der.clone().into_owned(),
@@ -119,8 +119,13 @@ impl Certificate {
 
     /// Whether the key of that certificate signed this one.
     pub fn is_signed_by(&self, authority: &Self) -> bool {
-        self.issuer_key_id.is_some() && self.issuer_key_id == authority.key_id
+        self.issuer_key_id.as_ref() == Some(&authority.key_id)
     }
+}
+
+/// RFC 7093, method 1.
+fn digest_of(public_key: &[u8]) -> Vec<u8> {
+    Sha256::digest(public_key).into_iter().take(20).collect()
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {

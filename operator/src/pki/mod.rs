@@ -8,6 +8,7 @@ mod execute;
 mod names;
 mod plan;
 mod subject;
+mod trial;
 
 pub use authority::{Authority, IssueError, Leaf, OPERATOR_NAME, PrivateKeyPem};
 pub use certificate::{Certificate, Fingerprint};
@@ -18,3 +19,4 @@ pub use plan::{
     AuthorityStep, LeafStep, PkiPlan, PreviousAuthority, Signer, Situation, StoredPki, Trust,
     Waiting, plan,
 };
+pub use trial::{Unusable, try_out};

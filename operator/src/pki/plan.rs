@@ -1,6 +1,6 @@
 //! When authority and leaf are made anew, and in which order. All nodes get a new authority first, each running node proves
-//! that it accepts it, only then does it sign leaves, and the old one goes last: at no moment does a node show a leaf that
-//! another one does not accept. Pure.
+//! that it accepts it and clients can read it, only then does it sign leaves, and the old one goes last: at no moment does a
+//! node show a leaf that another one does not accept. Pure.
 
 use std::collections::BTreeSet;
 
@@ -87,6 +87,8 @@ pub struct Situation<'a> {
     pub rotation_asked: bool,
     /// When nodes first got the newest authority, where the operator recorded it. A user's authority is usually much older.
     pub given: Option<Timestamp>,
+    /// Since when clients can read the newest authority; `None` while they cannot.
+    pub shown: Option<Timestamp>,
     /// Every running node. A node that does not run reads the newest files when it starts.
     pub running: &'a [Trust],
 }
@@ -127,7 +129,7 @@ pub enum LeafStep {
 /// The wait of a renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// The nodes without a proof; empty where clients are given time to read the new authority.
+    /// The nodes without a proof; empty where clients cannot read the new authority yet, or are given time to do so.
     pub nodes: Vec<String>,
     /// Whether that takes longer than a Secret needs to reach a pod.
     pub overdue: bool,
@@ -196,7 +198,7 @@ fn is_signed_by_another(stored: &StoredPki, authority: &Authority) -> bool {
 fn is_accepted(stored: &StoredPki, now: Timestamp) -> bool {
     stored.leaf.as_ref().is_some_and(|leaf| {
         let mut accepted = stored.bundle.iter().filter(|one| one.ends > now);
-        leaf.certificate.ends > now && accepted.any(|one| leaf.certificate.is_signed_by(one))
+        is_valid(&leaf.certificate, now) && accepted.any(|one| leaf.certificate.is_signed_by(one))
     })
 }
 
@@ -215,8 +217,16 @@ fn settled(situation: &Situation<'_>, authority: &Authority) -> PkiPlan {
         _ => return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest)),
     };
     let due = ends_within(&authority.certificate, situation.now, AUTHORITY_RENEWAL);
-    if due || situation.rotation_asked {
-        return PkiPlan::of(AuthorityStep::Rotate, LeafStep::Keep);
+    // Made while the clock was ahead: some clients refuse it, and all that it signs.
+    let is_early = authority.certificate.begins > situation.now;
+    if due || is_early || situation.rotation_asked {
+        // A leaf that does not count waits for no other authority.
+        let leaf = if is_valid(&leaf.certificate, situation.now) {
+            LeafStep::Keep
+        } else {
+            LeafStep::Issue(Signer::Previous)
+        };
+        return PkiPlan::of(AuthorityStep::Rotate, leaf);
     }
     PkiPlan::of(
         AuthorityStep::Keep,
@@ -246,7 +256,7 @@ fn renewing(
     if leaf.certificate.is_signed_by(&authority.certificate) {
         let shown = &leaf.certificate.fingerprint;
         let missing = without(situation, |trust| trust.shows.as_ref() == Some(shown));
-        if missing.is_empty() {
+        if missing.is_empty() && situation.shown.is_some() {
             return PkiPlan::of(AuthorityStep::DropPrevious, LeafStep::Keep);
         }
         let step = if is_stale(leaf, situation) {
@@ -256,8 +266,8 @@ fn renewing(
         };
         return PkiPlan {
             waiting: Some(Waiting {
+                overdue: !missing.is_empty() && leaf.issued() + DISTRIBUTION < now,
                 nodes: missing,
-                overdue: leaf.issued() + DISTRIBUTION < now,
             }),
             ..PkiPlan::of(AuthorityStep::Keep, step)
         };
@@ -267,7 +277,9 @@ fn renewing(
     let given = situation
         .given
         .map_or(authority.created(), |given| given.max(authority.created()));
-    let is_new_to_clients = !situation.running.is_empty() && now < given + CLIENTS;
+    let is_new_to_clients = situation
+        .shown
+        .is_none_or(|shown| !situation.running.is_empty() && now < shown + CLIENTS);
     if missing.is_empty() && !is_new_to_clients {
         return PkiPlan::of(AuthorityStep::Keep, LeafStep::Issue(Signer::Newest));
     }
@@ -277,7 +289,7 @@ fn renewing(
         } else {
             LeafStep::Keep
         }
-    } else if ends_within(&leaf.certificate, now, LAST_MOMENT) {
+    } else if ends_within(&leaf.certificate, now, LAST_MOMENT) || leaf.certificate.begins > now {
         // Otherwise all nodes would stop speaking to each other; so only those do that still do not accept the newest.
         LeafStep::Issue(Signer::Newest)
     } else {
@@ -300,9 +312,15 @@ fn without(situation: &Situation<'_>, proves: impl Fn(&Trust) -> bool) -> Vec<St
         .collect()
 }
 
-/// Whether a leaf is old, or for other names than the wanted ones.
+/// Whether a leaf is old, made while the clock was ahead, or for other names than the wanted ones.
 fn is_stale(leaf: &Leaf, situation: &Situation<'_>) -> bool {
-    leaf.issued() + LEAF_RENEWAL <= situation.now || leaf.certificate.names != *situation.names
+    leaf.issued() + LEAF_RENEWAL <= situation.now
+        || leaf.certificate.begins > situation.now
+        || leaf.certificate.names != *situation.names
+}
+
+fn is_valid(certificate: &Certificate, now: Timestamp) -> bool {
+    certificate.begins <= now && certificate.ends > now
 }
 
 fn ends_within(certificate: &Certificate, now: Timestamp, time: SignedDuration) -> bool {

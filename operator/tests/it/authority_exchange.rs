@@ -26,7 +26,7 @@ const AUTHORITY: &str = "/api/v1/namespaces/team/secrets/demo-node-ca";
 const NODE_TLS: &str = "/api/v1/namespaces/team/secrets/demo-node-tls";
 
 /// A pod whose node runs, but has no address at which the operator could ask it.
-fn put_silent_node(server: &ApiServer) {
+pub(crate) fn put_silent_node(server: &ApiServer) {
     server.put(
         &format!("{CORE}/pods/demo-0"),
         json!({
@@ -43,13 +43,13 @@ fn running() -> Value {
 }
 
 /// Time after the cluster was made.
-fn after(minutes: i64) -> Timestamp {
+pub(crate) fn after(minutes: i64) -> Timestamp {
     let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
     begin + SignedDuration::from_mins(minutes)
 }
 
 /// An operator with a clock that shows this time.
-fn operator_at(server: &ApiServer, time: Timestamp) -> Context {
+pub(crate) fn operator_at(server: &ApiServer, time: Timestamp) -> Context {
     server.context().by_the_clock(move || time)
 }
 
@@ -219,7 +219,7 @@ async fn clients_of_a_shared_database_learn_of_it_also_where_the_resource_stands
 }
 
 /// The report of a node that shows this leaf, also to clients, and accepts these authorities.
-fn reported(leaf: &Certificate, authorities: &[&Certificate]) -> NodeTls {
+pub(crate) fn reported(leaf: &Certificate, authorities: &[&Certificate]) -> NodeTls {
     let fingerprint = |certificate: &Certificate| certificate.fingerprint.to_string();
     let authorities = authorities.iter().map(|it| fingerprint(it));
     NodeTls {

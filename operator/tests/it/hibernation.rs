@@ -1,5 +1,6 @@
 //! Nodes that sleep and wake: the checks before, the objects that stay, and the nodes that come back.
 
+use jiff::{SignedDuration, Timestamp};
 use opensecureconf_operator::cluster::{
     context::Context,
     resource::{OpenSecureConfCluster, Retention},
@@ -10,6 +11,7 @@ use crate::{
     api_server::ApiServer,
     pause::{HUNDRED_DAYS, date_back, is_fresh},
     reconcile::{CORE, STATEFUL_SET, condition, has_condition, reconcile},
+    standstill::stored_pki,
     volumes::{change, claim, heard, owner, put_pod, three_nodes},
 };
 
@@ -166,6 +168,22 @@ async fn a_cluster_at_rest_costs_nothing_but_its_certificates_are_renewed() {
     reconcile(&server, &mut cluster, &context).await;
     assert!(is_fresh(&server));
     assert_eq!(set(&server).0, 0);
+    assert_eq!(condition(&server, "Ready")["reason"], "Hibernated");
+}
+
+#[tokio::test]
+async fn a_cluster_that_sleeps_for_years_has_a_certificate_on_each_day() {
+    let (server, _, mut cluster) = asleep().await;
+    let begin = Timestamp::now();
+    for days in (0..800).step_by(61) {
+        let now = begin + SignedDuration::from_hours(24 * days);
+        let context = server.context().by_the_clock(move || now);
+        reconcile(&server, &mut cluster, &context).await;
+        let leaf = stored_pki(&server).leaf.unwrap();
+        let age = now.duration_since(leaf.issued());
+        assert!(age < SignedDuration::from_hours(24 * 60), "day {days}");
+        assert_eq!(set(&server).0, 0);
+    }
     assert_eq!(condition(&server, "Ready")["reason"], "Hibernated");
 }
 

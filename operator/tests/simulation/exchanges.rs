@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 use opensecureconf_operator::{
     names::{
         ANNOTATION_API_KEY_PHASE, ANNOTATION_API_KEY_ROTATION, ANNOTATION_AUTHORITY_ROTATION,
-        API_KEY_ENTRY, CERTIFICATE_ENTRY, PREVIOUS_CERTIFICATE_ENTRY, PREVIOUS_PRIVATE_KEY_ENTRY,
-        PRIVATE_KEY_ENTRY, previous_entry,
+        API_KEY_ENTRY, AUTHORITIES_ENTRY, CERTIFICATE_ENTRY, PREVIOUS_CERTIFICATE_ENTRY,
+        PREVIOUS_PRIVATE_KEY_ENTRY, PRIVATE_KEY_ENTRY, previous_entry,
     },
     pki::Certificate,
 };
@@ -16,13 +16,15 @@ use serde_json::Value;
 use crate::{
     kubernetes::{
         files::{Entries, entries},
-        names::{API_KEY, AUTHORITY, NODE_TLS, RESOURCE},
+        names::{API_KEY, AUTHORITY, CLIENTS_AUTHORITIES, NODE_TLS, RESOURCE},
         store::{Change, What},
     },
     node_files::{certificates, lines},
     stage::Stage,
 };
 
+/// Where the key of its signer is lost, a leaf is replaced so long before its end whatever clients know.
+const LAST_MOMENT: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// At this age a leaf is due.
 pub(crate) const LEAF_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 60);
 
@@ -185,6 +187,35 @@ impl Stage {
                 self.world
                     .break_off("the key of the authority before is lost while nodes need it");
             }
+        }
+    }
+
+    /// No authority replaces the leaf of another one before clients could read it.
+    pub(crate) fn check_leaf(&mut self, change: &Change) {
+        let leaf_of = |object: &Value| Some(certificates(&entries(NODE_TLS, object))?.0);
+        let before = self.before(change).and_then(|before| leaf_of(&before));
+        let (Some(before), Some(after)) = (before, leaf_of(&change.object)) else {
+            return;
+        };
+        let now = self.store.time();
+        let is_last_moment = before.ends.duration_since(now) < LAST_MOMENT;
+        if before.issuer_key_id == after.issuer_key_id || is_last_moment {
+            return;
+        }
+        let mut shown =
+            self.store.log.iter().filter(|shown| {
+                shown.path == CLIENTS_AUTHORITIES && shown.version < change.version
+            });
+        let is_known = shown.any(|shown| {
+            let text = shown.object["data"][AUTHORITIES_ENTRY].as_str();
+            let authorities = Certificate::read_all(text.unwrap_or_default().as_bytes());
+            authorities
+                .iter()
+                .any(|authority| after.is_signed_by(authority))
+        });
+        if !is_known {
+            self.world
+                .break_off("an authority signs that clients could not read");
         }
     }
 

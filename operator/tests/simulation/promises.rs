@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::{
     kubernetes::{
         names::{
-            API_KEY, AUTHORITY, BUDGET, CLAIMS, CLIENT_SERVICE, LEASE, PEERS, PODS, RESOURCE, SALT,
-            STATEFUL_SET, claim, is_secret, ordinal,
+            API_KEY, AUTHORITY, BUDGET, CLAIMS, CLIENT_SERVICE, LEASE, NODE_TLS, PEERS, PODS,
+            RESOURCE, SALT, STATEFUL_SET, claim, is_secret, ordinal,
         },
         store::{Change, What, owners},
         workloads::{is_ready, revision},
@@ -59,6 +59,8 @@ impl Stage {
                 self.check_secret(&change);
             } else if change.path == AUTHORITY {
                 self.check_authority(&change);
+            } else if change.path == NODE_TLS {
+                self.check_leaf(&change);
             } else if change.path.starts_with(CLAIMS) {
                 self.check_claim(&change);
             } else if change.path.starts_with(PODS) {

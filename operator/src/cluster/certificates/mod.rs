@@ -3,6 +3,7 @@
 mod client_certificate;
 mod renew;
 mod running;
+mod shown;
 mod stored;
 
 pub(in crate::cluster) use client_certificate::{not_valid, unnamed};

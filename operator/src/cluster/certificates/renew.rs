@@ -10,7 +10,7 @@ use kube::{
 };
 use serde_json::{Map, Value, json};
 
-use super::stored;
+use super::{shown, stored};
 use crate::{
     cluster::{
         apply::{Done, Error, failed},
@@ -20,10 +20,13 @@ use crate::{
         settled::Mandate,
         validate::ValidatedCluster,
     },
-    names::{ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, FIELD_MANAGER},
+    names::{
+        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_AUTHORITY_SHOWN,
+        FIELD_MANAGER,
+    },
     pki::{
-        AuthorityStep, LeafStep, Situation, StoredPki, Trust, Waiting, authority_entries,
-        cluster_names, execute, is_given_anew, plan, tls_entries,
+        AltNames, AuthorityStep, LeafStep, Situation, StoredPki, Trust, Unusable, Waiting,
+        authority_entries, cluster_names, execute, is_given_anew, plan, tls_entries, try_out,
     },
 };
 
@@ -46,24 +49,30 @@ pub(in crate::cluster) async fn renew(
     mandate: Mandate<'_>,
     done: &mut Vec<Done>,
 ) -> Result<Renewed, Error> {
-    let before = stored(&found.secrets);
+    let mut before = stored(&found.secrets);
     let names = cluster_names(
         &cluster.name,
         &cluster.namespace,
         &cluster.installation.cluster_domain,
         &cluster.spec.tls.alt_names,
     );
+    let unusable = unusable(found, &before, &names, now);
+    if unusable.is_some() {
+        before.authority = None;
+    }
     let wanted = &cluster.spec.tls.authority.rotate;
     let authority = found.secrets.get(&ManagedSecret::NodeAuthority);
     let tls = found.secrets.get(&ManagedSecret::NodeTls);
     let carried_out = authority.and_then(|secret| secret.rotation.as_ref());
     let rules = cluster.installation.rules;
+    let shown_since = shown::shown(cluster, found, &before, now);
     let mut plan = plan(&Situation {
         stored: &before,
         now,
         names: &names,
         rotation_asked: wanted.is_some() && carried_out != wanted.as_ref(),
         given: tls.and_then(|secret| secret.authority_given),
+        shown: shown_since,
         running: if rules.hold(Rule::NodesProveAuthorities) {
             running
         } else {
@@ -83,12 +92,12 @@ pub(in crate::cluster) async fn renew(
     }
     let begins = matches!(
         plan.authority,
-        AuthorityStep::Create | AuthorityStep::Rotate
+        AuthorityStep::Create | AuthorityStep::Rotate | AuthorityStep::Adopt
     );
     let annotations = wanted
         .iter()
         .filter(|_| begins)
-        .map(|nonce| (ANNOTATION_AUTHORITY_ROTATION.to_owned(), nonce.clone()))
+        .map(|nonce| (ANNOTATION_AUTHORITY_ROTATION, Some(nonce.clone())))
         .collect();
     let writer = Writer {
         api: Api::namespaced(client.clone(), &cluster.namespace),
@@ -103,24 +112,60 @@ pub(in crate::cluster) async fn renew(
                 .write(which, authority_entries(&after), annotations)
                 .await?,
         );
+        if let Some(why) = unusable {
+            let secret = which.name(&cluster.name);
+            done.push(Done::AuthorityRefused { secret, why });
+        }
     }
-    if (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle) {
+    let is_changed = (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle);
+    let (is_given, recorded) = (is_given_anew(&before, &after), shown::recorded(found));
+    let record = if is_given {
+        None
+    } else if before.previous.is_some() {
+        shown_since
+    } else {
+        recorded
+    };
+    if is_changed || record != recorded {
         let which = ManagedSecret::NodeTls;
         mandate.may_act()?;
-        let given = is_given_anew(&before, &after)
-            .then(|| (ANNOTATION_AUTHORITY_GIVEN.to_owned(), now.to_string()));
-        let annotations = given.into_iter().collect();
-        done.push(
-            writer
-                .write(which, tls_entries(&after), annotations)
-                .await?,
-        );
+        let mut annotations = Annotations::new();
+        if is_given {
+            annotations.insert(ANNOTATION_AUTHORITY_GIVEN, Some(now.to_string()));
+        }
+        if record != recorded {
+            let record = record.map(|since| since.to_string());
+            annotations.insert(ANNOTATION_AUTHORITY_SHOWN, record);
+        }
+        let written = writer
+            .write(which, tls_entries(&after), annotations)
+            .await?;
+        done.push(if is_changed { written } else { Done::Updated });
     }
     Ok(Renewed {
         pki: after,
         waiting: plan.waiting,
     })
 }
+
+/// Why the authority that a user has put into the Secret is of no use. One that nodes have been given was tried out before.
+fn unusable(
+    found: &DereferencedObjects,
+    stored: &StoredPki,
+    names: &AltNames,
+    now: Timestamp,
+) -> Option<Unusable> {
+    let secret = found.secrets.get(&ManagedSecret::NodeAuthority);
+    secret.filter(|secret| secret.ours)?;
+    match &stored.authority {
+        None => Some(Unusable::Unreadable),
+        Some(authority) if stored.bundle.contains(&authority.certificate) => None,
+        Some(authority) => try_out(authority, names, now).err(),
+    }
+}
+
+/// Annotations to set, or to remove.
+type Annotations = BTreeMap<&'static str, Option<String>>;
 
 struct Writer<'a> {
     api: Api<Secret>,
@@ -135,10 +180,13 @@ impl Writer<'_> {
         &self,
         which: ManagedSecret,
         entries: BTreeMap<String, String>,
-        annotations: BTreeMap<String, String>,
+        annotations: Annotations,
     ) -> Result<Done, Error> {
         let name = which.name(&self.cluster.name);
         let Some(there) = self.found.secrets.get(&which) else {
+            let annotations = annotations.into_iter();
+            let annotations = annotations.filter_map(|(name, text)| Some((name.to_owned(), text?)));
+            let annotations = annotations.collect();
             let secret = build_certificate_secret(self.cluster, which, entries, annotations);
             let parameters = PostParams {
                 field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -171,7 +219,7 @@ impl Writer<'_> {
 fn change(
     there: &ObservedSecret,
     entries: BTreeMap<String, String>,
-    annotations: &BTreeMap<String, String>,
+    annotations: &Annotations,
 ) -> Value {
     let mut data: Map<String, Value> = there
         .entries

@@ -118,7 +118,7 @@ pub(in crate::cluster) async fn cluster_key(
 }
 
 /// Whether nodes have certificates of the operator. If one of the two objects is lost, the nodes still have theirs.
-fn has_certificates(found: &DereferencedObjects) -> bool {
+pub(in crate::cluster) fn has_certificates(found: &DereferencedObjects) -> bool {
     let certificates = [ManagedSecret::NodeTls, ManagedSecret::NodeAuthority];
     let mut there = certificates
         .iter()

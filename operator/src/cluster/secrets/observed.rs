@@ -10,8 +10,9 @@ use super::ManagedSecret;
 use crate::{
     cluster::{api_key::KeyRecord, dereference::controller, prune_protection},
     names::{
-        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_BOOTSTRAP,
-        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LABEL_MANAGED_BY, previous_entry,
+        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_AUTHORITY_SHOWN,
+        ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LABEL_MANAGED_BY,
+        previous_entry,
     },
     node::AccessKey,
 };
@@ -38,6 +39,8 @@ pub struct ObservedSecret {
     pub rotation: Option<String>,
     /// Of the nodes' certificates: when they were first given the newest authority.
     pub authority_given: Option<Timestamp>,
+    /// Of the same, while an authority is exchanged: since when clients can read the newest one.
+    pub authority_shown: Option<Timestamp>,
     /// For the clients' key: how far a change of it has come.
     pub key_record: KeyRecord,
     /// Its version: every change must start from the version that was read.
@@ -64,6 +67,7 @@ impl ObservedSecret {
     pub fn read(secret: Secret, ours: bool, uid: &str) -> Self {
         let metadata = &secret.metadata;
         let annotation = |name: &str| metadata.annotations.as_ref()?.get(name).cloned();
+        let time = |name: &str| annotation(name).and_then(|text| text.parse().ok());
         Self {
             ours,
             owned: controller(metadata) == Some(uid),
@@ -75,8 +79,8 @@ impl ObservedSecret {
             operator: annotation(ANNOTATION_OPERATOR),
             bootstrap: BootstrapMark::of(annotation(ANNOTATION_BOOTSTRAP).as_deref()),
             rotation: annotation(ANNOTATION_AUTHORITY_ROTATION),
-            authority_given: annotation(ANNOTATION_AUTHORITY_GIVEN)
-                .and_then(|text| text.parse().ok()),
+            authority_given: time(ANNOTATION_AUTHORITY_GIVEN),
+            authority_shown: time(ANNOTATION_AUTHORITY_SHOWN),
             key_record: KeyRecord::read(metadata.annotations.as_ref()),
             resource_version: metadata.resource_version.clone(),
             prunable: prune_protection::missing(

@@ -117,7 +117,10 @@ fn leaves_say_what_they_are_for_and_which_key_signed_them() {
         let extended = certificate.extended_key_usage().unwrap().unwrap().value;
         assert!(extended.client_auth && !extended.any);
         assert_eq!(extended.server_auth, serves);
-        assert_eq!(leaf.certificate.issuer_key_id, authority.certificate.key_id);
+        assert_eq!(
+            leaf.certificate.issuer_key_id.as_ref(),
+            Some(&authority.certificate.key_id)
+        );
         assert!(!is_critical(&certificate, |it| matches!(
             it,
             ParsedExtension::AuthorityKeyIdentifier(id) if id.key_identifier.is_some()

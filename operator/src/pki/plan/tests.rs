@@ -50,6 +50,7 @@ fn an_operator_that_was_away_for_a_year_issues_a_leaf_although_no_node_answers()
             names: &names,
             rotation_asked: false,
             given: world.given,
+            shown: world.shown,
             running: &silent,
         });
         assert_ne!(plan.leaf, LeafStep::Keep);
@@ -81,6 +82,7 @@ fn an_operator_that_was_away_until_the_authority_had_ended_has_the_next_one_sign
             names: &names,
             rotation_asked: false,
             given: world.given,
+            shown: world.shown,
             running: &silent,
         });
         assert_eq!(plan.authority, expected);
@@ -123,6 +125,7 @@ fn an_authority_that_has_ended_signs_nothing_wherever_it_comes_from() {
                 names: &names,
                 rotation_asked: false,
                 given: None,
+                shown: Some(begin()),
                 running: &[],
             });
             stored = execute(&stored, &plan, "shop/prod", &names, begin()).unwrap();
@@ -224,6 +227,107 @@ fn clients_have_time_to_read_of_another_authority_before_they_meet_it() {
     world.now += SignedDuration::from_secs(20);
     world.operator_acts();
     assert_ne!(world.stored.leaf, first);
+}
+
+#[test]
+fn no_authority_signs_that_clients_cannot_read() {
+    let mut world = World::begin();
+    let first = world.stored.leaf.clone();
+    world.is_file_stuck = true;
+    world.rotation_asked = true;
+    for _ in 0..4 {
+        world.operator_acts();
+        world.files_arrive();
+        world.now += DISTRIBUTION;
+    }
+    assert_eq!(world.stored.leaf, first, "every node accepts the new one");
+    let waiting = world.waiting().unwrap();
+    assert!(waiting.nodes.is_empty() && !waiting.overdue, "{waiting:?}");
+
+    // Now the file is written, and clients have time to read it.
+    world.is_file_stuck = false;
+    world.operator_acts();
+    world.now += SignedDuration::from_secs(170);
+    world.operator_acts();
+    assert_eq!(world.stored.leaf, first);
+    world.now += SignedDuration::from_secs(20);
+    world.operator_acts();
+    assert_ne!(world.stored.leaf, first);
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
+fn no_authority_goes_while_clients_can_read_no_other_one() {
+    let mut world = World::begin();
+    world.rotation_asked = true;
+    world.operator_acts();
+    world.files_arrive();
+    world.now += CLIENTS;
+    world.operator_acts();
+    world.is_file_stuck = true;
+    world.file.clear();
+    world.write_file();
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 2);
+    let waiting = world.waiting().unwrap();
+    assert!(waiting.nodes.is_empty() && !waiting.overdue, "{waiting:?}");
+    world.is_file_stuck = false;
+    world.settle();
+    assert_eq!(world.stored.bundle.len(), 1);
+}
+
+#[test]
+fn nodes_go_on_where_clients_never_learn_of_another_authority() {
+    for is_lost in [false, true] {
+        let mut world = World::begin();
+        world.is_file_stuck = true;
+        world.rotation_asked = !is_lost;
+        if is_lost {
+            world.stored.authority = None;
+        }
+        // No leaf ends, and each node accepts every other one: the world looks at each day.
+        world.pass(500, DAY, true);
+        let leaf = world.stored.leaf.clone().unwrap().certificate;
+        let newest = world.stored.authority.clone().unwrap().certificate;
+        // The key of the lost one signs no more.
+        assert_eq!(leaf.is_signed_by(&newest), is_lost);
+    }
+}
+
+/// At once, because nothing fits while the clock leaps.
+fn all_files_arrive(world: &mut World) {
+    for node in &mut world.nodes {
+        node.leaf = world.stored.leaf.clone().unwrap();
+        node.bundle = world.stored.bundle.clone();
+    }
+}
+
+#[test]
+fn what_was_issued_while_the_clock_was_ahead_is_issued_again() {
+    // Past the renewal of a leaf, and past that of the authority.
+    for days in [400, 3_000] {
+        let mut world = World::begin();
+        let ahead = DAY.checked_mul(days).unwrap();
+        world.now += ahead;
+        for _ in 0..6 {
+            world.now += SignedDuration::from_mins(2);
+            world.operator_acts();
+            all_files_arrive(&mut world);
+        }
+        world.now -= ahead;
+        world.operator_acts();
+        let leaf = world.stored.leaf.clone().unwrap();
+        assert!(leaf.certificate.begins <= world.now, "{days} days");
+        all_files_arrive(&mut world);
+        world.check();
+        world.settle();
+        let authority = world.stored.authority.clone().unwrap().certificate;
+        assert!(authority.begins <= world.now, "{days} days");
+        let issued = world.issued;
+        world.settle();
+        assert_eq!(world.issued, issued, "{days} days: it rests");
+    }
 }
 
 #[test]
@@ -392,6 +496,7 @@ fn whatever_is_stored_and_whenever_it_is_looked_at_nodes_accept_an_authority() {
                     names: &names(),
                     rotation_asked: false,
                     given: None,
+                    shown: Some(now),
                     running: &[],
                 };
                 let after =
@@ -430,6 +535,7 @@ fn a_leaf_for_other_names_is_issued_at_once() {
             names,
             rotation_asked: false,
             given: None,
+            shown: None,
             running: &[],
         })
     };
@@ -464,6 +570,7 @@ fn a_leaf_is_issued_once_however_its_addresses_are_written() {
                 names: &names,
                 rotation_asked: false,
                 given: None,
+                shown: Some(begin()),
                 running: &[],
             });
             assert_eq!(plan.leaf, step);

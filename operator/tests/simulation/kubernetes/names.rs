@@ -12,6 +12,7 @@ pub(crate) const API_KEY: &str = "/api/v1/namespaces/team/secrets/demo-api-key";
 pub(crate) const CLUSTER_KEY: &str = "/api/v1/namespaces/team/secrets/demo-cluster-key";
 pub(crate) const AUTHORITY: &str = "/api/v1/namespaces/team/secrets/demo-node-ca";
 pub(crate) const NODE_TLS: &str = "/api/v1/namespaces/team/secrets/demo-node-tls";
+pub(crate) const CLIENTS_AUTHORITIES: &str = "/api/v1/namespaces/team/configmaps/demo-ca";
 pub(crate) const CLIENT_SERVICE: &str = "/api/v1/namespaces/team/services/demo";
 pub(crate) const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/team/leases/osc";
 pub(crate) const PEERS: &str = "/api/v1/namespaces/team/configmaps/demo-nodes";

@@ -23,6 +23,7 @@ fn secret_with(entry: &str, content: &[u8]) -> ObservedSecret {
         bootstrap: BootstrapMark::Absent,
         rotation: None,
         authority_given: None,
+        authority_shown: None,
         key_record: KeyRecord::default(),
         resource_version: None,
         prunable: None,

@@ -74,6 +74,12 @@ pub(super) struct World {
     pub(super) rotation_asked: bool,
     /// When nodes were first given the newest authority.
     pub(super) given: Option<Timestamp>,
+    /// The authorities in the file that clients read.
+    pub(super) file: Vec<Certificate>,
+    /// Whether that file is not written, as where the API server refuses it.
+    pub(super) is_file_stuck: bool,
+    /// Since when it has the newest authority.
+    pub(super) shown: Option<Timestamp>,
     pub(super) last: Option<PkiPlan>,
     /// How often a leaf was issued, and an authority made.
     pub(super) issued: (usize, usize),
@@ -88,6 +94,9 @@ impl World {
             now: begin(),
             rotation_asked: false,
             given: None,
+            file: Vec::new(),
+            is_file_stuck: false,
+            shown: None,
             last: None,
             issued: (0, 0),
             verified: BTreeSet::new(),
@@ -126,6 +135,7 @@ impl World {
             names: &names,
             rotation_asked: self.rotation_asked,
             given: self.given,
+            shown: self.shown,
             running: &running,
         });
         if plan.authority == AuthorityStep::Rotate {
@@ -139,9 +149,21 @@ impl World {
         let after = execute(&self.stored, &plan, "shop/prod", &names, self.now).unwrap();
         if is_given_anew(&self.stored, &after) {
             self.given = Some(self.now);
+            self.shown = None;
         }
         self.stored = after;
         self.last = Some(plan);
+        self.write_file();
+    }
+
+    /// Clients get what nodes accept, and the operator sees that.
+    pub(super) fn write_file(&mut self) {
+        if !self.is_file_stuck {
+            self.file.clone_from(&self.stored.bundle);
+        }
+        let newest = self.stored.authority.as_ref();
+        let has_it = newest.is_some_and(|newest| self.file.contains(&newest.certificate));
+        self.shown = has_it.then(|| self.shown.unwrap_or(self.now));
     }
 
     /// Files reach one node after the other; the promises hold at each moment between.
