@@ -94,7 +94,8 @@ async fn carry_out(
     parts: Parts,
     body: Vec<u8>,
 ) -> Result<Response<Answer>, BoxError> {
-    let what = format!("{} {}", parts.method, parts.uri.path());
+    let asked = query(&parts, "dryRun").map_or("", |_| "?dryRun");
+    let what = format!("{} {}{asked}", parts.method, parts.uri.path());
     let begins_a_watch = query(&parts, "limit").is_some_and(|limit| limit == PAGE);
     let fate = {
         let mut stage = stage.lock();
@@ -237,7 +238,8 @@ fn handle(
         _ if path.contains("/events") => Ok(sent()),
         Method::POST if path.ends_with(EVICTION) => {
             let pod = path.strip_suffix(EVICTION).unwrap();
-            store.evict(pod, &preconditions(&sent()["deleteOptions"]))
+            let is_question = query(parts, "dryRun").is_some();
+            store.evict(pod, &preconditions(&sent()["deleteOptions"]), is_question)
         }
         Method::POST => {
             let object = sent();
