@@ -12,6 +12,7 @@ mod api_key;
 mod api_server;
 mod authority_exchange;
 mod certificates;
+mod changed_meanwhile;
 mod chart_values;
 mod cluster_domain;
 mod commands;
