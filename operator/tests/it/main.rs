@@ -27,6 +27,7 @@ mod impostors;
 mod leader;
 mod local_cluster;
 mod local_database;
+mod local_tls;
 mod looking;
 #[path = "../../../node/tests/structure/mentions.rs"]
 mod mentions;
