@@ -2,16 +2,13 @@
 
 mod children;
 
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    core::v1::ConfigMap,
-};
-use kube::Resource;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use kube::{Resource, ResourceExt};
 use rand::rngs::SysError;
 
 use super::{
     api_key::KeyPhase,
-    build::ClusterResources,
+    build::{ClusterResources, Roots, authorities_label, ca_config_map},
     context::Context,
     dereference::DereferencedObjects,
     namespace_end::is_ending,
@@ -245,16 +242,22 @@ pub async fn apply_shared(
     Ok(deployment.unwrap_or_else(|| wanted.clone()))
 }
 
-/// Writes only the certificates with which clients verify nodes: they are renewed even where the rest waits.
+/// Writes only the certificates with which clients and scrapers verify nodes, and what has scrapers read them: they are renewed
+/// even where the rest waits.
 pub async fn apply_authorities(
     context: &Context,
     cluster: &ValidatedCluster,
-    ca_config_map: &ConfigMap,
+    roots: &Roots,
     found: &DereferencedObjects,
     done: &mut Vec<Done>,
 ) -> Result<(), Error> {
     let mut children = Children::of(context, cluster, found, done);
-    children.apply(ca_config_map).await.map(drop)
+    let map = ca_config_map(cluster, roots);
+    if found.is_taken("ConfigMap", &map.name_any()) {
+        return Ok(());
+    }
+    children.apply(&map).await?;
+    children.follow_authorities(&authorities_label(roots)).await
 }
 
 pub(super) fn failed<K: Resource<DynamicType = ()>>(

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::{
     difference::FieldPath,
     lag::LastWhole,
+    last_reports::LastReports,
     pace::Wait,
     resource::ClusterStatus,
     rollout::{AT_ONCE, Place, Silence, Turns},
@@ -83,6 +84,8 @@ pub(super) struct Memory {
     pub(super) figures_written: Option<Instant>,
     /// When each node last had everything.
     pub(super) last_whole: LastWhole,
+    /// When each node last answered.
+    pub(super) last_reports: LastReports,
     /// Since when nodes that serve do not answer.
     pub(super) silence: Silence,
 }

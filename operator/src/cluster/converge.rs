@@ -255,10 +255,9 @@ async fn write(
     *waiting = told;
     let roots = roots(cluster, found, &pki);
     if let Some(stalled) = stalled {
-        let map = build::ca_config_map(cluster, &roots);
-        // The nodes' certificates are renewed, so clients need the new authorities.
-        if matches!(mandate, Mandate::Act) && !found.is_taken("ConfigMap", &map.name_any()) {
-            apply::apply_authorities(context, cluster, &map, found, done).await?;
+        // The nodes' certificates are renewed, so clients and scrapers need the new authorities.
+        if matches!(mandate, Mandate::Act) {
+            apply::apply_authorities(context, cluster, &roots, found, done).await?;
         }
         return Ok(Err(stalled));
     }
@@ -302,8 +301,7 @@ async fn write(
     if is_paused {
         waits.extend(pause::waiting(&resources, found));
         waits.extend(plans.growth.waits());
-        let map = &resources.ca_config_map;
-        apply::apply_authorities(context, cluster, map, found, done).await?;
+        apply::apply_authorities(context, cluster, &roots, found, done).await?;
         return Ok(Ok(there.cloned()));
     }
     let running = there.filter(|set| runs(set) && are_kept);

@@ -1,8 +1,8 @@
 //! Which layout the objects of a cluster were made with: names, paths and annotations that hold together. Pure.
 
 use super::{
-    dereference::DereferencedObjects, recovery, secrets::ManagedSecret, stalled::Stalled,
-    validate::ValidatedCluster,
+    dereference::DereferencedObjects, recovery, resource::Mode, secrets::ManagedSecret,
+    stalled::Stalled, validate::ValidatedCluster,
 };
 use crate::names::LAYOUT;
 
@@ -40,15 +40,7 @@ pub(super) fn unsupported(
                 || "none (layout 1, before the first release)".to_owned(),
                 |layout| layout.to_string(),
             ),
-            format!(
-                "to keep the entries, back up a node with the program that runs there ({}); give a cluster under another name, NEW, the same salt \
-                 (Secret NEW-salt with the entry of Secret {}), create it, bring the entries in (`kubectl exec -i NEW-0 -n {} -c node -- osc-node \
-                 import --from - < {name}-0.db`), and delete this one",
-                format_args!("`{}`", recovery::backup(cluster, &cluster.name.pod(0))),
-                ManagedSecret::Salt.name(&cluster.name),
-                cluster.namespace,
-                name = cluster.name,
-            ),
+            take_along(cluster),
         ),
     };
     Some(Stalled {
@@ -57,4 +49,22 @@ pub(super) fn unsupported(
             "{kind} {name} has layout {made}, and this operator knows layout {LAYOUT} only, so it writes nothing here: {way_out}"
         ),
     })
+}
+
+/// How a user takes the entries along to a cluster of this layout.
+fn take_along(cluster: &ValidatedCluster) -> String {
+    let (name, namespace) = (&cluster.name, &cluster.namespace);
+    let salt = ManagedSecret::Salt.name(name);
+    let same_salt = format!("the same salt (Secret NEW-salt with the entry of Secret {salt})");
+    if cluster.spec.mode == Mode::Shared {
+        return format!(
+            "the entries stay in the database: delete this cluster, have the store adopted (`osc-node database adopt --from {namespace}/{name}` with \
+             OSC_CLUSTER_ID={namespace}/NEW), and give a cluster under that other name, NEW, {same_salt} and the same database"
+        );
+    }
+    format!(
+        "to keep the entries, back up a node with the program that runs there (`{}`); give a cluster under another name, NEW, {same_salt}, \
+         create it, bring the entries in (`kubectl exec -i NEW-0 -n {namespace} -c node -- osc-node import --from - < {name}-0.db`), and delete this one",
+        recovery::backup(cluster, &name.pod(0))
+    )
 }

@@ -30,6 +30,7 @@ mod figures;
 pub mod hibernation;
 mod judged_deletion;
 mod lag;
+mod last_reports;
 mod layout;
 mod membership;
 mod mode_change;

@@ -10,6 +10,7 @@ use super::{
     difference,
     stalled::Stalled,
 };
+use crate::{names::LABEL_AUTHORITIES, service_monitor::ServiceMonitor};
 
 /// The waiting changes of a paused resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,12 +79,34 @@ where
         one(found, &own, disruption_budget.as_ref()),
     ];
     if served(&found.service_monitors) {
-        told.push(one(found, &own, service_monitor.as_ref()));
+        let wanted = service_monitor.clone();
+        told.push(one(
+            found,
+            &own,
+            wanted.map(|wanted| following(wanted, found)).as_ref(),
+        ));
     }
     if served(&found.certificates) {
         told.push(one(found, &own, certificate.as_ref()));
     }
     told.into_iter().flatten().collect()
+}
+
+/// The same with the label that is there: it follows the authorities, and so it never waits.
+fn following(mut wanted: ServiceMonitor, found: &DereferencedObjects) -> ServiceMonitor {
+    let child = found.child(&ServiceMonitor::kind(&()), &wanted.name_any());
+    let live = child.and_then(|child| child.live.as_ref());
+    let labels = live.and_then(|live| live.object.pointer("/metadata/labels"));
+    let there = labels.and_then(|labels| labels.get(LABEL_AUTHORITIES)?.as_str());
+    if live.is_some()
+        && let Some(labels) = wanted.metadata.labels.as_mut()
+    {
+        match there {
+            Some(there) => labels.insert(LABEL_AUTHORITIES.to_owned(), there.to_owned()),
+            None => labels.remove(LABEL_AUTHORITIES),
+        };
+    }
+    wanted
 }
 
 fn one<K>(found: &DereferencedObjects, name: &str, wanted: Option<&K>) -> Option<String>

@@ -53,6 +53,8 @@ pub struct Observation<'a> {
     pub running: Running<'a>,
     /// The existing pods, each with its node's answer.
     pub pods: &'a [(Pod, Option<NodeDetails>)],
+    /// The nodes that answered a short while ago, by their names: the last report of one that is away stands.
+    pub last_reports: &'a [String],
     /// Fingerprint of the salt Secret.
     pub salt_fingerprint: Option<&'a str>,
     /// The state of the ServiceMonitor.
@@ -213,7 +215,7 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
         endpoint: endpoint::endpoint(seen),
         ca_config_map_name: cluster.name.ca(),
         conditions: conditions(
-            verdicts::verdicts(seen, &members, ready),
+            verdicts::verdicts(seen, before, &members, ready),
             cluster.generation,
             before,
             now,

@@ -40,6 +40,8 @@ struct State {
     unanswered: Option<Call>,
     /// The changes of an admission webhook to each written StatefulSet.
     webhook: Option<fn(&mut Value)>,
+    /// What another client does right after the next question whether a pod may go.
+    after_a_question: Option<fn(&mut BTreeMap<String, Value>)>,
     /// Rights that the test took from the operator: verbs and kinds.
     denied: Vec<(String, String)>,
     /// Whether the namespace is being deleted: the server accepts no new objects.
@@ -91,7 +93,12 @@ impl ApiServer {
             let how = parts.headers.get("content-type");
             let how = How::read(how.map_or("", |kind| kind.to_str().unwrap()));
             self.0.lock().unwrap().selected = parts.uri.query().and_then(selected);
-            let (status, answer) = self.handle(&parts.method, parts.uri.path(), how, &body);
+            let is_question = parts
+                .uri
+                .query()
+                .is_some_and(|query| query.contains(&QUESTION[1..]));
+            let path = (parts.uri.path(), is_question);
+            let (status, answer) = self.handle(&parts.method, path, how, &body);
             let response = Response::builder()
                 .status(status)
                 .body(Body::from(serde_json::to_vec(&answer).unwrap()))
@@ -100,7 +107,13 @@ impl ApiServer {
         }
     }
 
-    fn handle(&self, method: &Method, path: &str, how: How, body: &[u8]) -> (StatusCode, Value) {
+    fn handle(
+        &self,
+        method: &Method,
+        (path, is_question): (&str, bool),
+        how: How,
+        body: &[u8],
+    ) -> (StatusCode, Value) {
         let mut state = self.0.lock().unwrap();
         let sent = || serde_json::from_slice::<Value>(body).unwrap();
         let path = &match method {
@@ -111,7 +124,8 @@ impl ApiServer {
             ),
             _ => path.to_owned(),
         };
-        let call = (method.clone(), path.clone());
+        let asked = if is_question { QUESTION } else { "" };
+        let call = (method.clone(), format!("{path}{asked}"));
         if state
             .refusal
             .as_ref()
@@ -141,7 +155,7 @@ impl ApiServer {
             return (StatusCode::FORBIDDEN, terminating(path));
         }
         let is_lost = state.unanswered.as_ref() == Some(&call);
-        let answer = Self::carry_out(&mut state, method, path, how, body);
+        let answer = Self::carry_out(&mut state, method, &call.1, how, body);
         if is_lost {
             state.unanswered = None;
             return (
@@ -176,6 +190,15 @@ impl ApiServer {
             (&Method::GET, false) => {
                 let stale = state.stale.get(path);
                 found(stale.or_else(|| state.objects.get(path)).cloned())
+            }
+            (&Method::POST, _) if path.ends_with(QUESTION) => {
+                let pod = path.strip_suffix(QUESTION).unwrap();
+                let pod = pod.strip_suffix(EVICTION).unwrap();
+                let answer = evictions::evict(&mut state.objects.clone(), pod, &sent());
+                if let Some(happens) = state.after_a_question.take() {
+                    happens(&mut state.objects);
+                }
+                answer
             }
             (&Method::POST, _) if path.ends_with(EVICTION) => {
                 let pod = path.strip_suffix(EVICTION).unwrap();
@@ -274,6 +297,11 @@ impl ApiServer {
         self.0.lock().unwrap().unanswered = Some((method, path.to_owned()));
     }
 
+    /// Another client does this right after the next question whether a pod may go.
+    pub(crate) fn after_a_question(&self, happens: fn(&mut BTreeMap<String, Value>)) {
+        self.0.lock().unwrap().after_a_question = Some(happens);
+    }
+
     /// An admission webhook changes each StatefulSet that is written from now on.
     pub(crate) fn intercept(&self, webhook: fn(&mut Value)) {
         self.0.lock().unwrap().webhook = Some(webhook);
@@ -321,11 +349,12 @@ impl ApiServer {
             .collect()
     }
 
-    /// The calls so far that write, without events; forgets them.
+    /// The calls so far that write, without events and questions; forgets them.
     pub(crate) fn writes(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
             .into_iter()
             .filter(|(method, path)| *method != Method::GET && !path.contains("/events"))
+            .filter(|(_, path)| !path.ends_with(QUESTION))
             .map(|(method, path)| format!("{method} {path}"))
             .collect()
     }
@@ -333,6 +362,9 @@ impl ApiServer {
 
 /// The end of the path of an eviction.
 const EVICTION: &str = "/eviction";
+
+/// The end of a request that changes nothing: it asks what would become of it.
+const QUESTION: &str = "?dryRun=All";
 
 /// The path of the object that a write takes away.
 pub(crate) fn taken_away(write: &str) -> Option<&str> {

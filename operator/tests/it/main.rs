@@ -12,6 +12,7 @@ mod api_key;
 mod api_server;
 mod authority_exchange;
 mod certificates;
+mod changed_meanwhile;
 mod chart_values;
 mod clients_authorities;
 mod cluster_domain;
@@ -28,6 +29,7 @@ mod invalid_spec;
 mod leader;
 mod local_cluster;
 mod local_database;
+mod local_tls;
 mod looking;
 #[path = "../../../node/tests/structure/mentions.rs"]
 mod mentions;

@@ -2,7 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
-use opensecureconf_operator::{names::ClusterName, pki::cluster_names};
+use opensecureconf_operator::{
+    cluster::resource::OpenSecureConfCluster,
+    names::{ClusterName, LABEL_AUTHORITIES},
+    pki::cluster_names,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -125,6 +129,64 @@ async fn certificates_are_renewed_and_clients_learn_of_authorities_meanwhile() {
     server.remove(&format!("{CORE}/secrets/demo-node-ca"));
     reconcile(&server, &mut cluster, &context).await;
     assert_ne!(server.object(&map).unwrap()["data"], before);
+}
+
+#[tokio::test]
+async fn scrapers_learn_of_authorities_too_and_what_else_differs_of_their_object_waits() {
+    let paused: fn(&mut OpenSecureConfCluster) = |cluster| cluster.spec.paused = true;
+    let stalled: fn(&mut OpenSecureConfCluster) = |cluster| {
+        let key = json!({ "name": "x", "secret": { "secretName": "demo-cluster-key" } });
+        cluster.spec.pod_template.volumes = vec![key];
+    };
+    for how in [paused, stalled] {
+        let (server, context, mut cluster) = three_nodes(|_| {}).await;
+        for ordinal in 0..3 {
+            server.remove(&format!("{CORE}/pods/demo-{ordinal}"));
+        }
+        let as_before = cluster.clone();
+        let monitor = || server.object(SERVICE_MONITOR).unwrap();
+        let label = || monitor()["metadata"]["labels"][LABEL_AUTHORITIES].clone();
+        let before = monitor();
+        let first = label();
+        how(&mut cluster);
+        cluster.spec.monitoring.service_monitor.interval = "7s".to_owned();
+        server.remove(&format!("{CORE}/secrets/demo-node-ca"));
+        reconcile(&server, &mut cluster, &context).await;
+
+        let both = label();
+        assert_ne!(both, first, "{}", condition(&server, "Stalled"));
+        let mut expected = before;
+        expected["metadata"]["labels"][LABEL_AUTHORITIES] = both.clone();
+        assert_eq!(monitor()["spec"], expected["spec"]);
+        assert_eq!(
+            monitor()["metadata"]["labels"],
+            expected["metadata"]["labels"]
+        );
+        if cluster.spec.paused {
+            let told = condition(&server, "Paused");
+            let told = message(&told);
+            assert!(
+                told.contains("ServiceMonitor demo (spec.endpoints"),
+                "{told}"
+            );
+            assert!(!told.contains(LABEL_AUTHORITIES), "{told}");
+        }
+        // Nothing is written twice.
+        server.writes();
+        reconcile(&server, &mut cluster, &context).await;
+        let writes = server.writes();
+        let patch = format!("PATCH {SERVICE_MONITOR}");
+        let changed = label() != both;
+        assert_eq!(writes.contains(&patch), changed, "{writes:?}");
+
+        // It is what a cluster that goes on writes.
+        let settled = label();
+        let mut cluster = as_before;
+        reconcile(&server, &mut cluster, &context).await;
+        let again = label();
+        reconcile(&server, &mut cluster, &context).await;
+        assert!(again == settled || label() == again);
+    }
 }
 
 #[tokio::test]

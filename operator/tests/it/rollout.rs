@@ -6,9 +6,12 @@ use std::{
 };
 
 use http::{Method, StatusCode};
-use opensecureconf_operator::cluster::{
-    context::Context, reconcile::reconcile_cluster, resource::OpenSecureConfCluster,
-    validate::Installation,
+use opensecureconf_operator::{
+    cluster::{
+        context::Context, reconcile::reconcile_cluster, resource::OpenSecureConfCluster,
+        validate::Installation,
+    },
+    node::{ClientCertificate, NodeTls},
 };
 use serde_json::{Value, json};
 
@@ -19,7 +22,7 @@ use crate::{
     looking::show,
     reconcile::{CORE, STATEFUL_SET, condition, reconcile},
     resource,
-    serving::answered,
+    serving::{answered, answered_with},
 };
 
 pub(crate) mod budget;
@@ -39,6 +42,10 @@ struct Story {
 
 impl Story {
     async fn begin() -> Self {
+        Self::begin_with(answered).await
+    }
+
+    async fn begin_with(answered: impl Fn(Context) -> Context) -> Self {
         let (server, context) = ApiServer::start();
         let context = answered(context);
         let mut cluster = resource(ONE_NODE);
@@ -296,6 +303,33 @@ async fn while_pods_are_replaced_the_status_counts_them_and_nobody_is_alarmed() 
         .filter(|(_, event)| event["note"].as_str().unwrap().contains("pod template"))
         .collect();
     assert!(alarms.is_empty(), "{alarms:?}");
+}
+
+#[tokio::test]
+async fn while_pods_are_replaced_what_is_known_of_certificates_stays_known() {
+    let clients = Some(ClientCertificate {
+        open: true,
+        ..ClientCertificate::default()
+    });
+    let tls = NodeTls {
+        clients,
+        ..NodeTls::default()
+    };
+    let mut story = Story::begin_with(|context| answered_with(context, tls.clone())).await;
+    assert_eq!(condition(&story.server, "TlsReady")["status"], "True");
+    story.cluster.spec.image = Some("node:2".to_owned());
+    let mut away = 0;
+    for _ in 0..12 {
+        story.operate().await;
+        // Kubernetes has not made a pod anew yet.
+        story.operate().await;
+        let told = condition(&story.server, "TlsReady");
+        assert_eq!(told["status"], "True", "{told}");
+        away += usize::from(told["message"].as_str().unwrap().contains("is away"));
+        story.kubernetes();
+    }
+    assert_eq!(story.ordinals_deleted(), [2, 1, 0]);
+    assert_eq!(away, 3);
 }
 
 #[tokio::test]

@@ -129,6 +129,42 @@ async fn a_deployment_is_made_and_neither_a_stateful_set_nor_a_list_of_peers() {
 }
 
 #[tokio::test]
+async fn a_deployment_of_another_layout_is_left_alone() {
+    for (layout, said) in [
+        (None, "layout none (layout 1, before the first release)"),
+        (Some("1"), "layout 1"),
+        (
+            Some("3"),
+            "install an operator of a release that knows layout 3",
+        ),
+    ] {
+        let (server, context, mut cluster) = running().await;
+        let mut object = server.object(DEPLOYMENT).unwrap();
+        let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove("opensecureconf.io/layout");
+        if let Some(layout) = layout {
+            annotations.insert("opensecureconf.io/layout".to_owned(), json!(layout));
+        }
+        server.put(DEPLOYMENT, object.clone());
+        cluster.spec.image = Some("node:2".to_owned());
+
+        reconcile(&server, &mut cluster, &context).await;
+
+        assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
+        assert_eq!(server.object(DEPLOYMENT), Some(object));
+        let stalled = condition(&server, "Stalled");
+        assert_eq!(stalled["reason"], "UnsupportedLayout");
+        let told = message(&server, "Stalled");
+        assert!(
+            told.starts_with("Deployment demo has layout") && told.contains(said),
+            "{told}"
+        );
+        assert!(!told.contains("demo-0"), "there is no such pod: {told}");
+        assert_eq!(condition(&server, "Available")["status"], "True");
+    }
+}
+
+#[tokio::test]
 async fn where_nothing_changes_nothing_is_written() {
     let (server, context, mut cluster) = running().await;
     reconcile(&server, &mut cluster, &context).await;

@@ -241,7 +241,8 @@ impl Stage {
         let number = self.any_node();
         let path = pod(number);
         let served = self.store.get(&path).is_some_and(is_ready);
-        let goes = self.store.evict(&path, &Preconditions::default()).is_ok();
+        let all = Preconditions::default();
+        let goes = self.store.evict(&path, &all, false).is_ok();
         if served && goes {
             self.drained.insert(number);
         }

@@ -203,3 +203,36 @@ async fn a_certificate_that_other_nodes_would_refuse_replaces_none_that_they_acc
     node.process
         .error_of("certificates_not_reloaded", "larger than 1048576 bytes");
 }
+
+#[tokio::test]
+async fn where_no_certificate_is_better_one_that_other_nodes_refuse_is_in_force_and_told() {
+    let authority = Authority::new("nodes");
+    let serving_only = Leaf {
+        names: NAMES,
+        usages: &OF_NODES[..1],
+        days: (-1, 30),
+    };
+    let first = authority.issue(&serving_only);
+    let mut node = Node::start_with(authority, &first, &[]);
+    let tls = node.folder.path().join("tls");
+    let told = node.process.event("certificates_refused_by_nodes");
+    assert_eq!(told["certificate"], "node", "{told}");
+    let status = node.tls_status().await;
+    assert_eq!(status["node"]["leaf"], fingerprint(&first.certificate));
+    assert_eq!(status["node"]["error"], told["error"]);
+    assert!(told["error"].as_str().unwrap().contains("refuse"), "{told}");
+
+    // One that is no better is taken all the same: the one in force is refused, too.
+    let second = node.issue(&serving_only);
+    write_node_tls(&tls, &second, &node.authority.pem());
+    let taken = fingerprint(&second.certificate);
+    while node.process.event("certificates_reloaded")["leaf"] != taken {}
+    assert_eq!(node.tls_status().await["node"]["error"], told["error"]);
+
+    let good = node.issue(&Leaf::of_node(NAMES));
+    node.exchange(&good, &node.authority.pem());
+    assert_eq!(node.tls_status().await["node"]["error"], Value::Null);
+    let log = node.process.log();
+    let times = log.matches("certificates_refused_by_nodes").count();
+    assert_eq!(times, 1, "the same words once: {log}");
+}

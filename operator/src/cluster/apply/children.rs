@@ -24,7 +24,7 @@ use crate::{
         port_clash,
         validate::ValidatedCluster,
     },
-    names::FIELD_MANAGER,
+    names::{FIELD_MANAGER, LABEL_AUTHORITIES},
     service_monitor::ServiceMonitor,
 };
 
@@ -103,6 +103,44 @@ impl<'a> Children<'a> {
             let monitor = resources.service_monitor.as_ref();
             self.apply_or_delete_if_allowed::<ServiceMonitor>(monitor)
                 .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes to a ServiceMonitor that is there nothing but the label by which it follows the authorities: whatever else of it
+    /// differs waits.
+    pub(super) async fn follow_authorities(&mut self, label: &str) -> Result<(), Error> {
+        let kind = ServiceMonitor::kind(&());
+        let live = self.found.child(&kind, self.name);
+        let Some(live) = live.and_then(|child| child.live.as_ref()) else {
+            return Ok(());
+        };
+        let labels = live.object.pointer("/metadata/labels");
+        let there = labels.and_then(|labels| labels.get(LABEL_AUTHORITIES));
+        if there.and_then(Value::as_str) == Some(label) {
+            return Ok(());
+        }
+        let patch = Patch::Merge(json!({ "metadata": {
+            "resourceVersion": live.resource_version, "labels": { LABEL_AUTHORITIES: label },
+        } }));
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let api: Api<ServiceMonitor> = Api::namespaced(self.context.client.clone(), self.namespace);
+        let patched = api.patch_metadata(self.name, &parameters, &patch);
+        match patched
+            .await
+            .map_err(|source| failed::<ServiceMonitor>("patch", self.name, source))
+        {
+            Ok(_) => self.done.push(Done::Updated),
+            Err(error) => match error.refusal() {
+                Some(words) => self.done.push(Done::Refused {
+                    kind: kind.into_owned(),
+                    words: words.to_owned(),
+                }),
+                None => return Err(error),
+            },
         }
         Ok(())
     }

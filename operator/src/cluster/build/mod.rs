@@ -73,6 +73,11 @@ pub fn ca_config_map(cluster: &ValidatedCluster, roots: &Roots) -> ConfigMap {
     ca_config_map::build(cluster, roots)
 }
 
+/// The value of the label by which a ServiceMonitor follows the authorities.
+pub fn authorities_label(roots: &Roots) -> String {
+    service_monitor::authorities_label(&roots.nodes)
+}
+
 /// Builds all objects of nodes that have volumes.
 pub fn build(cluster: &ValidatedCluster, roots: &Roots) -> ClusterResources {
     around(cluster, roots, stateful_set::build(cluster))

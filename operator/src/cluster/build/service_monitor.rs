@@ -21,8 +21,7 @@ pub(super) fn build(cluster: &ValidatedCluster, authorities: &str) -> ServiceMon
     for (name, value) in &wanted.labels {
         labels.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    // Not every Prometheus Operator watches the ConfigMap; each copies authorities when a ServiceMonitor changes in spec or labels.
-    labels.insert(LABEL_AUTHORITIES.to_owned(), beginning_of_hash(authorities));
+    labels.insert(LABEL_AUTHORITIES.to_owned(), authorities_label(authorities));
     let mut selector = metadata::pod_selector(cluster);
     selector
         .match_labels
@@ -64,8 +63,10 @@ fn without_endpoint() -> Value {
     json!({ "action": "labeldrop", "regex": "endpoint" })
 }
 
-fn beginning_of_hash(text: &str) -> String {
-    let digest = Sha256::digest(text);
+/// The value of the label that changes with the authorities: not every Prometheus Operator watches the ConfigMap, and each copies
+/// authorities when a ServiceMonitor changes in spec or labels.
+pub(super) fn authorities_label(authorities: &str) -> String {
+    let digest = Sha256::digest(authorities);
     let first = digest
         .first_chunk::<8>()
         .map_or(0, |bytes| u64::from_be_bytes(*bytes));

@@ -12,7 +12,7 @@ use crate::{
         events, judged_deletion,
         observe::{self, Connection},
         resource::OpenSecureConfCluster,
-        rollout::{self, Force, Replaced},
+        rollout::{self, Force, Next, Replaced},
         settled::Mandate,
         status,
         validate::ValidatedCluster,
@@ -56,23 +56,28 @@ pub(in crate::cluster) async fn carry_out(
             incarnation,
         } => {
             let pod = of(*ordinal).filter(|pod| pod.metadata.deletion_timestamp.is_none());
+            let mut next = None;
             if let Some(planned) = pod {
-                let planned = (planned, status::is_ready(planned));
-                let next = rollout::next_to_delete(valid, (found, pods), planned, context).await?;
-                match next {
-                    Some(next) if next == planned.0 => {}
-                    Some(other) => {
+                let planned_so = (
+                    planned,
+                    status::is_ready(planned),
+                    force(valid, incarnation),
+                );
+                let there = (found, pods);
+                match rollout::next_to_delete(valid, there, planned_so, context).await? {
+                    Ok(this) if this.pod == planned => next = Some(this),
+                    Ok(other) => {
                         let why = rollout::REPLACEMENT_HAD_BEGUN;
-                        let other = (other, Force::No, pods);
+                        let other = (&other, Force::No, pods);
                         return rollout::take_away(cluster, valid, other, why, context).await;
                     }
-                    // It is judged once more.
-                    None => return Ok(Replaced::Tried),
+                    Err(stays) => return Ok(stays),
                 }
             }
             let mut claims = found.volumes.iter();
             let claim = claims.find(|claim| claim.ordinal == *ordinal);
-            give_up(cluster, valid, (claim, pod), pods, incarnation, context).await
+            let given_up = (claim, next.as_ref());
+            give_up(cluster, valid, given_up, pods, incarnation, context).await
         }
         RebuildPlan::Finished
         | RebuildPlan::Leaving { .. }
@@ -102,7 +107,7 @@ async fn leave(
 async fn give_up(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    (claim, pod): (Option<&VolumeClaim>, Option<&Pod>),
+    (claim, next): (Option<&VolumeClaim>, Option<&Next<'_>>),
     pods: &[(Pod, Option<NodeDetails>)],
     incarnation: &str,
     context: &Context,
@@ -119,13 +124,13 @@ async fn give_up(
         }
         events::announce_given_up(cluster, &claim.name, incarnation, &context.recorder).await;
     }
-    let Some(pod) = pod else {
+    let Some(next) = next else {
         return Ok(Replaced::Tried);
     };
     // A pod that changed meanwhile, or that is held, is judged once more: its claim stays for as long as the pod exists.
     let why = "it is rebuilt with a new volume";
-    let pod = (pod, force(valid, incarnation), pods);
-    rollout::take_away(cluster, valid, pod, why, context).await
+    let next = (next, force(valid, incarnation), pods);
+    rollout::take_away(cluster, valid, next, why, context).await
 }
 
 /// A user who rebuilds a node by force does so although another one may be away.

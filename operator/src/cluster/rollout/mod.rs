@@ -19,7 +19,7 @@ pub(super) use plan::UNDER_WAY;
 pub use plan::{RolloutPlan, Waiting, Why};
 pub(super) use prepare::{prepare, restore_template};
 pub(super) use replace::{
-    Force, REPLACEMENT_HAD_BEGUN, Replaced, carry_out, next_to_delete, take_away,
+    Force, Next, REPLACEMENT_HAD_BEGUN, Replaced, carry_out, next_to_delete, take_away,
 };
 pub use silence::ANSWER_TIMEOUT;
 pub(super) use silence::Silence;

@@ -66,47 +66,88 @@ fn next<'a>(record: Option<&Record>, pods: &[&'a Pod], planned: &'a Pod) -> &'a 
     pods.iter().copied().find(named).unwrap_or(planned)
 }
 
-/// Records the next pod to delete, and returns it; `None` where another operator was faster, or there is no record yet.
-///
-/// # Errors
-/// Where the API server refuses.
-pub(super) async fn record<'a>(
+/// The next pod to delete, by the record as it was read.
+pub(super) fn next_of<'a>(
     valid: &ValidatedCluster,
     found: &DereferencedObjects,
     pods: &[&'a Pod],
     planned: &'a Pod,
+) -> &'a Pod {
+    let record = live(valid, found).and_then(Record::read);
+    next(record.as_ref(), pods, planned)
+}
+
+/// What became of a record.
+pub(super) enum Recorded {
+    /// It was there.
+    Before,
+    /// It was written, which gave the ConfigMap this version.
+    Now(Option<String>),
+    /// Another operator was faster, or there is no ConfigMap yet.
+    Not,
+}
+
+/// Records the next pod to delete.
+///
+/// # Errors
+/// Where the API server refuses.
+pub(super) async fn record(
+    valid: &ValidatedCluster,
+    found: &DereferencedObjects,
+    pod: &Pod,
     context: &Context,
-) -> Result<Option<&'a Pod>, apply::Error> {
-    let name = valid.name.template();
-    let config_map = found.child("ConfigMap", &name);
-    let Some(config_map) = config_map.and_then(|child| child.live.as_ref()) else {
-        return Ok(None);
+) -> Result<Recorded, apply::Error> {
+    let (Some(config_map), Some(wanted)) = (live(valid, found), Record::of(pod)) else {
+        return Ok(Recorded::Not);
     };
-    let there = Record::read(config_map);
-    let pod = next(there.as_ref(), pods, planned);
-    let Some(wanted) = Record::of(pod) else {
-        return Ok(None);
-    };
-    if there.as_ref() == Some(&wanted) {
-        return Ok(Some(pod));
+    if Record::read(config_map).as_ref() == Some(&wanted) {
+        return Ok(Recorded::Before);
     }
-    let patch = json!({ "metadata": {
-        "resourceVersion": config_map.resource_version,
-        "annotations": { ANNOTATION_REPLACING: wanted.text() },
-    } });
+    let version = config_map.resource_version.as_deref();
+    match write(valid, version, Some(wanted.text()), context).await {
+        Ok(version) => Ok(Recorded::Now(version)),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
+            Ok(Recorded::Not)
+        }
+        Err(source) => Err(apply::failed::<ConfigMap>(
+            "patch",
+            &valid.name.template(),
+            source,
+        )),
+    }
+}
+
+/// Removes a record that this reconcile wrote, whose deletion the API server refused: none is under way. Where another operator
+/// has written since, or the write fails, the record stays.
+pub(super) async fn withdraw(valid: &ValidatedCluster, version: &str, context: &Context) {
+    if let Err(error) = write(valid, Some(version), None, context).await {
+        tracing::debug!(error = %error, "replacement_not_withdrawn");
+    }
+}
+
+fn live<'a>(valid: &ValidatedCluster, found: &'a DereferencedObjects) -> Option<&'a LiveChild> {
+    let child = found.child("ConfigMap", &valid.name.template())?;
+    child.live.as_ref()
+}
+
+/// Writes the record over this version, and gives the next one.
+async fn write(
+    valid: &ValidatedCluster,
+    version: Option<&str>,
+    text: Option<String>,
+    context: &Context,
+) -> Result<Option<String>, kube::Error> {
+    let patch = Patch::Merge(json!({ "metadata": {
+        "resourceVersion": version, "annotations": { ANNOTATION_REPLACING: text },
+    } }));
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &valid.namespace);
     let parameters = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    match api
-        .patch_metadata(&name, &parameters, &Patch::Merge(patch))
-        .await
-    {
-        Ok(_) => Ok(Some(pod)),
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(None),
-        Err(source) => Err(apply::failed::<ConfigMap>("patch", &name, source)),
-    }
+    let name = valid.name.template();
+    let written = api.patch_metadata(&name, &parameters, &patch);
+    Ok(written.await?.resource_version())
 }
 
 #[cfg(test)]

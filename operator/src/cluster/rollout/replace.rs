@@ -5,7 +5,7 @@ use kube::{Api, Client, ResourceExt, api::Preconditions};
 
 use super::{
     plan::{RolloutPlan, Why},
-    record,
+    record::{self, Recorded},
 };
 use crate::{
     cluster::{
@@ -61,39 +61,103 @@ pub(in crate::cluster) async fn carry_out(
         return Ok(Replaced::NotTried);
     };
     mandate.may_act()?;
-    let serves = *why == Why::Outdated;
-    let next = next_to_delete(valid, (found, pods), (planned, serves), context).await?;
-    let Some(pod) = next else {
-        // It is judged once more.
-        return Ok(Replaced::Tried);
+    let planned_so = (planned, *why == Why::Outdated, Force::No);
+    let next = match next_to_delete(valid, (found, pods), planned_so, context).await? {
+        Ok(next) => next,
+        Err(stays) => return Ok(stays),
     };
     let why = match why {
-        _ if pod != planned => REPLACEMENT_HAD_BEGUN,
+        _ if next.pod != planned => REPLACEMENT_HAD_BEGUN,
         Why::Outdated => "it was made from another pod template",
         Why::NotReady => "it was made from another pod template, and does not serve",
     };
-    take_away(cluster, valid, (pod, Force::No, pods), why, context).await
+    take_away(cluster, valid, (&next, Force::No, pods), why, context).await
 }
 
 /// Why a pod goes that an earlier record names.
 pub(in crate::cluster) const REPLACEMENT_HAD_BEGUN: &str = "its replacement had begun";
 
-/// The pod to delete now: the planned one, or one whose deletion may still arrive. If the planned one serves, a record names the
-/// pod first; `None` where that has to be judged once more.
+/// A pod that may go.
+#[derive(Debug, Clone)]
+pub(in crate::cluster) struct Next<'a> {
+    /// It.
+    pub(in crate::cluster) pod: &'a Pod,
+    /// The version of the ConfigMap whose record names it, where this reconcile wrote that record.
+    recorded: Option<String>,
+}
+
+/// The pod to delete now: the planned one, or one whose deletion may still arrive. If the planned one serves, the API server is
+/// asked first, and then a record names the pod. The inner error is that none goes now.
 ///
 /// # Errors
 /// Where the API server refuses.
 pub(in crate::cluster) async fn next_to_delete<'a>(
     valid: &ValidatedCluster,
     (found, pods): (&DereferencedObjects, &'a [(Pod, Option<NodeDetails>)]),
-    (planned, serves): (&'a Pod, bool),
+    (planned, serves, force): (&'a Pod, bool, Force),
     context: &Context,
-) -> Result<Option<&'a Pod>, apply::Error> {
+) -> Result<Result<Next<'a>, Replaced>, apply::Error> {
     if !serves || !valid.installation.rules.hold(Rule::ReplacementsAreRecorded) {
-        return Ok(Some(planned));
+        return Ok(Ok(Next {
+            pod: planned,
+            recorded: None,
+        }));
     }
     let there: Vec<_> = pods.iter().map(|(pod, _)| pod).collect();
-    record::record(valid, found, &there, planned, context).await
+    let pod = record::next_of(valid, found, &there, planned);
+    let force = if pod == planned { force } else { Force::No };
+    if let Some(stays) = why_it_stays(valid, (pod, force, pods), context).await? {
+        return Ok(Err(stays));
+    }
+    Ok(match record::record(valid, found, pod, context).await? {
+        // It is judged once more.
+        Recorded::Not => Err(Replaced::Tried),
+        Recorded::Before => Ok(Next {
+            pod,
+            recorded: None,
+        }),
+        Recorded::Now(recorded) => Ok(Next { pod, recorded }),
+    })
+}
+
+/// Why a pod that is to be evicted stays for now. It is asked before anything is written: a record without a deletion would
+/// name that pod for ever, and another one would wait for it.
+async fn why_it_stays(
+    valid: &ValidatedCluster,
+    (pod, force, pods): (&Pod, Force, &[(Pod, Option<NodeDetails>)]),
+    context: &Context,
+) -> Result<Option<Replaced>, apply::Error> {
+    if !is_evicted(valid, pod, force) {
+        return Ok(None);
+    }
+    let (api, name) = (api(&context.evictions, valid), pod.name_any());
+    Ok(
+        match judged_deletion::may_go(valid, &api, &name, as_judged(pod)).await? {
+            Answer::Held(words) if !only_leaving_are_away(valid, pods) => {
+                Some(Replaced::Held { pod: name, words })
+            }
+            Answer::IsAnother => Some(Replaced::Tried),
+            Answer::Held(_) | Answer::NotJudged | Answer::Goes => None,
+        },
+    )
+}
+
+fn api(client: &Client, valid: &ValidatedCluster) -> Api<Pod> {
+    Api::namespaced(client.clone(), &valid.namespace)
+}
+
+/// The very pod that was judged, in the state of that moment.
+fn as_judged(pod: &Pod) -> Preconditions {
+    Preconditions {
+        uid: pod.uid(),
+        resource_version: pod.resource_version(),
+    }
+}
+
+/// Whether the API server judges by the budgets that a pod goes.
+fn is_evicted(valid: &ValidatedCluster, pod: &Pod, force: Force) -> bool {
+    let rules = valid.installation.rules;
+    status::is_ready(pod) && force == Force::No && rules.hold(Rule::BudgetsAreRespected)
 }
 
 /// Whether a user wants a pod to go whatever else is away.
@@ -114,38 +178,42 @@ pub(in crate::cluster) enum Force {
 pub(in crate::cluster) async fn take_away(
     cluster: &OpenSecureConfCluster,
     valid: &ValidatedCluster,
-    (pod, force, pods): (&Pod, Force, &[(Pod, Option<NodeDetails>)]),
+    (next, force, pods): (&Next<'_>, Force, &[(Pod, Option<NodeDetails>)]),
     why: &str,
     context: &Context,
 ) -> Result<Replaced, apply::Error> {
-    let api = |client: &Client| Api::<Pod>::namespaced(client.clone(), &valid.namespace);
-    let judged = Preconditions {
-        uid: pod.uid(),
-        resource_version: pod.resource_version(),
-    };
-    let name = pod.name_any();
-    let rules = valid.installation.rules;
-    let is_counted = status::is_ready(pod) && force == Force::No;
-    let goes = if is_counted && rules.hold(Rule::BudgetsAreRespected) {
-        match judged_deletion::evict(valid, &api(&context.evictions), &name, judged.clone()).await?
-        {
+    let Next { pod, recorded } = next;
+    let goes = if is_evicted(valid, pod, force) {
+        let (api, name) = (api(&context.evictions, valid), pod.name_any());
+        match judged_deletion::evict(valid, &api, &name, as_judged(pod)).await? {
             Answer::Held(words) if !only_leaving_are_away(valid, pods) => {
+                // Since it was asked, another pod went.
+                if let Some(version) = recorded {
+                    record::withdraw(valid, version, context).await;
+                }
                 return Ok(Replaced::Held { pod: name, words });
             }
             // Several budgets, or one that counts what does not come back: the API server never lets it go. The operator's own
             // judgement counts, as that of Kubernetes' controllers does in a rollout.
-            Answer::Held(_) | Answer::NotJudged => {
-                judged_deletion::delete(valid, &api(&context.client), &name, judged).await?
-            }
+            Answer::Held(_) | Answer::NotJudged => delete(valid, pod, context).await?,
             answer => answer == Answer::Goes,
         }
     } else {
-        judged_deletion::delete(valid, &api(&context.client), &name, judged).await?
+        delete(valid, pod, context).await?
     };
     if goes {
         events::announce_replaced(cluster, pod, why, &context.recorder).await;
     }
     Ok(Replaced::Tried)
+}
+
+async fn delete(
+    valid: &ValidatedCluster,
+    pod: &Pod,
+    context: &Context,
+) -> Result<bool, apply::Error> {
+    let api = api(&context.client, valid);
+    judged_deletion::delete(valid, &api, &pod.name_any(), as_judged(pod)).await
 }
 
 /// Whether pods are away, and only such as the cluster is to go on without.
@@ -159,3 +227,6 @@ fn only_leaving_are_away(valid: &ValidatedCluster, pods: &[(Pod, Option<NodeDeta
     away.peek().is_some()
         && away.all(|pod| observe::ordinal(pod).is_some_and(|ordinal| ordinal >= wanted))
 }
+
+#[cfg(test)]
+mod tests;

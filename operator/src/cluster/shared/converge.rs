@@ -4,7 +4,6 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Pod, PodTemplateSpec},
 };
-use kube::ResourceExt;
 
 use super::{
     address::Addresses,
@@ -191,10 +190,9 @@ async fn write(
     let addresses = match (stalled, addresses) {
         (None, Ok(addresses)) => addresses,
         (stalled, _) => {
-            let map = build::ca_config_map(valid, &roots);
-            // The nodes' certificates are renewed, so clients need the new authorities.
-            if matches!(mandate, Mandate::Act) && !found.is_taken("ConfigMap", &map.name_any()) {
-                apply::apply_authorities(context, valid, &map, found, done).await?;
+            // The nodes' certificates are renewed, so clients and scrapers need the new authorities.
+            if matches!(mandate, Mandate::Act) {
+                apply::apply_authorities(context, valid, &roots, found, done).await?;
             }
             return Ok(stalled.map_or(Ok(there), Err));
         }
@@ -236,7 +234,7 @@ async fn write(
     }
     if valid.spec.paused {
         waits.extend(pause::waiting(&resources, found));
-        apply::apply_authorities(context, valid, &resources.ca_config_map, found, done).await?;
+        apply::apply_authorities(context, valid, &roots, found, done).await?;
         return Ok(Ok(there));
     }
     done.extend(let_in.map(Done::LetIn));

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
@@ -31,7 +30,7 @@ use crate::{
         settled::{Conclusion, Mandate, Settled},
         stalled::Stalled,
         status::{self, Course, Observation, Running, Upgrade},
-        steps::{CertificatesSeen, Judged, connect, monitoring, salt_fingerprint},
+        steps::{CertificatesSeen, Judged, connect, last_reports, monitoring, salt_fingerprint},
     },
     node::NodeDetails,
 };
@@ -147,12 +146,7 @@ async fn pass(
         waits: written.waits.clone(),
     };
     Ok(Passed {
-        status: Some(tell(
-            judged,
-            shared,
-            (&pods, unverified, context.now()),
-            written,
-        )),
+        status: Some(tell(judged, shared, (&pods, unverified, context), written)),
         was_idle,
         conclusion,
     })
@@ -187,7 +181,7 @@ async fn plan_secrets(
 fn tell(
     judged: &Judged<'_>,
     shared: &SharedObjects,
-    (pods, unverified, now): (&[(Pod, Option<NodeDetails>)], UnverifiedPods, Timestamp),
+    (pods, unverified, context): (&[(Pod, Option<NodeDetails>)], UnverifiedPods, &Context),
     written: Written,
 ) -> ClusterStatus {
     let Judged { valid, before, .. } = judged;
@@ -211,7 +205,8 @@ fn tell(
     let stalled = stalled.or_else(|| pause.as_ref()?.stalled(told.generation, valid.generation));
     let salt_fingerprint = salt_fingerprint(found);
     let judged_by = (refused.as_slice(), unverified);
-    let certificates = CertificatesSeen::look(valid, found, judged_by, now);
+    let certificates = CertificatesSeen::look(valid, found, judged_by, context.now());
+    let last_reports = last_reports(judged, pods, context);
     let replicas = deployment
         .as_ref()
         .and_then(|there| there.spec.as_ref()?.replicas);
@@ -225,6 +220,7 @@ fn tell(
         cluster: &told,
         running: Running::Deployment(deployment.as_ref()),
         pods,
+        last_reports: &last_reports,
         salt_fingerprint: salt_fingerprint.as_deref(),
         monitoring: monitoring(valid, found, stalled.as_ref(), &refused),
         stalled: stalled.as_ref(),

@@ -1,6 +1,7 @@
 mod certificates;
 mod leaving;
 mod replication;
+mod reports;
 mod rollouts;
 mod standing_still;
 mod states;
@@ -85,6 +86,7 @@ fn seen<'a>(
         cluster,
         running: Running::StatefulSet(Some(stateful_set)),
         pods,
+        last_reports: &[],
         salt_fingerprint: Some("aa"),
         monitoring: Monitoring::Unknown,
         tls: Tls::default(),

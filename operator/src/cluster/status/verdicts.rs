@@ -4,6 +4,7 @@ mod api_key;
 mod course;
 mod fences;
 mod leaving;
+mod reports;
 mod rolling;
 mod salts;
 mod shared;
@@ -20,7 +21,7 @@ use crate::cluster::{
     downgrade::DATABASE_NEWER,
     pause::PAUSED,
     rebuild::{Blocked, RebuildPlan},
-    resource::{MemberStatus, Mode},
+    resource::{ClusterStatus, MemberStatus, Mode},
     rollout::UNDER_WAY,
     secrets::ManagedSecret,
     validate::ValidatedCluster,
@@ -28,6 +29,7 @@ use crate::cluster::{
 };
 pub(super) use leaving::staying;
 use leaving::stays;
+use reports::{Reports, reports};
 pub(in crate::cluster) use rolling::{ROLLING_OUT, ROLLOUT_BLOCKED};
 pub(super) use tls::is_https_closed;
 pub(in crate::cluster) use unverified::NOT_VERIFIED;
@@ -137,14 +139,15 @@ fn readiness(
 /// All conditions of a cluster whose nodes were asked.
 pub(super) fn verdicts(
     seen: &Observation<'_>,
+    before: &ClusterStatus,
     members: &[MemberStatus],
     ready: usize,
 ) -> Vec<Verdict> {
     if let Running::Deployment(deployment) = seen.running {
-        return shared::verdicts(seen, deployment, members, ready);
+        return shared::verdicts((seen, before), deployment, members, ready);
     }
     let wanted = usize::try_from(seen.cluster.spec.replicas).unwrap_or_default();
-    let salt = salt_matches(seen, members);
+    let salt = salt_matches(seen, before, members);
     let under_way =
         || course::resting(seen).unwrap_or_else(|| progress(seen, members, wanted, &salt));
     let mut verdicts = readiness(seen, wanted, under_way);
@@ -167,7 +170,7 @@ pub(super) fn verdicts(
         available(ready),
         salt,
         replicated(seen, wanted),
-        tls::ready(seen),
+        tls::ready(seen, before),
         monitoring(&seen.monitoring, seen.cluster),
     ]);
     verdicts.extend(course::paused(seen));
@@ -370,40 +373,41 @@ pub(in crate::cluster) const PLANNED: [&str; 4] = [
 ];
 const DIFFERENT_SALT: &str = "DifferentSalt";
 
-fn salt_matches(seen: &Observation<'_>, members: &[MemberStatus]) -> Verdict {
+/// Whether every node has the salt of the Secret.
+fn salt_matches(
+    seen: &Observation<'_>,
+    before: &ClusterStatus,
+    members: &[MemberStatus],
+) -> Verdict {
     let secret = ManagedSecret::Salt.name(&seen.cluster.name);
+    let condition = |holds: Truth, reason, message| verdict("SaltMatches", holds, reason, message);
     let mut told = members
         .iter()
         .filter(|member| member.salt_fingerprint.is_some())
         .peekable();
-    let (holds, reason, message) = match (told.peek(), seen.salt_fingerprint) {
-        (None, _) => (
-            Truth::Unknown,
-            "NodesUnreachable",
-            "no node has reported its salt yet".to_owned(),
-        ),
-        (Some(_), None) => (
-            Truth::False,
-            "NoSalt",
-            format!("Secret {secret} holds no salt to compare the nodes' with"),
-        ),
-        (Some(_), wanted) => match told.find(|member| member.salt_fingerprint.as_deref() != wanted)
-        {
-            None => (
-                Truth::True,
-                "SaltMatches",
-                "every node that answers has the salt of the Secret".to_owned(),
-            ),
-            Some(member) => {
-                let told = match seen.running {
-                    Running::StatefulSet(_) => salts::different(seen, members, member),
-                    Running::Deployment(_) => shared::different_salt(seen, member),
-                };
-                (Truth::False, DIFFERENT_SALT, told)
-            }
-        },
+    if told.peek().is_some() && seen.salt_fingerprint.is_none() {
+        let message = format!("Secret {secret} holds no salt to compare the nodes' with");
+        return condition(Truth::False, "NoSalt", message);
+    }
+    if let Some(odd) =
+        told.find(|member| member.salt_fingerprint.as_deref() != seen.salt_fingerprint)
+    {
+        let message = match seen.running {
+            Running::StatefulSet(_) => salts::different(seen, members, odd),
+            Running::Deployment(_) => shared::different_salt(seen, odd),
+        };
+        return condition(Truth::False, DIFFERENT_SALT, message);
+    }
+    let about = ("SaltMatches", "salt");
+    let end = match reports(seen, before, about, |node| node.salt_fingerprint.is_some()) {
+        Reports::Whole => String::new(),
+        Reports::Standing(end) => end,
+        Reports::Lacking(message) => {
+            return condition(Truth::Unknown, "NodesUnreachable", message);
+        }
     };
-    verdict("SaltMatches", holds, reason, message)
+    let message = format!("every node has the salt of the Secret{end}");
+    condition(Truth::True, "SaltMatches", message)
 }
 
 fn monitoring(state: &Monitoring, cluster: &ValidatedCluster) -> Verdict {

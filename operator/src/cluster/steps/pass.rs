@@ -107,11 +107,13 @@ pub(super) async fn pass(
     let salt_fingerprint = salt_fingerprint(found);
     let judged_by = (refused.as_slice(), unverified);
     let certificates = CertificatesSeen::look(valid, found, judged_by, context.now());
+    let last_reports = last_reports(judged, &pods, context);
     let goes_on = (pause.as_ref(), key_rotation.as_ref());
     let seen = Observation {
         cluster: &told,
         running: Running::StatefulSet(stateful_set.as_ref()),
         pods: &pods,
+        last_reports: &last_reports,
         // A Secret that was just made counts from the next reconcile on, which its creation triggers.
         salt_fingerprint: salt_fingerprint.as_deref(),
         monitoring: monitoring(valid, found, stalled.as_ref(), &refused),
@@ -131,6 +133,18 @@ pub(super) async fn pass(
         was_idle: !(acted || replaced || rebuilt.tried)
             && (valid.spec.paused || !plan.has_orders()),
         conclusion: Conclusion::of(wanted, refused, pause),
+    })
+}
+
+/// The nodes whose last report stands.
+pub(in crate::cluster) fn last_reports(
+    judged: &Judged<'_>,
+    pods: &[(Pod, Option<NodeDetails>)],
+    context: &Context,
+) -> Vec<String> {
+    let Judged { valid, before, .. } = judged;
+    context.remember(&valid.namespace, valid.name.as_str(), |memory| {
+        memory.last_reports.note(pods, before, Instant::now())
     })
 }
 

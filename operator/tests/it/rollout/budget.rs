@@ -1,5 +1,7 @@
 //! A pod that serves goes only as far as its disruption budget allows it, which the API server judges beside all drains.
 
+use opensecureconf_operator::cluster::resource::RebuildMember;
+
 use super::*;
 
 const BUDGET: &str = "/apis/policy/v1/namespaces/team/poddisruptionbudgets/demo";
@@ -108,4 +110,92 @@ async fn a_pod_with_several_budgets_goes_by_the_operators_own_judgement() {
     story.operate().await;
     let deletion = format!("DELETE {}", pod_path(2));
     assert!(story.server.writes().contains(&deletion));
+}
+
+fn allowed(server: &ApiServer) -> i64 {
+    let budget = server.object(BUDGET).unwrap();
+    budget["status"]["disruptionsAllowed"].as_i64().unwrap()
+}
+
+fn is_recorded(server: &ApiServer) -> bool {
+    let path = format!("{CORE}/configmaps/demo-template");
+    let object = server.object(&path).unwrap();
+    object["metadata"]["annotations"]["opensecureconf.io/replacing"].is_string()
+}
+
+#[tokio::test]
+async fn an_eviction_for_an_earlier_state_of_a_pod_costs_no_disruption_and_is_judged_again() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    no_disruption_is_allowed(&story.server, &[0, 1, 2]);
+    allow(&story.server);
+    story.server.freeze(&pod_path(2));
+    story.set_pod(2, |pod| pod["metadata"]["resourceVersion"] = "2".into());
+    story.operate().await;
+    assert!(story.server.object(&pod_path(2)).is_some());
+    assert_eq!(allowed(&story.server), 1, "the next eviction needs it");
+
+    story.server.thaw();
+    story.server.writes();
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), [2]);
+    assert_eq!(allowed(&story.server), 0);
+}
+
+#[tokio::test]
+async fn a_pod_that_its_budget_holds_is_not_recorded_and_diverts_no_rebuild() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    no_disruption_is_allowed(&story.server, &[0, 1, 2]);
+    story.operate().await;
+    assert!(!is_recorded(&story.server));
+
+    story.server.writes();
+    let forced = RebuildMember {
+        name: "demo-1".to_owned(),
+        incarnation: "0000000000000001".to_owned(),
+        force: true,
+    };
+    let claim = format!("{CORE}/persistentvolumeclaims/data-demo-1");
+    story.server.put(
+        &claim,
+        json!({ "metadata": { "name": "data-demo-1", "uid": "claim 1", "resourceVersion": "1",
+                "annotations": { "opensecureconf.io/incarnation": forced.incarnation } } }),
+    );
+    story.cluster.spec.rebuild_members = vec![forced];
+    // The claim is annotated first, which is a change of it.
+    story.operate().await;
+    story.operate().await;
+    assert_eq!(story.ordinals_deleted(), [1]);
+    assert_eq!(story.server.object(&claim), None);
+}
+
+#[tokio::test]
+async fn a_record_whose_eviction_is_refused_after_all_is_withdrawn() {
+    let mut story = Story::begin().await;
+    story.cluster.spec.image = Some("node:2".to_owned());
+    story.turns(1).await;
+    no_disruption_is_allowed(&story.server, &[0, 1, 2]);
+    allow(&story.server);
+    let config_map = format!("{CORE}/configmaps/demo-template");
+    let mut object = story.server.object(&config_map).unwrap();
+    object["metadata"]["resourceVersion"] = "1".into();
+    story.server.put(&config_map, object);
+    // A drain takes the only disruption.
+    story.server.after_a_question(|objects| {
+        objects.get_mut(BUDGET).unwrap()["status"]["disruptionsAllowed"] = 0.into();
+    });
+    story.server.writes();
+    story.operate().await;
+    assert!(story.server.object(&pod_path(2)).is_some());
+    let ready = condition(&story.server, "Ready");
+    let message = ready["message"].as_str().unwrap();
+    assert!(message.contains("lets pod demo-2 go"), "{message}");
+    assert!(!is_recorded(&story.server));
+    // Meanwhile nothing is written: a change would bring the operator back at once, and again.
+    story.server.writes();
+    story.operate().await;
+    assert_eq!(story.server.writes(), Vec::<String>::new());
 }

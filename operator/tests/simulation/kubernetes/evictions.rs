@@ -2,7 +2,7 @@
 //! preconditions of the request. The controller of budgets counts at once here.
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     names::{BUDGET, STATEFUL_SET, pod},
@@ -11,14 +11,25 @@ use super::{
 };
 
 impl Store {
-    /// Evicts a pod.
-    pub(crate) fn evict(&mut self, path: &str, wanted: &Preconditions) -> Result<Value, Refused> {
+    /// Evicts a pod, or only tells what would become of it.
+    pub(crate) fn evict(
+        &mut self,
+        path: &str,
+        wanted: &Preconditions,
+        is_question: bool,
+    ) -> Result<Value, Refused> {
         let there = self.get(path).ok_or(StatusCode::NOT_FOUND)?;
         // The budget always lets a pod go that does not serve.
         if serves(there) && self.get(BUDGET).is_some() && !self.all_serve() {
             return Err(StatusCode::TOO_MANY_REQUESTS);
         }
-        self.delete(path, wanted, false)
+        if is_question {
+            wanted.hold(there)?;
+        } else {
+            self.delete(path, wanted, false)?;
+        }
+        // The answer is no pod: a client would not understand one.
+        Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" }))
     }
 
     /// Whether no pod of those that there are to be is away.

@@ -241,7 +241,8 @@ fn handle(
         _ if path.contains("/events") => Ok(sent()),
         Method::POST if path.ends_with(EVICTION) => {
             let pod = path.strip_suffix(EVICTION).unwrap();
-            store.evict(pod, &preconditions(&sent()["deleteOptions"]))
+            let is_question = query(parts, "dryRun").is_some();
+            store.evict(pod, &preconditions(&sent()["deleteOptions"]), is_question)
         }
         Method::POST => {
             let object = sent();

@@ -51,6 +51,20 @@ pub(crate) struct Preconditions {
     pub(crate) version: Option<String>,
 }
 
+impl Preconditions {
+    /// Whether they hold for an object.
+    pub(super) fn hold(&self, object: &Value) -> Result<(), Refused> {
+        let is_other = |wanted: &Option<String>, field: &str| {
+            let wanted = wanted.as_deref();
+            wanted.is_some_and(|wanted| object["metadata"][field] != wanted)
+        };
+        if is_other(&self.uid, "uid") || is_other(&self.version, "resourceVersion") {
+            return Err(StatusCode::CONFLICT);
+        }
+        Ok(())
+    }
+}
+
 /// The objects.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -209,14 +223,7 @@ impl Store {
     ) -> Result<Value, Refused> {
         let there = self.objects.get(path).ok_or(StatusCode::NOT_FOUND)?.clone();
         let metadata = &there["metadata"];
-        let is_other = |wanted: &Option<String>, field: &str| {
-            wanted
-                .as_deref()
-                .is_some_and(|wanted| metadata[field] != wanted)
-        };
-        if is_other(&wanted.uid, "uid") || is_other(&wanted.version, "resourceVersion") {
-            return Err(StatusCode::CONFLICT);
-        }
+        wanted.hold(&there)?;
         if self.is_held(path) {
             if metadata.get("deletionTimestamp").is_none() {
                 let now = self.now();

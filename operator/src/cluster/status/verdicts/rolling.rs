@@ -47,10 +47,30 @@ pub(super) fn rollout(seen: &Observation<'_>, wanted: usize) -> Option<String> {
             )
         }
         RolloutPlan::Wait(Waiting::Budget { pod, words }) => {
-            format!("{so_far}; waiting until the disruption budget lets pod {pod} go: {words}")
+            format!(
+                "{so_far}; waiting until the disruption budget lets pod {pod} go: {}{}",
+                words.trim_end_matches('.'),
+                step_beside_budget(seen, wanted, pod)
+            )
         }
         _ => so_far,
     })
+}
+
+/// What a user can do where a budget lets no pod go although none is away: it allows no disruption at all.
+fn step_beside_budget(seen: &Observation<'_>, wanted: usize, pod: &str) -> String {
+    let serving = seen
+        .pods
+        .iter()
+        .filter(|(there, _)| stays(&there.name_any(), wanted) && status::is_ready(there));
+    if serving.count() < wanted {
+        return String::new();
+    }
+    let namespace = &seen.cluster.namespace;
+    format!(
+        "; all nodes serve, so if this stays, a budget allows no disruption: `kubectl get pdb -n {namespace}` shows which, so raise its maxUnavailable \
+         or lower its minAvailable, or replace the pod beside it: `kubectl delete pod {pod} -n {namespace} --wait=false`"
+    )
 }
 
 /// The step that a user has to take where a pod does not come back.

@@ -4,14 +4,14 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::ResourceExt;
 
 use super::{
-    DIFFERENT_SALT, ROLLING_OUT, ROLLOUT_BLOCKED, Truth, Verdict, api_key, available, course,
-    is_https_closed, leaving::ALL, monitoring, readiness, salt_matches, tls, unverified, verdict,
-    waiting,
+    DIFFERENT_SALT, ROLLING_OUT, ROLLOUT_BLOCKED, Reports, Truth, Verdict, api_key, available,
+    course, is_https_closed, leaving::ALL, monitoring, readiness, reports, salt_matches, tls,
+    unverified, verdict, waiting,
 };
 use crate::{
     cluster::{
         hibernation::Rest,
-        resource::MemberStatus,
+        resource::{ClusterStatus, MemberStatus},
         secrets::ManagedSecret,
         shared::rollout::{Progress, progress, refusal},
         status::Observation,
@@ -26,19 +26,20 @@ const MIGRATION_FAILED: &str = "MigrationFailed";
 
 /// All conditions.
 pub(super) fn verdicts(
-    seen: &Observation<'_>,
+    (seen, before): (&Observation<'_>, &ClusterStatus),
     deployment: Option<&Deployment>,
     members: &[MemberStatus],
     ready: usize,
 ) -> Vec<Verdict> {
-    let (salt, database) = (salt_matches(seen, members), reachable(seen));
+    let salt = salt_matches(seen, before, members);
+    let database = reachable(seen, before);
     let awake = || progressing(seen, deployment, members, ready, [&salt, &database]);
     let mut verdicts = readiness(seen, ALL, || resting(seen).unwrap_or_else(awake));
     verdicts.extend([
         available(ready),
         salt,
         database,
-        tls::ready(seen),
+        tls::ready(seen, before),
         monitoring(&seen.monitoring, seen.cluster),
     ]);
     verdicts.extend(course::paused(seen));
@@ -177,7 +178,7 @@ fn rollout(deployment: Option<&Deployment>, wanted: usize) -> Option<String> {
 }
 
 /// Condition `DatabaseReachable`: the nodes' reports on their database, and that of the step before them on its tables.
-fn reachable(seen: &Observation<'_>) -> Verdict {
+fn reachable(seen: &Observation<'_>, before: &ClusterStatus) -> Verdict {
     let condition = |holds: Truth, reason, message: String| {
         verdict("DatabaseReachable", holds, reason, message)
     };
@@ -215,7 +216,15 @@ fn reachable(seen: &Observation<'_>) -> Verdict {
         let message = "no node answers the operator; condition Ready says what they wait for";
         return condition(Truth::Unknown, "NodesUnreachable", message.to_owned());
     }
-    let message = "every node that answers reads its database".to_owned();
+    let about = ("DatabaseReachable", "database");
+    let end = match reports(seen, before, about, |_| true) {
+        Reports::Whole => String::new(),
+        Reports::Standing(end) => end,
+        Reports::Lacking(message) => {
+            return condition(Truth::Unknown, "NodesUnreachable", message);
+        }
+    };
+    let message = format!("every node reads its database{end}");
     condition(Truth::True, "DatabaseReachable", message)
 }
 

@@ -2,10 +2,13 @@
 
 use kube::ResourceExt;
 
-use super::{Truth, Verdict, unverified, verdict};
+use super::{Reports, Truth, Verdict, reports, unverified, verdict};
 use crate::{
     cluster::{
-        dereference::OptionalKind, resource::TlsMode, secrets::ManagedSecret, status::Observation,
+        dereference::OptionalKind,
+        resource::{ClusterStatus, TlsMode},
+        secrets::ManagedSecret,
+        status::Observation,
     },
     node::{ClientCertificate, NodeTls},
 };
@@ -45,7 +48,7 @@ fn unnamed(seen: &Observation<'_>) -> String {
 }
 
 /// Condition `TlsReady`.
-pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
+pub(super) fn ready(seen: &Observation<'_>, before: &ClusterStatus) -> Verdict {
     let tls = &seen.cluster.spec.tls;
     // A renewal waits for such a pod, too: the cause comes first.
     if let Some(unverified) = unverified::condition(seen, "TlsReady", Truth::False) {
@@ -120,6 +123,14 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
         );
         return verdict("TlsReady", false, "ClientCertificateNotValid", message);
     }
+    let about = ("TlsReady", "certificates");
+    let end = match reports(seen, before, about, |node| node.tls.is_some()) {
+        Reports::Whole => String::new(),
+        Reports::Standing(end) => end,
+        Reports::Lacking(message) => {
+            return verdict("TlsReady", Truth::Unknown, "NodesUnreachable", message);
+        }
+    };
     match seen.tls.waiting {
         Some(waiting) => {
             let to = if waiting.nodes.is_empty() {
@@ -131,14 +142,16 @@ pub(super) fn ready(seen: &Observation<'_>) -> Verdict {
                 "TlsReady",
                 true,
                 "AuthorityExchanging",
-                format!("port 9443 is served; another authority is being given to {to}{plain}"),
+                format!(
+                    "port 9443 is served; another authority is being given to {to}{end}{plain}"
+                ),
             )
         }
         None => verdict(
             "TlsReady",
             true,
             "CertificatesServed",
-            format!("port 9443 is served{}{plain}", unnamed(seen)),
+            format!("port 9443 is served{}{end}{plain}", unnamed(seen)),
         ),
     }
 }

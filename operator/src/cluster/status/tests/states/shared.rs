@@ -69,13 +69,22 @@ fn status(
     pods: &[(Pod, Option<NodeDetails>)],
     change: impl Fn(&mut Observation<'_>),
 ) -> ClusterStatus {
+    after(&ClusterStatus::default(), deployment, pods, change)
+}
+
+fn after(
+    before: &ClusterStatus,
+    deployment: &Deployment,
+    pods: &[(Pod, Option<NodeDetails>)],
+    change: impl Fn(&mut Observation<'_>),
+) -> ClusterStatus {
     let (cluster, none) = (cluster(), StatefulSet::default());
     let mut seen = Observation {
         running: Running::Deployment(Some(deployment)),
         ..seen(&cluster, &none, pods)
     };
     change(&mut seen);
-    observed(&seen, &ClusterStatus::default(), &time(1))
+    observed(&seen, before, &time(1))
 }
 
 /// A pod whose step before the node has not made the tables.
@@ -211,4 +220,32 @@ fn while_pods_are_replaced_there_may_be_more_than_are_wanted() {
     assert_eq!(told.nodes_ready, "3/3");
     assert_eq!(condition(&told, "Ready"), Some(("False", "RollingOut")));
     assert_eq!(told.members.len(), 4);
+}
+
+#[test]
+fn a_pod_that_is_replaced_under_another_name_changes_nothing_and_one_that_serves_in_silence_does() {
+    const ABOUT_NODES: [&str; 3] = ["SaltMatches", "TlsReady", "DatabaseReachable"];
+    let steady = deployment(3, &json!([]));
+    let whole = status(&steady, &all(None), |_| {});
+    let last: &'static [_] = Box::leak(Box::new(NAMES.map(str::to_owned)));
+    let told = |pods: &[(Pod, Option<NodeDetails>)], last: &'static [String]| {
+        let status = after(&whole, &steady, pods, |seen| seen.last_reports = last);
+        ABOUT_NODES.map(|type_| condition(&status, type_).unwrap().0.to_owned())
+    };
+    let new = || (pod("prod-5d8b-99999", false), None);
+    let mut surge = all(None);
+    surge.push(new());
+    assert_eq!(told(&surge, &[]), ["True"; 3], "it is one more");
+    let mut lost = all(None);
+    lost[2] = new();
+    assert_eq!(
+        told(&lost, last),
+        ["True"; 3],
+        "it stands for one that reported"
+    );
+    assert_eq!(told(&lost[..2], last), ["True"; 3], "it is not made yet");
+    assert_eq!(told(&lost, &last[..2]), ["Unknown"; 3]);
+    let mut silent = all(None);
+    silent[1].1 = None;
+    assert_eq!(told(&silent, last), ["Unknown"; 3]);
 }
