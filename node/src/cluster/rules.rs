@@ -59,6 +59,8 @@ pub enum Rule {
     ReadyNodesAreWaitedFor,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
+    /// Where all members are fenced, one whose removal turns out to be void goes on.
+    VoidRemovalsAreUndone,
     /// A node that is refused as a removed one sends its roster: the removal may be void.
     RemovalsAreJudgedTogether,
     /// A write commits only over the row that its caller saw.
@@ -150,6 +152,7 @@ impl Rule {
         Self::ReadyWaitsForHeads,
         Self::ReadyNodesAreWaitedFor,
         Self::EarlierRemovalsWin,
+        Self::VoidRemovalsAreUndone,
         Self::RemovalsAreJudgedTogether,
         Self::WritesCheckWhatWasSeen,
         Self::DigestsAreCompared,

@@ -6,8 +6,7 @@ use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
     scenarios::{
-        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, strangers,
-        writing,
+        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, strangers, writing,
     },
     script::Outcome,
 };
@@ -81,6 +80,8 @@ switches! {
     late_requests_admit_nobody:
         shown_by(LateRequestsAdmitNobody, joining::a_late_request_for_a_snapshot_ends_no_later_life);
     removals_are_judged_together: shown_by(RemovalsAreJudgedTogether, fencing::a_removal_is_void_whose_issuer_is_gone);
+    void_removals_are_undone:
+        shown_by(VoidRemovalsAreUndone, fencing::a_node_whose_removal_is_void_goes_on_where_all_are_fenced);
     earlier_removals_win: shown_by(EarlierRemovalsWin, fencing::e09_mutual_removal);
     digests_are_compared: shown_by(DigestsAreCompared, digests::a_row_that_a_fault_took_away_comes_back);
     one_member_brings_nothing_back:
