@@ -101,6 +101,8 @@ pub enum Rule {
     SuspectsGiveNoSnapshots,
     /// A joining node becomes no member while it may have missed deletes: as a member it would stand by writes.
     SuspectsBecomeNoMembers,
+    /// A restart forgets no suspicion.
+    SuspicionsAreKept,
     /// A member whose database went back accuses no other: its purges since then waited for no node.
     RolledBackNodesAccuseNobody,
     /// A node that no other could give a snapshot is not fenced: it waits for the cluster admin.
@@ -173,6 +175,7 @@ impl Rule {
         Self::GreetingsAreAskedFor,
         Self::SuspectsGiveNoSnapshots,
         Self::SuspectsBecomeNoMembers,
+        Self::SuspicionsAreKept,
         Self::RolledBackNodesAccuseNobody,
         Self::LastSourcesWait,
         Self::StampsHaveAnEnd,

@@ -71,6 +71,9 @@ switches! {
     void_purges_are_undone: shown_by(VoidPurgesAreUndone, fencing::a_node_that_joined_a_removed_one_joins_again);
     suspects_become_no_members:
         shown_by(SuspectsBecomeNoMembers, joining::a_joining_node_that_may_lack_deletes_becomes_no_member);
+    suspicions_are_kept: shown_by(SuspicionsAreKept, joining::a_joining_node_that_may_lack_deletes_remembers_that);
+    suspicions_of_sources_are_kept: shown_by(SuspicionsAreKept, impostors::a_speaker_that_is_true_is_remembered);
+    proven_suspicions_are_kept: shown_by(SuspicionsAreKept, impostors::a_last_source_waits_after_a_restart);
     rolled_back_nodes_accuse_nobody:
         shown_by(RolledBackNodesAccuseNobody, fencing::a_member_that_went_back_accuses_no_other);
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
