@@ -37,6 +37,8 @@ pub enum Rule {
     SnapshotsAreFedToThoseBehind,
     /// A joined node reports its snapshot no more to a member that has acknowledged it: that one may have gone back.
     SnapshotsArePassedOverOnce,
+    /// A snapshot is given up whose source purges deletes that are later than its first page.
+    PurgesEndSnapshots,
     /// A node joins anew whose snapshot rests on purges of a member that had removed a standing one in vain.
     VoidPurgesAreUndone,
     /// Rows that a fenced node brings back keep their stamps.
@@ -143,6 +145,7 @@ impl Rule {
         Self::WritersAreToldWhatTheyMayLack,
         Self::SnapshotsAreFedToThoseBehind,
         Self::SnapshotsArePassedOverOnce,
+        Self::PurgesEndSnapshots,
         Self::VoidPurgesAreUndone,
         Self::OwnStamps,
         Self::BootstrapIsInstructed,

@@ -6,7 +6,8 @@ use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
     scenarios::{
-        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, strangers, writing,
+        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, snapshots,
+        strangers, writing,
     },
     script::Outcome,
 };
@@ -68,6 +69,8 @@ switches! {
     leaving_is_resumed: shown_by(LeavingIsResumed, leaving::a_node_that_went_back_goes_on_leaving);
     snapshots_are_passed_over_once:
         shown_by(SnapshotsArePassedOverOnce, fencing::a_source_that_went_back_passes_over_no_snapshot);
+    purges_end_snapshots:
+        shown_by(PurgesEndSnapshots, snapshots::a_snapshot_that_lacks_purged_deletes_is_not_put_in_force);
     void_purges_are_undone: shown_by(VoidPurgesAreUndone, fencing::a_node_that_joined_a_removed_one_joins_again);
     suspects_become_no_members:
         shown_by(SuspectsBecomeNoMembers, joining::a_joining_node_that_may_lack_deletes_becomes_no_member);
