@@ -113,6 +113,8 @@ switches! {
     values_are_taken_back: shown_by(ValuesAreTakenBack, federated::e12_owner_restored);
     values_are_taken_back_over_earlier_versions:
         shown_by(ValuesAreTakenBack, federated::a_value_is_not_given_up_for_an_earlier_version_that_arrives_late);
+    values_under_used_stamps_do_not_stand_in:
+        shown_by(EarlierValuesDoNotStandIn, federated::a_value_under_the_stamp_of_a_lost_one_is_set_aside);
     earlier_values_do_not_stand_in: shown_by(EarlierValuesDoNotStandIn, federated::e12_owner_restored);
     values_are_found_again: shown_by(ValuesAreFoundAgain, federated::a_value_that_was_set_aside_is_found_again);
     earlier_values_are_set_aside: shown_by(EarlierValuesAreSetAside, federated::e12_owner_restored);
