@@ -40,5 +40,6 @@ pub use refusal::Refusal;
 pub use roster::{Phase, Roster, RosterEntry, State};
 pub use rules::{Rule, Rules};
 pub use tables::{
-    Cursor, FeedRow, LocalStatus, Membership, PurgeMarks, SnapshotOrigin, Tables, Takeover,
+    Accusation, Cursor, FeedRow, LocalStatus, Membership, PurgeMarks, SnapshotOrigin, Tables,
+    Takeover,
 };

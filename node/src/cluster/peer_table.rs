@@ -111,6 +111,8 @@ pub(super) struct Answered {
     pub(super) head: Seq,
     /// Whether it gives snapshots.
     pub(super) source: bool,
+    /// Whether it is fenced.
+    pub(super) fenced: bool,
     /// Whether other nodes need not wait for its rows.
     pub(super) yields: bool,
 }
@@ -249,6 +251,7 @@ impl PeerTable {
                 process_epoch: hello.process_epoch,
                 head: hello.head,
                 source: hello.source,
+                fenced: hello.fenced,
                 yields: hello.yields,
             });
         }

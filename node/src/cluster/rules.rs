@@ -37,6 +37,8 @@ pub enum Rule {
     SnapshotsAreFedToThoseBehind,
     /// A joined node reports its snapshot no more to a member that has acknowledged it: that one may have gone back.
     SnapshotsArePassedOverOnce,
+    /// A snapshot is given up whose source purges deletes that are later than its first page.
+    PurgesEndSnapshots,
     /// A node joins anew whose snapshot rests on purges of a member that had removed a standing one in vain.
     VoidPurgesAreUndone,
     /// Rows that a fenced node brings back keep their stamps.
@@ -59,6 +61,8 @@ pub enum Rule {
     ReadyNodesAreWaitedFor,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
+    /// Where all members are fenced, one whose removal turns out to be void goes on.
+    VoidRemovalsAreUndone,
     /// A node that is refused as a removed one sends its roster: the removal may be void.
     RemovalsAreJudgedTogether,
     /// A write commits only over the row that its caller saw.
@@ -99,6 +103,8 @@ pub enum Rule {
     SuspectsGiveNoSnapshots,
     /// A joining node becomes no member while it may have missed deletes: as a member it would stand by writes.
     SuspectsBecomeNoMembers,
+    /// A restart forgets no suspicion.
+    SuspicionsAreKept,
     /// A member whose database went back accuses no other: its purges since then waited for no node.
     RolledBackNodesAccuseNobody,
     /// A node that no other could give a snapshot is not fenced: it waits for the cluster admin.
@@ -139,6 +145,7 @@ impl Rule {
         Self::WritersAreToldWhatTheyMayLack,
         Self::SnapshotsAreFedToThoseBehind,
         Self::SnapshotsArePassedOverOnce,
+        Self::PurgesEndSnapshots,
         Self::VoidPurgesAreUndone,
         Self::OwnStamps,
         Self::BootstrapIsInstructed,
@@ -150,6 +157,7 @@ impl Rule {
         Self::ReadyWaitsForHeads,
         Self::ReadyNodesAreWaitedFor,
         Self::EarlierRemovalsWin,
+        Self::VoidRemovalsAreUndone,
         Self::RemovalsAreJudgedTogether,
         Self::WritesCheckWhatWasSeen,
         Self::DigestsAreCompared,
@@ -170,6 +178,7 @@ impl Rule {
         Self::GreetingsAreAskedFor,
         Self::SuspectsGiveNoSnapshots,
         Self::SuspectsBecomeNoMembers,
+        Self::SuspicionsAreKept,
         Self::RolledBackNodesAccuseNobody,
         Self::LastSourcesWait,
         Self::StampsHaveAnEnd,

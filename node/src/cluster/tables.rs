@@ -176,6 +176,17 @@ pub struct SnapshotOrigin {
     pub last: Seq,
 }
 
+/// An accusation of one member against this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accusation {
+    /// The member in whose name it came.
+    pub by: Incarnation,
+    /// Why this node would have to load a new snapshot.
+    pub reason: FenceReason,
+    /// Whether that member confirmed it, and no node could give a snapshot.
+    pub proven: bool,
+}
+
 /// The durable knowledge of this node about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
@@ -201,6 +212,9 @@ pub struct Membership {
     /// The members that a purger behind its snapshot had removed: those purges may not have waited for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined_without: Vec<Incarnation>,
+    /// The accusations against this node that no answer has settled yet: a restart settles none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accusations: Vec<Accusation>,
     /// Where its rows came from, if by snapshot.
     pub origin: Option<SnapshotOrigin>,
     /// The current process epoch, and the last sequence when it began.

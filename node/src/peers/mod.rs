@@ -177,6 +177,11 @@ fn tell(event: &Event) {
             advice = "no other node could give this one a snapshot: start a member that can, or see osc-node unfence --dry-run",
             "node_waits_for_unfence"
         ),
+        Event::RemovalIsVoid => tracing::warn!(
+            advice = "the member that removed this node had been removed before, and all other members are fenced: this node goes on \
+                      with what it has",
+            "removal_void"
+        ),
         Event::Unfenced => tracing::warn!("node_unfenced"),
         Event::FutureStamp { name, clock } => tracing::error!(
             peer = %name,

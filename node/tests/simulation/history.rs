@@ -85,7 +85,7 @@ pub(crate) struct History {
     pub(crate) unheard_of: BTreeSet<Incarnation>,
     /// Federated: entries whose values were lost with a disk or a rollback, and the incarnations that wrote those.
     pub(crate) lost_values: BTreeSet<(Identity, Incarnation)>,
-    /// Federated: values that a database gave up, because a later version took their place there.
+    /// Federated: values that a database gave up, because a later version took their place there, or lost with its disk.
     given_up: BTreeSet<(Identity, String, Incarnation)>,
     /// The latest tombstone of each entry that a database purged.
     purged: BTreeMap<Identity, BTreeMap<Incarnation, Version>>,
@@ -299,6 +299,11 @@ impl History {
                     && self.void.contains_key(by)
                     && row.content.as_ref().is_some_and(is_it)
             })
+    }
+
+    /// Federated: a value went with the disk that had it.
+    pub(crate) fn value_is_gone(&mut self, identity: Identity, token: String, by: Incarnation) {
+        self.given_up.insert((identity, token, by));
     }
 
     /// Federated: a promised write that is later than the one whose value a row has. A node that becomes a value's home node

@@ -60,9 +60,9 @@ impl World {
         }
     }
 
-    /// A fenced node was removed or went back, with two exceptions. Its clock was behind when it joined, and an earlier life of
+    /// A fenced node was removed or went back, with three exceptions. Its clock was behind when it joined, and an earlier life of
     /// its name counts as the later one. Or it joined, and before the others heard of it its source was gone and another member
-    /// purged. Its writes are kept as conflicts then.
+    /// purged. Its writes are kept as conflicts then. Or its snapshot rests on purges in vain, and all others hold its writes.
     pub(crate) fn check_fenced(&mut self, id: NodeId, reason: FenceReason) {
         let incarnation = self.nodes[id].disk.durable().incarnation;
         let is_void = self.history.void.contains_key(&incarnation);
@@ -72,7 +72,9 @@ impl World {
             .promised()
             .any(|(write, _)| write.counted.contains(&incarnation));
         let excused = match reason {
-            FenceReason::BelowPurgeMark => unheard_of || !stands_by_writes,
+            FenceReason::BelowPurgeMark => {
+                unheard_of || !stands_by_writes || self.others_stand_in(id)
+            }
             // A clock that ran ahead admitted an earlier life, where no node knew of this one.
             FenceReason::Superseded => !self.clocks_agree,
             _ => false,
@@ -84,6 +86,36 @@ impl World {
             ));
         }
         self.history.void(incarnation, "fenced");
+    }
+
+    /// Whether a node whose snapshot rests on purges in vain hands over what it acknowledged: all other members hold it, and stand
+    /// by it from now on.
+    fn others_stand_in(&mut self, id: NodeId) -> bool {
+        let contents = self.nodes[id].disk.durable().clone();
+        let mut membership = contents.membership.iter();
+        if membership.all(|membership| membership.joined_without.is_empty()) {
+            return false;
+        }
+        let heirs: Vec<Incarnation> = contents
+            .roster
+            .states(self.rules)
+            .into_iter()
+            .filter(|(who, state)| *state == State::Member && *who != contents.incarnation)
+            .map(|(who, _)| who)
+            .filter(|who| !self.history.void.contains_key(who))
+            .collect();
+        let lacks = |identity: &Identity, version: Version| {
+            let databases = self.nodes.iter().map(|node| node.disk.durable());
+            let mut heirs = databases.filter(|theirs| heirs.contains(&theirs.incarnation));
+            heirs.any(|theirs| !self.history.covers(theirs, identity, version))
+        };
+        let are_held = self.history.promised().all(|(write, version)| {
+            !write.counted.contains(&contents.incarnation) || !lacks(write.identity(), version)
+        });
+        if are_held && !heirs.is_empty() {
+            self.history.inherit(contents.incarnation, &heirs);
+        }
+        are_held && !heirs.is_empty()
     }
 
     /// Records the databases that had joined before a purge of a member that did not know of them.

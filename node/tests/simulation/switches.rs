@@ -6,8 +6,8 @@ use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
     scenarios::{
-        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, strangers,
-        writing,
+        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, snapshots,
+        strangers, writing,
     },
     script::Outcome,
 };
@@ -69,9 +69,14 @@ switches! {
     leaving_is_resumed: shown_by(LeavingIsResumed, leaving::a_node_that_went_back_goes_on_leaving);
     snapshots_are_passed_over_once:
         shown_by(SnapshotsArePassedOverOnce, fencing::a_source_that_went_back_passes_over_no_snapshot);
+    purges_end_snapshots:
+        shown_by(PurgesEndSnapshots, snapshots::a_snapshot_that_lacks_purged_deletes_is_not_put_in_force);
     void_purges_are_undone: shown_by(VoidPurgesAreUndone, fencing::a_node_that_joined_a_removed_one_joins_again);
     suspects_become_no_members:
         shown_by(SuspectsBecomeNoMembers, joining::a_joining_node_that_may_lack_deletes_becomes_no_member);
+    suspicions_are_kept: shown_by(SuspicionsAreKept, joining::a_joining_node_that_may_lack_deletes_remembers_that);
+    suspicions_of_sources_are_kept: shown_by(SuspicionsAreKept, impostors::a_speaker_that_is_true_is_remembered);
+    proven_suspicions_are_kept: shown_by(SuspicionsAreKept, impostors::a_last_source_waits_after_a_restart);
     rolled_back_nodes_accuse_nobody:
         shown_by(RolledBackNodesAccuseNobody, fencing::a_member_that_went_back_accuses_no_other);
     leaving_pushes_all: shown_by(LeavingPushesAll, leaving::e10_last_write);
@@ -81,6 +86,8 @@ switches! {
     late_requests_admit_nobody:
         shown_by(LateRequestsAdmitNobody, joining::a_late_request_for_a_snapshot_ends_no_later_life);
     removals_are_judged_together: shown_by(RemovalsAreJudgedTogether, fencing::a_removal_is_void_whose_issuer_is_gone);
+    void_removals_are_undone:
+        shown_by(VoidRemovalsAreUndone, fencing::a_node_whose_removal_is_void_goes_on_where_all_are_fenced);
     earlier_removals_win: shown_by(EarlierRemovalsWin, fencing::e09_mutual_removal);
     digests_are_compared: shown_by(DigestsAreCompared, digests::a_row_that_a_fault_took_away_comes_back);
     one_member_brings_nothing_back:
@@ -106,6 +113,8 @@ switches! {
     values_are_taken_back: shown_by(ValuesAreTakenBack, federated::e12_owner_restored);
     values_are_taken_back_over_earlier_versions:
         shown_by(ValuesAreTakenBack, federated::a_value_is_not_given_up_for_an_earlier_version_that_arrives_late);
+    values_under_used_stamps_do_not_stand_in:
+        shown_by(EarlierValuesDoNotStandIn, federated::a_value_under_the_stamp_of_a_lost_one_is_set_aside);
     earlier_values_do_not_stand_in: shown_by(EarlierValuesDoNotStandIn, federated::e12_owner_restored);
     values_are_found_again: shown_by(ValuesAreFoundAgain, federated::a_value_that_was_set_aside_is_found_again);
     earlier_values_are_set_aside: shown_by(EarlierValuesAreSetAside, federated::e12_owner_restored);

@@ -98,6 +98,11 @@ impl World {
                 let writers = writers.into_iter().chain([before.incarnation]);
                 let lost = writers.map(|writer| (identity.clone(), writer));
                 self.history.lost_values.extend(lost);
+                // It may be the value of an earlier life, whose version all others still name.
+                if let Some((_, token)) = before.values.get(identity) {
+                    self.history
+                        .value_is_gone(identity.clone(), token.clone(), before.incarnation);
+                }
             }
         }
     }

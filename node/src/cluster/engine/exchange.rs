@@ -302,6 +302,7 @@ impl Engine {
             return Ok(());
         }
         self.take_back(tables, now, out)?;
+        self.check_removal(tables, now, out)?;
         self.check_suspicions(tables, now, out)?;
         self.check_leaving(tables, out)?;
         self.begin_round(now, out);

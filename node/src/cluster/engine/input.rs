@@ -310,6 +310,8 @@ pub enum Event {
     Ready,
     /// The node must load a new snapshot.
     Fenced(FenceReason),
+    /// The removal for which the node was fenced is void, and all others are fenced, too: it goes on with its rows.
+    RemovalIsVoid,
     /// A greeting accuses this node; the member that it names is asked.
     Suspected {
         /// The member that the greeting names.

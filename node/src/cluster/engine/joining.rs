@@ -188,7 +188,13 @@ impl Engine {
             return self.abort_join(tables);
         }
         let roster = head.roster.clone();
-        join.head.get_or_insert(head);
+        let begun = join.head.get_or_insert(head);
+        if begun.is_outlived(hello)
+            && self.setup.rules.hold(Rule::PurgesEndSnapshots)
+            && self.setup.rules.hold(Rule::HonourPurgeMarks)
+        {
+            return self.abort_join(tables);
+        }
         join.after = last.or(join.after.take());
         self.changed.rows = true;
         tables.stage(&rows)?;

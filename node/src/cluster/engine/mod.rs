@@ -207,6 +207,7 @@ impl Engine {
             setup,
         };
         engine.read_roster();
+        engine.resume_suspicions(now);
         engine.resume_leaving(now);
         engine
             .look_for_earlier_values(tables)
@@ -265,6 +266,7 @@ impl Engine {
         if self.setup.clustered {
             self.check_readiness(tables, now, out)?;
             self.send_what_is_due(tables, now, out)?;
+            self.keep_suspicions(tables)?;
         }
         let Changed {
             counters,

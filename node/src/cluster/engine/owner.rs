@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{AdminOrder, AdminOutcome, AdminRefusal, Engine, Event, Now, Output, ReplyId};
 use crate::{
     cluster::{
-        ClusterUid, LocalStatus, MemberName, Phase, RosterEntry, Rule, Seq, State, Tables,
-        limits::heartbeats::SILENCE, peer_table::Exchange,
+        ClusterUid, FenceReason, LocalStatus, MemberName, Phase, RosterEntry, Rule, Seq, State,
+        Tables, limits::heartbeats::SILENCE, peer_table::Exchange,
     },
     crypto::Salt,
     domain::{Incarnation, Version},
@@ -285,5 +285,49 @@ impl Engine {
         self.put_roster(tables)?;
         out.push(Output::Event(Event::Removed(name)));
         Ok(Ok(AdminOutcome::Removed))
+    }
+
+    /// Goes on as a member where the removal for which this node was fenced is void, and no other member could give it a snapshot:
+    /// it waited for one for ever. It has changed nothing since, as if it had been away; members that purged meanwhile accuse it.
+    pub(super) fn check_removal<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), T::Error> {
+        if self.membership.status != LocalStatus::Fenced(FenceReason::Removed)
+            || !self.my_state().is_some_and(State::counts)
+            || self.join.is_some()
+            || !self.all_others_are_fenced(now)
+            || !self.setup.rules.hold(Rule::VoidRemovalsAreUndone)
+        {
+            return Ok(());
+        }
+        self.membership.status = LocalStatus::Member;
+        self.put_membership(tables)?;
+        self.look_for_earlier_values(tables)?;
+        self.resume_leaving(now);
+        out.push(Output::Event(Event::RemovalIsVoid));
+        Ok(())
+    }
+
+    /// Whether each other member answers that it is fenced, and each node that answers has the same roster and gives no snapshots.
+    fn all_others_are_fenced(&self, now: Now) -> bool {
+        let is_fenced = |member: Incarnation| {
+            let contact = self.peers.known.get(&member);
+            let answering = contact.filter(|contact| contact.is_alive(now.elapsed));
+            let answered = answering.and_then(|contact| contact.answered);
+            answered.is_some_and(|answered| answered.fenced)
+        };
+        let mut cluster = self.peers.known.values().filter(|contact| {
+            let cluster_uid = contact.hello.cluster_uid;
+            contact.is_alive(now.elapsed) && cluster_uid == self.membership.cluster_uid
+        });
+        self.peers.went_round()
+            && self.counting().all(is_fenced)
+            && cluster.all(|contact| {
+                let gives = contact.hello.source;
+                !gives && contact.hello.roster == self.roster_fingerprint
+            })
     }
 }

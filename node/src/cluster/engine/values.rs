@@ -34,12 +34,15 @@ fn fate(
     let Some(row) = row.filter(|row| !row.is_tombstone()) else {
         return ReclaimOutcome::Dropped;
     };
-    // The same writer wrote it later: it knew the version that the directory names.
-    let is_later = row.version <= held || !rules.hold(Rule::EarlierValuesDoNotStandIn);
+    let is_it = || row.content.as_ref().is_some_and(|it| it.is_of(token));
+    // The same writer wrote it later: it knew the version that the directory names. One that went back may have given another
+    // value the stamp of the lost one.
+    let is_later = row.version < held
+        || (row.version == held && is_it())
+        || !rules.hold(Rule::EarlierValuesDoNotStandIn);
     let goes_on = row.version.incarnation == held.incarnation && is_later;
     let belongs = owner_belongs(row.version.incarnation);
     // A life between took it back, and no other node heard of that.
-    let is_it = || row.content.as_ref().is_some_and(|it| it.is_of(token));
     if goes_on || (!belongs && is_it()) {
         ReclaimOutcome::TakenBack
     } else if belongs || !rules.hold(Rule::EarlierValuesAreSetAside) {

@@ -255,6 +255,13 @@ impl SnapshotHead {
     pub(in crate::cluster) fn is_plausible(&self) -> bool {
         self.clock.is_plausible() && self.purged_clock.is_plausible() && self.roster.is_plausible()
     }
+
+    /// Whether the source of this first page has purged deletes that came after it: its earlier pages may have those entries, and
+    /// no feed tells of the deletes.
+    pub(in crate::cluster) fn is_outlived(&self, source: &PeerInfo) -> bool {
+        let mut received = self.received.iter();
+        received.any(|(member, seq, _)| *member == source.incarnation && source.purged > *seq)
+    }
 }
 
 /// The salt on its way to a joining node. Never printed.

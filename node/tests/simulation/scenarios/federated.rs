@@ -19,6 +19,7 @@ use crate::{
 scenarios! {
     e12_owner_restored
     e13_owner_lost
+    a_value_under_the_stamp_of_a_lost_one_is_set_aside
     a_value_that_was_set_aside_is_found_again
     an_owner_that_went_back_unnoticed_keeps_what_it_has_aside
     a_database_with_entries_bootstraps_a_directory
@@ -171,6 +172,38 @@ pub(crate) fn e12_owner_restored(rules: Rules) -> Outcome {
         .filter_map(|row| row.content.as_ref()?.token())
         .collect();
     ensure(values == ["old"], format!("{values:?} are kept aside"))
+}
+
+/// A home node goes back, and gives another value the stamp of one that it lost: its clock was ahead, and counts on from there.
+pub(crate) fn a_value_under_the_stamp_of_a_lost_one_is_set_aside(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 2)?;
+    world.nodes[1].skew = 86_400_000_000;
+    world.put(1, "other", "value")?;
+    world.nodes[1].skew = 0;
+    world.all_serve()?;
+    let earlier = world.nodes[1].disk.durable().clone();
+    let lost = world.put(1, "k", "lost")?;
+    world.all_serve()?;
+    world.isolate(1);
+    world.pass(Duration::from_secs(1));
+    world.roll_back(1, earlier);
+    world.start(1);
+    let is_ready = |world: &World| world.is_ready(1);
+    ensure(world.until(LONG, is_ready), "it does not serve alone")?;
+    let id = world.change(1, "k", put("another"), AckLevel::Local, None);
+    let again = world.stands(id)?;
+    ensure(again.version == lost.version, "it has a stamp of its own")?;
+    world.ends_well()?;
+    ensure(
+        held(&world, 1, "k").is_none(),
+        "another value passes for the one that is lost",
+    )?;
+    let conflicts = &world.nodes[1].disk.durable().conflicts;
+    let values: Vec<_> = conflicts
+        .iter()
+        .filter_map(|row| row.content.as_ref()?.token())
+        .collect();
+    ensure(values == ["another"], format!("{values:?} are kept aside"))
 }
 
 /// A removed home node joins again from a member that does not know of its writes; a member that does comes back later.

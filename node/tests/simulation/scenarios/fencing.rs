@@ -7,12 +7,13 @@ use opensecureconf_node::cluster::{AckLevel, Change, Rules};
 use crate::{
     scenarios::scenarios,
     script::{LONG, Outcome, ensure, put},
-    world::World,
+    world::{NodeId, World},
 };
 
 scenarios! {
     e09_mutual_removal
     a_removal_is_void_whose_issuer_is_gone
+    a_node_whose_removal_is_void_goes_on_where_all_are_fenced
     e20_reissued_write
     e23_version_of_a_dead_life
     e29_chain_of_removals
@@ -74,6 +75,52 @@ pub(crate) fn a_removal_is_void_whose_issuer_is_gone(rules: Rules) -> Outcome {
     ensure(
         world.incarnation(0) == stays,
         "a removal by a removed node counts",
+    )
+}
+
+/// Node 1 removes node 2, which removes both others later: those removals are void. Node 0 hears of the first removal last. It
+/// has purged without node 1, which is fenced for that, and then it hears of its own removal.
+pub(crate) fn a_node_whose_removal_is_void_goes_on_where_all_are_fenced(rules: Rules) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.put(0, "deleted", "value")?;
+    world.all_serve()?;
+    world.isolate(1);
+    world.removed(1, 2)?;
+    world.pass(Duration::from_secs(1));
+    world.removed(2, 1)?;
+    world.pass(Duration::from_secs(5));
+    world.delete(0, "deleted")?;
+    let purged = |world: &World| world.nodes[0].disk.durable().rows.len() == 1;
+    ensure(world.until(LONG, purged), "it does not purge")?;
+    world.isolate(2);
+    world.removed(2, 0)?;
+    let own = world.change(0, "own", put("value"), AckLevel::Local, None);
+    world.stands(own)?;
+    let life = world.incarnation(0);
+
+    world.network.join(0, 1);
+    let is_fenced = |node: NodeId| move |world: &World| world.is_fenced(node);
+    ensure(world.until(LONG, is_fenced(1)), "node 1 is not fenced")?;
+    world.network.part(0, 1);
+    world.network.join(0, 2);
+    ensure(
+        world.until(LONG, is_fenced(0)),
+        "node 0 does not hear of its removal",
+    )?;
+    // It takes no snapshot there.
+    world.network.part(0, 2);
+    world.network.join(1, 2);
+    ensure(world.until(LONG, is_fenced(2)), "node 2 is not fenced")?;
+    world.ends_well()?;
+    ensure(world.incarnation(0) == life, "it joins anew")?;
+    ensure(
+        world.value(1, "own").is_some(),
+        "what node 0 acknowledged is gone",
+    )?;
+    ensure(
+        world.value(1, "deleted").is_none(),
+        "a deleted entry is back",
     )
 }
 

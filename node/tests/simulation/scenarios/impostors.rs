@@ -22,7 +22,9 @@ scenarios! {
     a_copied_greeting_moves_no_cursor
     a_copied_greeting_of_a_node_that_is_down_stops_no_replication
     a_speaker_that_is_true_and_cannot_be_asked
+    a_speaker_that_is_true_is_remembered
     a_last_source_waits_for_its_owner
+    a_last_source_waits_after_a_restart
     a_roster_from_beyond_all_time_is_refused
     a_stranger_moves_no_clock
     a_stranger_admits_nobody
@@ -138,6 +140,19 @@ pub(crate) fn a_copied_greeting_of_a_node_that_is_down_stops_no_replication(
 /// A member purged rows of which a newcomer never heard, and reaches it without being reached. Until the doubt is settled the
 /// newcomer gives no snapshot in which the deleted entry would live on.
 pub(crate) fn a_speaker_that_is_true_and_cannot_be_asked(rules: Rules) -> Outcome {
+    a_true_speaker_falls_silent(rules, |_, _| {})
+}
+
+/// The newcomer restarts, and that member reaches it no more.
+pub(crate) fn a_speaker_that_is_true_is_remembered(rules: Rules) -> Outcome {
+    a_true_speaker_falls_silent(rules, |world, behind| {
+        world.network.part(0, behind);
+        world.crash(behind);
+        world.start(behind);
+    })
+}
+
+fn a_true_speaker_falls_silent(rules: Rules, then: impl FnOnce(&mut World, NodeId)) -> Outcome {
     let mut world = World::with_forgetful_cluster(rules, 2)?;
     world.put(0, "k", "value")?;
     let behind = below_a_mark(&mut world, &[0])?;
@@ -148,6 +163,7 @@ pub(crate) fn a_speaker_that_is_true_and_cannot_be_asked(rules: Rules) -> Outcom
     world.network.cut(behind, 0);
     let is_suspected = |world: &World| world.nodes[behind].suspicions > 0;
     ensure(world.until(LONG, is_suspected), "it suspects nothing")?;
+    then(&mut world, behind);
     world.pass(Duration::from_secs(30));
     let joiner = world.join("node-3");
     for other in [0, 1] {
@@ -171,6 +187,41 @@ pub(crate) fn a_speaker_that_is_true_and_cannot_be_asked(rules: Rules) -> Outcom
 /// A node misses deletes, and the members that purged them give no snapshots: it goes on serving reads, and waits for its
 /// admin.
 pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
+    let (mut world, behind) = with_a_last_source(rules)?;
+    let waits = |world: &World| world.view(behind).is_some_and(|view| view.waits_for_owner);
+    // After the order its rows come back with the admin's consent, not by a fault.
+    world.crash(0);
+    let asked = world.told(behind, AdminOrder::Unfence { dry_run: true });
+    ensure(
+        matches!(asked, Some(Ok(AdminOutcome::Unfenced))) && waits(&world),
+        "it does not only tell that it would go on",
+    )?;
+    match world.told(behind, AdminOrder::Unfence { dry_run: false }) {
+        Some(Ok(AdminOutcome::Unfenced)) => {}
+        other => return Err(format!("it does not go on: {other:?}")),
+    }
+    world.pass(Duration::from_secs(20));
+    ensure(!waits(&world), "it waits again")?;
+    let id = world.change(behind, "new", put("value"), AckLevel::Local, None);
+    world.stands(id).map(drop)
+}
+
+/// Its next process, too, takes no writes, although the member that confirmed what it lacks is gone by then.
+pub(crate) fn a_last_source_waits_after_a_restart(rules: Rules) -> Outcome {
+    let (mut world, behind) = with_a_last_source(rules)?;
+    world.crash(0);
+    world.crash(behind);
+    world.start(behind);
+    let is_ready = |world: &World| world.is_ready(behind);
+    ensure(world.until(LONG, is_ready), "it serves no reads")?;
+    world.pass(Duration::from_secs(20));
+    let id = world.change(behind, "new", put("value"), AckLevel::Local, None);
+    ensure(world.is_refused(id), "it takes writes")?;
+    world.ends_well()
+}
+
+/// A node misses deletes, and the members that purged them give no snapshots: node 2 is down, and node 0 waits for node 2.
+fn with_a_last_source(rules: Rules) -> Result<(World, NodeId), String> {
     let mut world = World::with_forgetful_cluster(rules, 3)?;
     world.put(0, "k", "value")?;
     world.put(0, "other", "value")?;
@@ -193,25 +244,11 @@ pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
         !world.is_fenced(behind) && world.is_ready(behind),
         "it serves no reads",
     )?;
-    let waits = |world: &World| world.view(behind).is_some_and(|view| view.waits_for_owner);
-    ensure(waits(&world), "it does not say that it waits")?;
+    let waits = world.view(behind).is_some_and(|view| view.waits_for_owner);
+    ensure(waits, "it does not say that it waits")?;
     let id = world.change(behind, "new", put("value"), AckLevel::Local, None);
     ensure(world.is_refused(id), "it takes writes")?;
-    // After the order its rows come back with the admin's consent, not by a fault.
-    world.crash(0);
-    let asked = world.told(behind, AdminOrder::Unfence { dry_run: true });
-    ensure(
-        matches!(asked, Some(Ok(AdminOutcome::Unfenced))) && waits(&world),
-        "it does not only tell that it would go on",
-    )?;
-    match world.told(behind, AdminOrder::Unfence { dry_run: false }) {
-        Some(Ok(AdminOutcome::Unfenced)) => {}
-        other => return Err(format!("it does not go on: {other:?}")),
-    }
-    world.pass(Duration::from_secs(20));
-    ensure(!waits(&world), "it waits again")?;
-    let id = world.change(behind, "new", put("value"), AckLevel::Local, None);
-    world.stands(id).map(drop)
+    Ok((world, behind))
 }
 
 /// A roster with an admission under the last stamp that there is.

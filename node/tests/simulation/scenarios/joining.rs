@@ -7,7 +7,7 @@ use opensecureconf_node::cluster::{AckLevel, AdminOrder, Rules, State};
 use crate::{
     scenarios::scenarios,
     script::{LONG, Outcome, ensure, put},
-    world::World,
+    world::{NodeId, World},
 };
 
 scenarios! {
@@ -22,6 +22,7 @@ scenarios! {
     a_late_request_for_a_snapshot_ends_no_later_life
     a_node_that_nobody_can_call_serves_all_the_same_after_a_while
     a_joining_node_that_may_lack_deletes_becomes_no_member
+    a_joining_node_that_may_lack_deletes_remembers_that
 }
 
 /// A joining node acknowledges nothing until it is a member: it may leave at once, and then takes no row with it.
@@ -268,34 +269,63 @@ pub(crate) fn a_late_request_for_a_snapshot_ends_no_later_life(rules: Rules) -> 
     )
 }
 
-/// The source of a snapshot purges between two pages, and is gone once the joining node has heard of that: the joining node
-/// would stand by writes, and lose them when its source confirms that it must join anew.
+/// A member purges a delete that is later than the first page of a snapshot, and is gone once the joining node has heard of that:
+/// the joining node would stand by writes, and lose them when that member confirms that it must join anew.
 pub(crate) fn a_joining_node_that_may_lack_deletes_becomes_no_member(rules: Rules) -> Outcome {
-    let mut world = World::with_forgetful_cluster(rules, 1)?;
+    let (mut world, joiner) = joining_below_a_mark(rules)?;
+    world.crash(1);
+    world.pass(Duration::from_secs(30));
+    ends_as_no_member(&mut world, joiner)
+}
+
+/// Such a node restarts meanwhile: its next process has heard of no purge.
+pub(crate) fn a_joining_node_that_may_lack_deletes_remembers_that(rules: Rules) -> Outcome {
+    let (mut world, joiner) = joining_below_a_mark(rules)?;
+    world.crash(1);
+    world.pass(Duration::from_secs(15));
+    world.crash(joiner);
+    world.start(joiner);
+    world.pass(Duration::from_secs(30));
+    ends_as_no_member(&mut world, joiner)
+}
+
+/// A node that joins from node 0, and that node 1 accuses: it purged a delete of which node 0 heard between two pages.
+fn joining_below_a_mark(rules: Rules) -> Result<(World, NodeId), String> {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
     world.nodes[0].disk.page = 1;
     for number in 0..9 {
         world.put(0, &format!("k{number}"), "value")?;
     }
     world.profile.page = 1;
-    let joiner = world.join("node-1");
+    let joiner = world.join("node-2");
+    world.network.part(1, joiner);
     let list = world.addresses(&world.present());
-    world.list(0, list);
+    for node in 0..2 {
+        world.list(node, list.clone());
+    }
     world.nodes[joiner].commit_time = Duration::from_secs(3);
     let stages = |world: &World| world.nodes[joiner].disk.durable().staged_rows() > 2;
     ensure(world.until(LONG, stages), "no snapshot begins")?;
-    world.delete(0, "k0")?;
-    let purged = |world: &World| world.nodes[0].disk.durable().rows.len() == 8;
+    // Its clock is ahead, so node 0 keeps the tombstone for longer.
+    world.nodes[1].skew = 3_600_000_000;
+    world.delete(1, "k0")?;
+    let purged = |world: &World| world.nodes[1].disk.durable().rows.len() == 8;
     ensure(world.until(LONG, purged), "the tombstone is not purged")?;
+    ensure(world.holds_tombstone(0, "k0"), "node 0 purges as early")?;
+    ensure(stages(&world), "the snapshot came to its end before")?;
     world.nodes[joiner].commit_time = Duration::ZERO;
+    world.network.join(1, joiner);
     let suspects = |world: &World| world.nodes[joiner].suspicions > 0;
     ensure(world.until(LONG, suspects), "no greeting accuses it")?;
-    world.crash(0);
-    world.pass(Duration::from_secs(30));
+    Ok((world, joiner))
+}
+
+fn ends_as_no_member(world: &mut World, joiner: NodeId) -> Outcome {
     ensure(
-        world.nodes[joiner].disk.durable().state(rules) == Some(State::Joining),
+        world.nodes[joiner].disk.durable().state(world.rules) == Some(State::Joining),
         "it becomes a member that may lack deletes",
     )?;
-    world.start(0);
+    world.start(1);
     world.ends_well()?;
     ensure(
         world.value(joiner, "k0").is_none(),
