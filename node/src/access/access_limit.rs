@@ -9,7 +9,7 @@ use super::{
     AccessKey,
     leaky_bucket::{LeakyBucket, MINUTE},
 };
-use crate::keys::Origin;
+use crate::domain::Origin;
 
 /// Failures a minute after which only keys that were accepted before are compared: a guess more is a guess too many, and
 /// honest callers with an old key are few.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::leaky_bucket::{LeakyBucket, MINUTE};
-use crate::keys::{KeyPlace, Origin};
+use crate::{domain::Origin, keys::KeyPlace};
 
 /// Keys remembered of all origins together: about 16 MB. Beyond it the node drops the forgiven keys, then all: a flood from
 /// everywhere must not let the memory grow.

@@ -11,39 +11,43 @@ use std::{
 use super::AccessKey;
 
 /// User keys remembered of one connection.
-const OPENED: usize = 16;
+const KNOWN: usize = 16;
 /// How often it is noted anew that a connection shows an accepted key; keys are remembered for an hour.
 const NOTED_EVERY: Duration = Duration::from_mins(10);
 
-/// The accepted access key that was noted last, and the user keys that opened an entry.
+/// The accepted access key that was noted last, and the user keys that opened an entry, or created one once they had opened
+/// another at this address.
 #[derive(Debug, Default)]
 pub(crate) struct ShownKeys {
-    /// The last user key that opened an entry, so that a connection with one user key takes no lock. 0 is none.
-    last_opened: AtomicU64,
-    opened: Mutex<Vec<u64>>,
+    /// The last of these user keys, so that a connection with one user key takes no lock. 0 is none.
+    last_known: AtomicU64,
+    known: Mutex<Vec<u64>>,
     noted: Mutex<Option<(AccessKey, Instant)>>,
 }
 
 impl ShownKeys {
-    /// Notes that a user key opened an entry.
-    pub(crate) fn opened(&self, number: u64) {
-        if self.last_opened.load(Ordering::Relaxed) == number {
+    /// Notes that a user key opened an entry, or created one.
+    pub(crate) fn know(&self, number: u64) {
+        if self.last_known.load(Ordering::Relaxed) == number {
             return;
         }
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if !opened.contains(&number) {
-            if opened.len() >= OPENED {
-                opened.remove(0);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(&number) {
+            if known.len() >= KNOWN {
+                known.remove(0);
             }
-            opened.push(number);
+            known.push(number);
         }
-        self.last_opened.store(number, Ordering::Relaxed);
+        self.last_known.store(number, Ordering::Relaxed);
     }
 
-    /// Whether a user key opened an entry on this connection.
-    pub(crate) fn has_opened(&self, number: u64) -> bool {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.contains(&number)
+    /// Whether a user key opened an entry on this connection, or created one.
+    pub(crate) fn knows(&self, number: u64) -> bool {
+        if self.last_known.load(Ordering::Relaxed) == number {
+            return true;
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(&number)
     }
 
     /// Whether it is time to note that this access key is accepted here.
@@ -68,11 +72,11 @@ mod tests {
     fn the_last_keys_of_a_connection_are_remembered() {
         let keys = ShownKeys::default();
         for number in 1..=17 {
-            assert!(!keys.has_opened(number));
-            keys.opened(number);
-            keys.opened(number);
+            assert!(!keys.knows(number));
+            keys.know(number);
+            keys.know(number);
         }
-        assert!(keys.has_opened(17) && keys.has_opened(2) && !keys.has_opened(1));
+        assert!(keys.knows(17) && keys.knows(2) && !keys.knows(1));
     }
 
     #[test]

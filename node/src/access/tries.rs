@@ -12,8 +12,8 @@ use super::{
     AccessKey, AccessKeys, ShownKeys, access_limit::AccessLimit, failure_limit::FailureLimit,
 };
 use crate::{
-    domain::KeyNumber,
-    keys::{KeyPlace, Origin},
+    domain::{KeyNumber, Origin},
+    keys::KeyPlace,
 };
 
 /// User keys that were tried.

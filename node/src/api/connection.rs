@@ -10,7 +10,7 @@ use std::{
 
 use axum::http::Extensions;
 
-use crate::{access::ShownKeys, budget::CutOff, keys::Origin, tls::CertificateRole};
+use crate::{access::ShownKeys, budget::CutOff, domain::Origin, tls::CertificateRole};
 
 /// A certificate that a client showed, and that was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

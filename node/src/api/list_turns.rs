@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::keys::Origin;
+use crate::domain::Origin;
 
 /// Origins after which those are looked for that have no list any more.
 const MANY: usize = 1024;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{access::MINUTE, keys::Origin};
+use crate::{access::MINUTE, domain::Origin};
 
 /// Origins remembered at most. Beyond it those are dropped that may look at all their rows again, then all: a flood from
 /// everywhere is no reason to grow.

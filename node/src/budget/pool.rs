@@ -13,10 +13,11 @@ use std::{
 use tokio::{sync::Notify, time::timeout};
 
 use super::accounts::{Account, Accounts};
+use crate::domain::Origin;
 
 /// Requests that may wait for room at the same time: each holds memory itself.
 const MOST_WAITING: usize = 256;
-/// The part of a share that one address may hold.
+/// The part of a share that one address may hold. As everywhere, a network of 64 bits of IPv6 is one address.
 const PART_OF_ADDRESS: usize = 4;
 
 /// A share is full, or one address holds its part of it.
@@ -145,7 +146,7 @@ impl Pool {
 
     fn take(&self, address: IpAddr, bytes: usize) -> Option<Reservation> {
         let mut reservation = Reservation {
-            account: self.0.accounts.of(address),
+            account: self.0.accounts.of(Origin::from(address)),
             pool: self.clone(),
             bytes: 0,
         };
@@ -308,6 +309,27 @@ mod tests {
         assert_eq!(held.len(), 5);
         assert_eq!(pool.in_use().refused, 1);
         pool.try_reserve(THERE, 100).unwrap();
+    }
+
+    #[test]
+    fn a_network_of_ipv6_holds_a_quarter_however_many_addresses_of_it_ask() {
+        let pool = pool(400);
+        let of = |text: &str| pool.try_reserve(text.parse().unwrap(), 50);
+        let held = [of("2001:db8::1").unwrap(), of("2001:db8::2").unwrap()];
+        of("2001:db8::3").unwrap_err();
+        of("2001:db8:0:1::1").unwrap();
+        drop(held);
+        of("2001:db8::3").unwrap();
+    }
+
+    #[test]
+    fn an_address_of_ipv4_is_the_same_within_ipv6() {
+        let pool = pool(400);
+        let _held = pool.try_reserve(HERE, 100).unwrap();
+        let within: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
+        pool.try_reserve(within, 1).unwrap_err();
+        let other: IpAddr = "::ffff:192.0.2.2".parse().unwrap();
+        pool.try_reserve(other, 1).unwrap();
     }
 
     #[test]

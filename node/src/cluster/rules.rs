@@ -123,6 +123,8 @@ pub enum Rule {
     StrangersAdmitNobody,
     /// A node sends requests only where the list leads, or where a member is.
     StrangersAreNotDialled,
+    /// What a node notes of an unknown node it stores once its roster knows that one, and forgets with its greeting.
+    StrangersAreForgotten,
 }
 
 impl Rule {
@@ -188,6 +190,7 @@ impl Rule {
         Self::LateRequestsAdmitNobody,
         Self::StrangersAdmitNobody,
         Self::StrangersAreNotDialled,
+        Self::StrangersAreForgotten,
     ];
 }
 

@@ -5,6 +5,7 @@
 mod clock;
 mod content;
 mod identity;
+mod origin;
 mod principal;
 mod row;
 mod seal;
@@ -13,6 +14,7 @@ pub use clock::{Clock, HybridClock, Incarnation, NoVersion, Timestamp, Version};
 pub(crate) use content::FINGERPRINT;
 pub use content::{Content, Fingerprint};
 pub use identity::{Category, ConfigKey, Environment, Identity, entry_id};
+pub use origin::Origin;
 pub use principal::{KeyNumber, Principal};
 pub use row::{Row, RowHash, Stamp};
 pub use seal::{NoSeal, Seal};

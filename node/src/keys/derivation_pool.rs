@@ -8,12 +8,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{
-    Origin,
-    turn_queue::{Full, TurnQueue},
-};
+use super::turn_queue::{Full, TurnQueue};
 use crate::{
     crypto::{DataKey, Iterations, Salt, UserKey, derive},
+    domain::Origin,
     metrics::KeyMetrics,
 };
 

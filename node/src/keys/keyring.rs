@@ -15,13 +15,13 @@ use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::{
-    DerivationQueueFull, Origin,
+    DerivationQueueFull,
     cached_key::CachedKey,
     derivation_pool::{DerivationPool, Running},
 };
 use crate::{
     crypto::{DataKey, Iterations, Salt, UserKey},
-    domain::Timestamp,
+    domain::{Origin, Timestamp},
     metrics::KeyMetrics,
 };
 

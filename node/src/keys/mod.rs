@@ -4,10 +4,8 @@
 mod cached_key;
 mod derivation_pool;
 mod keyring;
-mod origin;
 mod turn_queue;
 
 pub(crate) use cached_key::CachedKey;
 pub use derivation_pool::DerivationQueueFull;
 pub use keyring::{Derivation, KeyPlace, KeyRing};
-pub use origin::Origin;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::Origin;
+use crate::domain::Origin;
 
 /// Waiting items, one line for each origin.
 #[derive(Debug)]

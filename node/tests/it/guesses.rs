@@ -1,5 +1,8 @@
 //! How much a guesser with the API key learns of user keys, by every route: 30 guesses a minute and address.
 
+use std::collections::BTreeMap;
+
+use opensecureconf_node::api::routes;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
 use tempfile::TempDir;
@@ -76,6 +79,202 @@ async fn no_route_tries_more_than_thirty_keys_a_minute_for_one_address() {
             node.stop().await;
         }
     }
+}
+
+/// All figures of keys, but for times, as the cluster key shows them.
+async fn figures_of_keys(node: &TestNode) -> BTreeMap<String, u64> {
+    let request = node
+        .client
+        .get(format!("{}/metrics", node.url))
+        .header("X-Cluster-Key", CLUSTER_KEY);
+    let page = Answer::of(request.send().await.unwrap()).await.text;
+    let of_keys = page.lines().filter(|line| {
+        let counted = ["osc_key_", "osc_auth_"];
+        let timed = ["_bucket", "_sum"];
+        counted.iter().any(|begin| line.starts_with(begin))
+            && !timed.iter().any(|part| line.contains(part))
+    });
+    let figures = of_keys.map(|line| line.rsplit_once(' ').unwrap());
+    figures
+        .map(|(name, figure)| (name.to_owned(), figure.parse().unwrap()))
+        .collect()
+}
+
+/// What a client gets for a create of the taken name `k`; its figures of keys stay as they were.
+async fn answer_for_a_taken_name(
+    node: &TestNode,
+    from: &str,
+    user_key: &str,
+    ask: &Ask,
+) -> (u16, Vec<String>, String) {
+    let before = figures_of_keys(node).await;
+    let request = ask_from(node, from, user_key, ask, "k");
+    let answer = Answer::of(request.send().await.unwrap()).await;
+    let after = figures_of_keys(node).await;
+    assert_eq!(
+        before, after,
+        "{}: the key is looked for, derived or charged",
+        ask.what
+    );
+    let mut headers: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
+    headers.sort_unstable();
+    (answer.status.as_u16(), headers, answer.text)
+}
+
+/// The ways to create an entry.
+fn creates() -> impl Iterator<Item = Ask> {
+    let asks = asks().into_iter().map(|(_, ask)| ask);
+    asks.filter(|ask| ask.what.contains("create"))
+}
+
+#[tokio::test]
+async fn a_create_of_a_taken_name_goes_one_way_whatever_the_cache_knows_of_its_key() {
+    const CREATED: &str = "a key of the tests that only creates";
+    let node = node_with_entry(&[]).await;
+    let (here, elsewhere) = ("192.0.2.1", "192.0.2.2");
+    // Another client of the same address: its key is in the cache there, and exempt.
+    let holder = client();
+    for _ in 0..2 {
+        assert_eq!(read(&node, &holder, here, USER_KEY).await, 200);
+    }
+    let mine = holder
+        .post(format!("{}/configs", node.url))
+        .header("X-API-Key", API_KEY)
+        .header("X-User-Key", CREATED)
+        .header("X-Forwarded-For", here)
+        .json(&json!({"key": "mine", "value": 1}));
+    assert_eq!(status(mine).await, 201);
+    let mut ways = 0;
+    for ask in creates() {
+        for from in [here, elsewhere] {
+            let [right, created, wrong] = [USER_KEY, CREATED, OTHER_USER_KEY]
+                .map(|key| answer_for_a_taken_name(&node, from, key, &ask));
+            let wrong = wrong.await;
+            assert!(wrong.2.contains("exists"), "{}", wrong.2);
+            assert_eq!(right.await, wrong, "{} from {from}", ask.what);
+            assert_eq!(created.await, wrong, "{} from {from}", ask.what);
+        }
+        ways += 1;
+    }
+    assert_eq!(ways, 3);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn where_nothing_is_written_a_taken_name_answers_as_ever_whatever_the_cache_knows_of_the_key()
+{
+    // No disk has as much free.
+    let node = node_with_entry(&[("OSC_MIN_FREE_BYTES", "1000000000000000")]).await;
+    let (here, holder) = ("192.0.2.1", client());
+    for _ in 0..2 {
+        assert_eq!(read(&node, &holder, here, USER_KEY).await, 200);
+    }
+    let free = holder
+        .post(format!("{}/configs", node.url))
+        .header("X-API-Key", API_KEY)
+        .header("X-User-Key", USER_KEY)
+        .header("X-Forwarded-For", "192.0.2.3")
+        .json(&json!({"key": "free", "value": 1}));
+    assert_eq!(status(free).await, 507);
+    for ask in creates() {
+        let right = answer_for_a_taken_name(&node, here, USER_KEY, &ask).await;
+        let wrong = answer_for_a_taken_name(&node, here, OTHER_USER_KEY, &ask).await;
+        assert_eq!(right, wrong, "{}", ask.what);
+    }
+    node.stop().await;
+}
+
+/// What a client without the cluster key sees, by what it asks for: each answer of a route that takes no user key, and each
+/// figure of the metrics that stays the same while nothing happens.
+async fn shown_to_any_client(node: &TestNode) -> BTreeMap<String, String> {
+    let mut shown = BTreeMap::new();
+    let takes_user_keys = |path: &str| {
+        ["/configs", "/cluster/configs", "/cluster/conflicts"]
+            .iter()
+            .any(|begin| path.starts_with(begin))
+    };
+    let reads = routes()
+        .into_iter()
+        .filter(|(method, path)| *method == Method::GET && !takes_user_keys(path))
+        .map(|(_, path)| path.replace("{file}", "index.html"));
+    for path in reads.chain(["/cluster/status?details=true".to_owned()]) {
+        for api_key in [None, Some(API_KEY)] {
+            let mut request = node.client.get(format!("{}{path}", node.url));
+            if let Some(api_key) = api_key {
+                request = request.header("X-API-Key", api_key);
+            }
+            let answer = Answer::of(request.send().await.unwrap()).await;
+            let asked = format!("{path} ({api_key:?})");
+            for (name, value) in &answer.headers {
+                if !["content-length", "date", "x-request-id"].contains(&name.as_str()) {
+                    let value = value.to_str().unwrap().to_owned();
+                    shown.insert(format!("{asked}, {name}"), value);
+                }
+            }
+            shown.insert(format!("{asked}, status"), answer.status.to_string());
+            if path != "/metrics" {
+                shown.insert(asked, answer.text);
+            }
+        }
+    }
+    shown
+}
+
+/// Figures of the metrics for any client, but for times and sizes, which change by themselves.
+async fn public_figures(node: &TestNode) -> BTreeMap<String, i64> {
+    let page = node.call(Method::GET, "/metrics", None).await.text;
+    let by_themselves = ["process_", "_seconds", "_bytes", "osc_store_writes_waiting"];
+    let figures = page.lines().filter(|line| {
+        !line.starts_with('#') && !by_themselves.iter().any(|part| line.contains(part))
+    });
+    figures
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(name, figure)| (name.to_owned(), figure.parse().unwrap()))
+        .collect()
+}
+
+#[tokio::test]
+async fn without_the_cluster_key_no_answer_shows_how_many_keys_are_derived_or_cached() {
+    const READS: u8 = 20;
+    let node = node_with_entry(&[]).await;
+    let here = "192.0.2.1";
+    assert_eq!(read(&node, &node.client, here, USER_KEY).await, 200);
+    let (shown, derived_before) = (shown_to_any_client(&node).await, derived(&node).await);
+    let mut counted = Vec::new();
+    // From the cache, and then with a derivation each.
+    for from in ["192.0.2.1", "198.51.100."] {
+        let before = public_figures(&node).await;
+        for n in 0..READS {
+            let from = match from.strip_suffix('.') {
+                Some(network) => format!("{network}.{n}"),
+                None => from.to_owned(),
+            };
+            assert_eq!(read(&node, &node.client, &from, USER_KEY).await, 200);
+        }
+        let mut after = public_figures(&node).await;
+        for (name, figure) in &mut after {
+            *figure -= before.get(name).copied().unwrap_or_default();
+        }
+        counted.push(after);
+    }
+    assert_eq!(derived(&node).await, derived_before + u32::from(READS));
+    assert_eq!(counted[0], counted[1], "cached, and derived");
+    // Those that are turned away, too.
+    for n in 0..40 {
+        let guess = format!("a guess of the tests, number {n}");
+        read(&node, &node.client, "192.0.2.2", &guess).await;
+    }
+    assert_eq!(read(&node, &node.client, "192.0.2.2", USER_KEY).await, 429);
+    assert_eq!(shown_to_any_client(&node).await, shown);
+    for of_keys in figures_of_keys(&node).await.into_keys() {
+        let is_public = public_figures(&node).await.contains_key(&of_keys);
+        assert_eq!(
+            is_public,
+            of_keys.starts_with("osc_auth_failures_total"),
+            "{of_keys}"
+        );
+    }
+    node.stop().await;
 }
 
 #[tokio::test]

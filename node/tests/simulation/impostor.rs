@@ -37,6 +37,28 @@ impl World {
         hello
     }
 
+    /// Greetings of no members, each of a node of its own.
+    pub(crate) fn invented_nodes(&self, like: NodeId, to: NodeId, number: i64) -> Vec<PeerInfo> {
+        let hello = self.invented(like, to);
+        let nodes = (0..number).map(|n| Incarnation::from_raw(4711 + n));
+        nodes
+            .map(|incarnation| PeerInfo {
+                incarnation,
+                ..hello.clone()
+            })
+            .collect()
+    }
+
+    /// How far a node says that it holds the feed of this impostor.
+    pub(crate) fn held_of(&mut self, to: NodeId, mut hello: PeerInfo) -> Option<Seq> {
+        hello.turn += 1;
+        self.said_to_impostor = None;
+        self.somebody_says(to, hello, Request::Heartbeat);
+        self.until(LONG, |world| world.said_to_impostor.is_some());
+        let (_, received) = self.said_to_impostor.as_ref()?.received?;
+        Some(received)
+    }
+
     /// Sends a message of an impostor with the cluster key.
     pub(crate) fn somebody_says(&mut self, to: NodeId, hello: PeerInfo, body: Request) {
         let asker = Peer {

@@ -130,6 +130,7 @@ switches! {
     sources_admit: shown_by(SourcesAdmit, impostors::a_cluster_whose_clock_is_really_ahead);
     strangers_admit_nobody: shown_by(StrangersAdmitNobody, impostors::a_stranger_admits_nobody);
     strangers_are_not_dialled: shown_by(StrangersAreNotDialled, impostors::a_stranger_sends_no_node_anywhere);
+    strangers_are_forgotten: shown_by(StrangersAreForgotten, impostors::strangers_leave_nothing_behind);
 }
 
 #[test]

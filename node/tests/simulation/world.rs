@@ -19,6 +19,7 @@ use crate::{
     chaos::Profile,
     disk::Disk,
     history::{History, WriteId},
+    impostor::NO_LIFE,
     network::Network,
     node::Node,
     owner::Owner,
@@ -133,6 +134,8 @@ pub(crate) struct World {
     pub(crate) salts: BTreeSet<String>,
     /// The last greeting of each database that a node heard.
     pub(crate) said: BTreeMap<Incarnation, PeerInfo>,
+    /// The greeting of the last answer to an impostor.
+    pub(crate) said_to_impostor: Option<PeerInfo>,
     /// The salt that is mounted into every node.
     pub(crate) mounted: Option<Salt>,
     /// Whether all wall clocks have shown the same time so far.
@@ -161,6 +164,7 @@ impl World {
             cluster_uids: BTreeSet::new(),
             salts: BTreeSet::new(),
             said: BTreeMap::new(),
+            said_to_impostor: None,
             mounted: None,
             clocks_agree: true,
             broken: None,
@@ -393,6 +397,9 @@ impl World {
 
     /// Sends an answer back, or the news that there is none.
     pub(crate) fn reply(&mut self, from: NodeId, asker: Peer, answer: Option<&Envelope<Answer>>) {
+        if asker.life == NO_LIFE {
+            self.said_to_impostor = answer.map(|answer| answer.hello.clone());
+        }
         if !self.network.passes(from, asker.node, &mut self.random) {
             return;
         }

@@ -56,9 +56,10 @@ impl Work<'_> {
     ) -> Result<(), ApiError> {
         for (place, task) in tasks.iter_mut().enumerate() {
             if let Some(operation) = task.open() {
-                // Of a key that opened something here there is nothing to say, and the writer looks.
+                // What is changed is looked at in any case, when its turn comes. Of a key that is at work on this connection there
+                // is nothing to say, and the writer looks at the name.
                 let known = match operation.verb {
-                    Verb::Create => key.has_opened(),
+                    Verb::Create => key.is_at_work(),
                     Verb::Update | Verb::Upsert | Verb::Delete => key.is_exempt(),
                 };
                 if !known && let Err(error) = self.look(operation).await {

@@ -103,9 +103,12 @@ impl CallerKey {
         self.exempt
     }
 
-    /// Whether the key opened something at this address, so that nothing more is learned of it there.
-    pub(in crate::api) fn has_opened(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.has_opened())
+    /// Whether the key opened something at this address, and is known on this very connection, so that nothing more is learned
+    /// of it there. That its holder works at the address says something to others that share it.
+    pub(in crate::api) fn is_at_work(&self) -> bool {
+        let known = self.known.as_ref().is_some_and(|known| known.has_opened());
+        let connection = self.connection.as_ref();
+        known && connection.is_some_and(|connection| connection.keys.knows(self.place.number()))
     }
 
     /// Derives the data key, or takes it from the cache where it opened something for this address. Others wait their turn,
@@ -150,6 +153,10 @@ impl Caller<'_> {
             keys.remember(&self.derivation);
         }
         if self.derivation.has_opened() {
+            if let Some(connection) = &self.connection {
+                // It came from the cache, so its client knows by now that it is in use here.
+                connection.keys.know(self.place.number());
+            }
             self.give_back();
         } else if !self.creates.swap(true, Ordering::Relaxed) {
             self.tries.limit().hold(&self.place, Instant::now());
@@ -182,7 +189,7 @@ impl Caller<'_> {
         }
         if let Some(connection) = &self.connection {
             connection.prove();
-            connection.keys.opened(self.place.number());
+            connection.keys.know(self.place.number());
         }
         self.give_back();
     }
@@ -271,10 +278,10 @@ pub(in crate::api) struct Listed {
 
 impl NodeState {
     /// Whether a key that opened something older than itself at an address needs no tries there. Where honest callers share it
-    /// with one that guesses without end, the key must have opened something on the same connection.
+    /// with one that guesses without end, the key must be known on the same connection.
     fn is_exempt(&self, place: &KeyPlace, connection: Option<&ConnectionMark>) -> bool {
         !self.user_key_tries.is_flooding(place.origin())
-            || connection.is_some_and(|connection| connection.keys.has_opened(place.number()))
+            || connection.is_some_and(|connection| connection.keys.knows(place.number()))
     }
 
     fn refuse_user_key(&self, place: &KeyPlace, wait: Duration) -> ApiError {

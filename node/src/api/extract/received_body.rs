@@ -42,6 +42,17 @@ impl ReceivedBody {
     pub(in crate::api) async fn receive(
         node: &NodeState,
         address: IpAddr,
+        body: Body,
+        limit: usize,
+    ) -> Result<Self, ApiError> {
+        Self::receive_after(node.timeouts.body, &node.budgets, address, body, limit).await
+    }
+
+    /// The same, where it must come at its rate after this time.
+    async fn receive_after(
+        grace: Duration,
+        budgets: &Budgets,
+        address: IpAddr,
         mut body: Body,
         limit: usize,
     ) -> Result<Self, ApiError> {
@@ -59,7 +70,7 @@ impl ReceivedBody {
         let mut arrived = Arrived::default();
         loop {
             let length = arrived.bytes.len();
-            let due = began + node.timeouts.body + time_of(length);
+            let due = began + grace + time_of(length);
             let frame = timeout_at(due, body.frame())
                 .await
                 .map_err(|_| ApiError::SlowBody)?;
@@ -73,7 +84,7 @@ impl ReceivedBody {
                 return Err(ApiError::BodyTooLarge { limit });
             }
             // Copied: a frame of one byte may keep a whole buffer of the connection alive.
-            arrived.make_room(&node.budgets, address, data.len(), most)?;
+            arrived.make_room(budgets, address, data.len(), most)?;
             arrived.bytes.extend_from_slice(&data);
         }
         Ok(Self {
@@ -136,8 +147,14 @@ fn time_of(bytes: usize) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use futures::stream::unfold;
+    use tokio::time::sleep;
+
     use super::*;
-    use crate::budget::MemoryPlan;
+    use crate::{budget::MemoryPlan, config::Timeouts};
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -174,5 +191,57 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A whole body of three mebibytes that comes in steps of a tenth of a second, and the seconds until it was there or given
+    /// up.
+    async fn receive_in_steps(
+        mut bytes_of_step: impl FnMut(usize) -> usize + Send + 'static,
+    ) -> (Result<usize, ApiError>, f64) {
+        const LENGTH: usize = 3 << 20;
+        let steps = unfold((0, LENGTH), move |(step, left)| {
+            let bytes = bytes_of_step(step).min(left);
+            async move {
+                if left == 0 {
+                    return None;
+                }
+                sleep(Duration::from_millis(100)).await;
+                let piece = Bytes::from(vec![b'x'; bytes]);
+                Some((Ok::<_, Infallible>(piece), (step + 1, left - bytes)))
+            }
+        });
+        let plan = MemoryPlan::new(Some(160 << 20), None, |_| None).unwrap();
+        let budgets = Budgets::new(plan, LENGTH);
+        let (grace, body) = (Timeouts::default().body, Body::from_stream(steps));
+        let began = Instant::now();
+        let received = ReceivedBody::receive_after(grace, &budgets, HERE, body, LENGTH).await;
+        let length = received.map(|body| body.as_bytes().len());
+        (length, began.elapsed().as_secs_f64())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_a_little_slower_than_its_rate_is_given_up_and_one_a_little_faster_is_not() {
+        let (faster, seconds) = receive_in_steps(|_| 17 * 1024 / 10).await;
+        assert_eq!(faster.unwrap(), 3 << 20);
+        assert!((180.0..190.0).contains(&seconds), "{seconds}");
+        // It falls behind by a sixteenth of a second in each second, until the five of its grace are used up.
+        let (slower, seconds) = receive_in_steps(|_| 15 * 1024 / 10).await;
+        assert!(matches!(slower, Err(ApiError::SlowBody)), "{slower:?}");
+        assert!((75.0..85.0).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_five_seconds_are_free_and_what_came_early_counts() {
+        let after = |steps| move |step| if step < steps { 0 } else { 64 << 10 };
+        let (in_time, _) = receive_in_steps(after(48)).await;
+        assert_eq!(in_time.unwrap(), 3 << 20);
+        let (late, seconds) = receive_in_steps(after(52)).await;
+        assert!(matches!(late, Err(ApiError::SlowBody)), "{late:?}");
+        assert!((4.9..5.2).contains(&seconds), "{seconds}");
+        // Ten seconds' worth at once, and then nothing.
+        let at_once = |step| if step == 0 { 160 << 10 } else { 0 };
+        let (stopped, seconds) = receive_in_steps(at_once).await;
+        assert!(matches!(stopped, Err(ApiError::SlowBody)), "{stopped:?}");
+        assert!((14.9..15.2).contains(&seconds), "{seconds}");
     }
 }

@@ -70,10 +70,11 @@ pub(in crate::api) async fn create(
     let identity = Identity { environment, key };
     let mut session = node.entries.of(principal);
 
-    // Before the cache: what a taken name answers must say nothing of the key. Of one that opened something at this address
-    // there is nothing to say, and the writer looks. It also knows whether this request made the entry before.
-    if !caller.has_opened() && request.is_none() {
-        session.free_name(&identity).await?;
+    // Before the cache: what a taken name answers, and when, must say nothing of the key. Of one that is at work on this
+    // connection there is nothing to say, and the writer looks. It also knows whether this request made the entry before.
+    let mut seen = Expected::NothingLive;
+    if !caller.is_at_work() && request.is_none() {
+        seen = session.free_name(&identity).await?;
     }
     let mut room = match Needs::of(None, Some(&value)) {
         None => LargeRoom::default(),
@@ -107,7 +108,7 @@ pub(in crate::api) async fn create(
     let preparing = AnsweredValue::prepare(&node, &taker, &value, Format::Json, &mut room);
     let answered = session.beside(preparing).await?;
     caller.creates(&node);
-    let (mut seen, mut attempts) = (Expected::NothingLive, RetryBudget::default());
+    let mut attempts = RetryBudget::default();
     loop {
         let create = session.commit(&identity, seen, change.clone(), terms);
         let create = create

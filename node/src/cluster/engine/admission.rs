@@ -50,6 +50,7 @@ impl Engine {
         let mut received: Vec<_> = self
             .cursors
             .iter()
+            .filter(|(member, _)| self.is_lasting(**member))
             .map(|(member, cursor)| (*member, cursor.received, cursor.process_epoch))
             .collect();
         received.push((self.incarnation, self.last, self.setup.process_epoch));

@@ -142,6 +142,9 @@ impl Engine {
             exchange_began,
             self.turn,
         );
+        if !self.states.contains_key(&hello.incarnation) {
+            self.forget_strangers();
+        }
         if self.membership.status != LocalStatus::Member {
             return Ok(Ok(()));
         }

@@ -278,14 +278,37 @@ impl Engine {
         }
         if counters || rows {
             for member in cursors {
-                if let Some(cursor) = self.cursors.get(&member) {
-                    tables.put_cursor(member, *cursor)?;
+                match self.cursors.get(&member) {
+                    // Any caller with the cluster key can invent nodes: no row of the table would ever go.
+                    Some(_) if !self.is_lasting(member) => {
+                        self.changed.cursors.insert(member);
+                    }
+                    Some(cursor) => tables.put_cursor(member, *cursor)?,
+                    None => {}
                 }
             }
         } else {
             self.changed.cursors = cursors;
         }
         Ok(())
+    }
+
+    /// Whether what this node notes of a node is worth keeping: the roster knows that one.
+    fn is_lasting(&self, node: Incarnation) -> bool {
+        self.states.contains_key(&node) || !self.setup.rules.hold(Rule::StrangersAreForgotten)
+    }
+
+    /// Forgets what it noted of nodes that the roster does not know, and whose greetings it has forgotten.
+    fn forget_strangers(&mut self) {
+        if !self.setup.rules.hold(Rule::StrangersAreForgotten) {
+            return;
+        }
+        let (states, known) = (&self.states, &self.peers.known);
+        let is_known = |node: &Incarnation| states.contains_key(node) || known.contains_key(node);
+        self.cursors.retain(|node, _| is_known(node));
+        self.changed.cursors.retain(is_known);
+        self.read_up.retain(|node, _| is_known(node));
+        self.settled.retain(|node, _| is_known(node));
     }
 
     /// Notes what only the driver can count: live entries, and whether the disk accepts writes.

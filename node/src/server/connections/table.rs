@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{activity::Activity, limits::ConnectionLimits};
+use crate::domain::Origin;
 
 /// Of all connections so many more may be about to end: the sixteenth part.
 const CUT_PART: usize = 16;
@@ -60,15 +61,15 @@ impl SharedTable {
 pub(super) struct ConnectionTable {
     limits: ConnectionLimits,
     next: u64,
-    open: BTreeMap<u64, (IpAddr, Arc<Activity>)>,
+    open: BTreeMap<u64, (Origin, Arc<Activity>)>,
     /// Connections without a proven key at their last check.
     unproved: BTreeSet<u64>,
     /// Connections that have to end, and take leave of their clients. They keep their places until others need them.
     leaving: BTreeMap<u64, Arc<Activity>>,
     /// Connections whose places others have got: they end at their next poll.
     cut: BTreeSet<u64>,
-    /// How many connections an address has that may go on; none has 0.
-    of_address: HashMap<IpAddr, usize>,
+    /// How many connections an origin has that may go on; none has 0.
+    of_origin: HashMap<Origin, usize>,
 }
 
 impl ConnectionTable {
@@ -80,7 +81,7 @@ impl ConnectionTable {
             unproved: BTreeSet::new(),
             leaving: BTreeMap::new(),
             cut: BTreeSet::new(),
-            of_address: HashMap::new(),
+            of_origin: HashMap::new(),
         }
     }
 
@@ -91,25 +92,26 @@ impl ConnectionTable {
         address: IpAddr,
         activity: impl FnOnce(u64) -> Arc<Activity>,
     ) -> Result<u64, Refused> {
-        let of_address = self.of_address.get(&address).copied().unwrap_or_default();
+        let origin = Origin::from(address);
+        let of_origin = self.of_origin.get(&origin).copied().unwrap_or_default();
         let share = self.limits.share_of(address);
-        if share.is_some_and(|share| of_address >= share) {
+        if share.is_some_and(|share| of_origin >= share) {
             return Err(Refused::Address);
         }
         if self.taken() >= self.limits.scarce_from() {
             self.evict_one();
         }
-        if self.refusal(of_address).is_some() {
+        if self.refusal(of_origin).is_some() {
             self.cut_one();
         }
-        if let Some(refused) = self.refusal(of_address) {
+        if let Some(refused) = self.refusal(of_origin) {
             return Err(refused);
         }
         self.next += 1;
         let id = self.next;
-        self.open.insert(id, (address, activity(id)));
+        self.open.insert(id, (origin, activity(id)));
         self.unproved.insert(id);
-        *self.of_address.entry(address).or_default() += 1;
+        *self.of_origin.entry(origin).or_default() += 1;
         Ok(id)
     }
 
@@ -119,16 +121,16 @@ impl ConnectionTable {
             return;
         }
         self.unproved.remove(&id);
-        if let Some((address, _)) = self.open.remove(&id) {
-            self.one_less(address);
+        if let Some((origin, _)) = self.open.remove(&id) {
+            self.one_less(origin);
         }
     }
 
-    /// Why an address with so many connections gets no place now.
-    fn refusal(&self, of_address: usize) -> Option<Refused> {
+    /// Why an origin with so many connections gets no place now.
+    fn refusal(&self, of_origin: usize) -> Option<Refused> {
         match self.limits.maximum.saturating_sub(self.taken()) {
             0 => Some(Refused::Full),
-            left if left <= self.limits.reserved && of_address > 0 => Some(Refused::Reserved),
+            left if left <= self.limits.reserved && of_origin > 0 => Some(Refused::Reserved),
             _ => None,
         }
     }
@@ -138,11 +140,11 @@ impl ConnectionTable {
         self.open.len() + self.leaving.len()
     }
 
-    fn one_less(&mut self, address: IpAddr) {
-        if let Some(count) = self.of_address.get_mut(&address) {
+    fn one_less(&mut self, origin: Origin) {
+        if let Some(count) = self.of_origin.get_mut(&origin) {
             *count -= 1;
             if *count == 0 {
-                self.of_address.remove(&address);
+                self.of_origin.remove(&origin);
             }
         }
     }
@@ -156,8 +158,8 @@ impl ConnectionTable {
                 .map(|(_, id)| id)
         });
         let victim = victim.and_then(|id| self.open.remove_entry(&id));
-        if let Some((id, (address, victim))) = victim {
-            self.one_less(address);
+        if let Some((id, (origin, victim))) = victim {
+            self.one_less(origin);
             victim.evict();
             self.leaving.insert(id, victim);
         }
@@ -233,6 +235,31 @@ mod tests {
     }
 
     #[test]
+    fn a_network_of_ipv6_holds_a_quarter_however_many_of_its_addresses_connect() {
+        let mut table = table(64);
+        for n in 0..16 {
+            admit(&mut table, &format!("2001:db8::{n:x}")).unwrap();
+        }
+        let refused = admit(&mut table, "2001:db8::ffff").unwrap_err();
+        assert_eq!(refused, Refused::Address);
+        admit(&mut table, "2001:db8:0:1::1").unwrap();
+        table.ended(1);
+        admit(&mut table, "2001:db8::ffff").unwrap();
+    }
+
+    #[test]
+    fn the_last_connections_are_kept_for_one_of_each_network_of_ipv6() {
+        let mut table = table(64);
+        let mut take = |address: &str| admit(&mut table, address).map(|open| open.mark.prove());
+        for n in 0..48 {
+            take(&format!("192.0.2.{}", n % 4)).unwrap();
+        }
+        take("2001:db8::1").unwrap();
+        assert_eq!(take("2001:db8::2").unwrap_err(), Refused::Reserved);
+        take("2001:db8:0:1::1").unwrap();
+    }
+
+    #[test]
     fn the_last_connections_are_kept_for_addresses_without_one() {
         let mut table = table(64);
         // None of them ends for another: they have proved a key, and are not idle.
@@ -263,7 +290,7 @@ mod tests {
             }
             assert!(!new.is_evicted());
         }
-        assert_eq!(table.of_address.len(), table.open.len());
+        assert_eq!(table.of_origin.len(), table.open.len());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use opensecureconf_node::{
     cluster::{
         AckLevel, Address, AdminOrder, AdminOutcome, ProcessEpoch, Request, Rules, Seq, WireRow,
     },
-    domain::{Clock, Row, Timestamp, Version},
+    domain::{Clock, Incarnation, Row, Timestamp, Version},
 };
 
 use crate::{
@@ -29,6 +29,7 @@ scenarios! {
     a_stranger_moves_no_clock
     a_stranger_admits_nobody
     a_stranger_sends_no_node_anywhere
+    strangers_leave_nothing_behind
     a_copied_member_removes_and_admits_nobody
     a_cluster_whose_clock_is_really_ahead
 }
@@ -352,6 +353,62 @@ pub(crate) fn a_stranger_sends_no_node_anywhere(rules: Rules) -> Outcome {
             .find(|led| world.nodes[node].dialled.contains(led));
         ensure(led.is_none(), format!("node {node} asks at {led:?}"))?;
     }
+    world.ends_well()
+}
+
+/// Nodes that no member admitted push changes, more of them than a node remembers. It stores nothing of them, and forgets how far
+/// it holds their feeds. What it noted of a node that turns out to be a member it stores.
+pub(crate) fn strangers_leave_nothing_behind(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    let first = Seq::START.next();
+    let push = || Request::Push {
+        from: Seq::START,
+        to: first,
+        rows: Vec::new(),
+    };
+    let strangers = world.invented_nodes(0, 1, 300);
+    for stranger in &strangers {
+        world.somebody_says(1, stranger.clone(), push());
+        world.pass(Duration::from_millis(5));
+    }
+    // With a write all that is noted is stored.
+    world.put(0, "k", "again")?;
+    world.pass(Duration::from_secs(1));
+    let held =
+        |world: &World, of: Incarnation| world.nodes[1].disk.durable().cursors.get(&of).copied();
+    for stranger in &strangers {
+        ensure(
+            held(&world, stranger.incarnation).is_none(),
+            "a stranger has a cursor for good",
+        )?;
+    }
+    ensure(
+        world.held_of(1, strangers[299].clone()) == Some(first),
+        "it takes nothing of a node that may be a member",
+    )?;
+    ensure(
+        world.held_of(1, strangers[0].clone()) == Some(Seq::START),
+        "it remembers every stranger",
+    )?;
+
+    // One that node 1 does not know yet is a member.
+    world.network.part(0, 1);
+    let joiner = world.join("node-2");
+    world.network.part(1, joiner);
+    ensure(
+        world.until(LONG, |world| world.is_ready(joiner)),
+        "it does not join",
+    )?;
+    let (hello, member) = (world.copied(joiner, 1), world.incarnation(joiner));
+    world.somebody_says(1, hello, push());
+    world.pass(Duration::from_secs(1));
+    ensure(held(&world, member).is_none(), "node 1 knows it already")?;
+    world.network.join(0, 1);
+    ensure(
+        world.until(LONG, |world| held(world, member).is_some()),
+        "what it noted of a member is lost",
+    )?;
     world.ends_well()
 }
 

@@ -2,7 +2,7 @@ use bytes::BytesMut;
 use futures::task::noop_waker;
 use tokio::io::{AsyncWriteExt as _, duplex};
 
-use super::*;
+use super::{super::limits::MAX_HEAD_BYTES, *};
 use crate::{
     api::ConnectionMark,
     budget::Pool,
@@ -171,4 +171,50 @@ async fn no_read_of_a_large_head_fills_hypers_buffer_so_it_takes_no_more_than_wa
 async fn a_large_head_without_room_is_refused_before_hyper_makes_room_for_more_of_it() {
     let (all, _) = read(64 << 10).await;
     assert_eq!(all, NO_HEAD);
+}
+
+/// A head of 20 KiB, and behind it one of 60 KiB that does not end, where others take so much of the room for large heads once
+/// the first is answered: what is read of the second until it is refused or at its end, and what this connection holds then.
+async fn read_pipelined(held: usize) -> (usize, usize) {
+    let (mut client, node) = duplex(256 << 10);
+    let large = |kibibytes: usize| format!("GET / HTTP/1.1\r\nA: {}", "x".repeat(kibibytes << 10));
+    let heads = [large(20), "\r\n\r\n".to_owned(), large(60)].concat();
+    client.write_all(heads.as_bytes()).await.unwrap();
+    drop(client);
+    let mark = ConnectionMark::new("192.0.2.1:1".parse().unwrap(), 1);
+    let activity = Arc::new(Activity::new(mark));
+    let room = Pool::shared("connections", 64 << 10);
+    let metrics = Metrics::new().unwrap().connections.at(CountedPort::Http);
+    let mut wire = Wire::new(node, Arc::clone(&activity), HeadRoom(room.clone()), metrics);
+    let mut first = Vec::new();
+    while !ends_head(&first) {
+        let mut piece = BytesMut::with_capacity(SMALL_HEAD_BYTES);
+        assert!(wire.read_buf(&mut piece).await.unwrap() > 0);
+        first.extend_from_slice(&piece);
+    }
+    // As the edge does it, when hyper has parsed the head.
+    let request = activity.begin();
+    activity.give_head_room_back();
+    drop(request);
+    assert_eq!(room.in_use().reserved, 0);
+    let _others = room.try_reserve([192, 0, 2, 2].into(), held).unwrap();
+    let mut second = 0;
+    loop {
+        let mut piece = BytesMut::with_capacity(SMALL_HEAD_BYTES);
+        let bytes = wire.read_buf(&mut piece).await.unwrap();
+        if bytes == 0 || piece == NO_HEAD {
+            return (second, room.in_use().reserved - held);
+        }
+        second += bytes;
+    }
+}
+
+#[tokio::test]
+async fn a_pipelined_head_does_not_grow_on_the_room_of_the_head_before() {
+    let (second, reserved) = read_pipelined(64 << 10).await;
+    assert!(second < SMALL_HEAD_BYTES, "{second} bytes without room");
+    assert_eq!(reserved, 0);
+    let (second, reserved) = read_pipelined(0).await;
+    assert!(second > 50 << 10, "{second} bytes with room");
+    assert_eq!(reserved, MAX_HEAD_BYTES - SMALL_HEAD_BYTES);
 }

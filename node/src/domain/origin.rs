@@ -1,4 +1,4 @@
-//! Where a request comes from, as far as guesses are counted and turns are taken.
+//! Where a request comes from, as far as connections, memory and guesses are counted and turns are taken. Pure.
 
 use std::net::{IpAddr, Ipv6Addr};
 
