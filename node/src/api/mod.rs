@@ -15,6 +15,7 @@ mod listing;
 mod observe;
 mod openapi;
 mod ports;
+mod refusal_log;
 mod router;
 mod routes;
 mod row_limit;
