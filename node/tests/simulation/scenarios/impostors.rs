@@ -338,7 +338,8 @@ pub(crate) fn a_stranger_under_many_names_fills_no_roster(rules: Rules) -> Outco
         world.until(LONG, is_told),
         "an honest node is not told why it does not join",
     )?;
-    world.put(0, "k", "still written")?;
+    let id = world.change(0, "k", put("still written"), AckLevel::Local, None);
+    world.stands(id)?;
     for number in 0..2 {
         let (name, incarnation) = stranger(number);
         let order = AdminOrder::Remove {
