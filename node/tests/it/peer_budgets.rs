@@ -300,7 +300,7 @@ async fn a_message_that_takes_more_than_the_share_is_refused_before_it_is_read()
         ("clocks", written(&hello, &clocks)),
         (
             "names",
-            written(&hello, &format!(r#"{{"entries":[{}{{}}]}}"#, names)),
+            written(&hello, &format!(r#"{{"entries":[{names}{{}}]}}"#)),
         ),
         (
             "nothing that a node knows",
