@@ -2,12 +2,13 @@
 
 use crate::{
     domain::{Identity, Principal},
-    log::logged_name,
+    log::{AUDIT, logged_name},
 };
 
 /// An entry was created.
 pub(super) fn created(principal: Principal, identity: &Identity) {
     tracing::info!(
+            target: AUDIT,
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
         %principal,
@@ -18,6 +19,7 @@ pub(super) fn created(principal: Principal, identity: &Identity) {
 /// An entry has a new value.
 pub(super) fn updated(principal: Principal, identity: &Identity) {
     tracing::info!(
+            target: AUDIT,
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
         %principal,
@@ -28,6 +30,7 @@ pub(super) fn updated(principal: Principal, identity: &Identity) {
 /// An entry was deleted.
 pub(super) fn deleted(principal: Principal, identity: &Identity) {
     tracing::info!(
+            target: AUDIT,
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
         %principal,

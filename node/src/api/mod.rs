@@ -15,6 +15,7 @@ mod listing;
 mod observe;
 mod openapi;
 mod ports;
+mod refusal_log;
 mod router;
 mod routes;
 mod row_limit;
@@ -25,6 +26,7 @@ mod value_text;
 mod value_threads;
 
 pub use connection::{ConnectionMark, ShownCertificate};
+pub(crate) use extract::client_address::forwarded_for;
 pub use head_rules::{CertificateWithdrawn, HeadTooLarge, MAX_HEADERS};
 pub use ports::{OpenPorts, Served};
 pub use router::{openapi_document, routes};

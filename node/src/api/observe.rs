@@ -27,6 +27,7 @@ use super::{
     extract::peer_proof,
     head_rules,
     ports::{self, Served},
+    refusal_log::Refused,
 };
 use crate::metrics::Operation;
 
@@ -108,8 +109,15 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     if let Some(Failure { error_id, cause }) = response.extensions().get() {
         tracing::error!(error_id, cause = %cause, endpoint = route, method = %method, request_id = request_id_text, "request_failed");
     }
-    if let Some(AuthRefusal { key, reason }) = response.extensions().get() {
-        tracing::warn!(key, reason, client = %client, status, endpoint = route, method = %method, request_id = request_id_text, "auth_failed");
+    if let Some(refusal) = response.extensions().get::<AuthRefusal>() {
+        let refused = Refused {
+            client,
+            status,
+            endpoint: route,
+            method: method.as_str(),
+            request_id: Some(request_id_text),
+        };
+        node.refusal_log.tell(*refusal, refused);
     }
     tracing::debug!(status, endpoint = route, method = %method, request_id = request_id_text, seconds = start.elapsed().as_secs_f64(), "request");
     protect(route, response.status(), response.headers_mut());

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     crypto::{DataKey, Names, Unopened},
     domain::{Category, Content, Identity, Row, Seal},
+    log::logged_name,
     store::ReadError,
 };
 
@@ -130,7 +131,11 @@ async fn with_plaintext<T: Send + 'static>(
 /// A value that opens for another entry than the one it stands at: logged, and passed over.
 pub(super) fn tell_misplaced(node: &NodeState, (environment, key): Names<'_>) {
     node.metrics.store.misplaced();
-    tracing::error!(key, environment, "value_misplaced");
+    tracing::error!(
+        key = %logged_name(key),
+        environment = %logged_name(environment),
+        "value_misplaced"
+    );
 }
 
 fn names(identity: &Identity) -> Names<'_> {

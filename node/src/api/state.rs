@@ -17,6 +17,7 @@ use super::{
     extract::untrusted_forwarders::UntrustedForwarders,
     list_admission::ListAdmission,
     ports::OpenPorts,
+    refusal_log::RefusalLog,
     routes::health::Pulse,
     value_threads::ValueThreads,
 };
@@ -99,6 +100,7 @@ pub struct NodeState {
     pub(super) user_key_tries: UserKeyTries,
     pub(super) access_key_tries: AccessKeyTries,
     pub(super) untrusted_forwarders: UntrustedForwarders,
+    pub(super) refusal_log: RefusalLog,
     pub(super) pulse: Pulse,
     pub(super) unusual_user_key_seen: AtomicBool,
 }
@@ -181,6 +183,7 @@ impl NodeState {
             user_key_tries: UserKeyTries::new(config.auth_failures_per_minute),
             access_key_tries: AccessKeyTries::new(config.auth_failures_per_minute),
             untrusted_forwarders: UntrustedForwarders::default(),
+            refusal_log: RefusalLog::default(),
             pulse: Pulse::default(),
             unusual_user_key_seen: AtomicBool::new(false),
         })

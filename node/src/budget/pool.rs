@@ -104,6 +104,12 @@ impl Pool {
         self.take(address, bytes).ok_or_else(|| self.refuse())
     }
 
+    /// Reserves bytes for many clients that have one address, or refuses at once: only the share bounds them.
+    pub fn try_reserve_for_many(&self, bytes: usize) -> Result<Reservation, NoRoom> {
+        self.take_for(Account::default(), bytes)
+            .ok_or_else(|| self.refuse())
+    }
+
     /// Reserves bytes for an address where there is room now. That there is none is not counted: the caller waits then.
     pub fn reserve_now(&self, address: IpAddr, bytes: usize) -> Option<Reservation> {
         self.take(address, bytes)
@@ -145,6 +151,10 @@ impl Pool {
     }
 
     fn take(&self, address: IpAddr, bytes: usize) -> Option<Reservation> {
+        self.take_for(self.0.accounts.of(address), bytes)
+    }
+
+    fn take_for(&self, account: Account, bytes: usize) -> Option<Reservation> {
         let mut reservation = Reservation {
             account: self.0.accounts.of(Origin::from(address)),
             pool: self.clone(),

@@ -50,6 +50,17 @@ pub(super) mod joining {
     pub(in crate::cluster) const WAITED_FOR: Duration = Duration::from_secs(10);
 }
 
+/// The roster: a caller with the cluster key can have itself admitted under any number of names.
+pub(super) mod roster {
+    /// Members, and nodes that join or leave, at most; a node beyond them is not admitted.
+    pub(in crate::cluster) const MEMBERS: usize = 1024;
+    /// Incarnations at most, also those that are over: a node beyond them is not admitted.
+    pub(in crate::cluster) const INCARNATIONS: usize = 4096;
+    /// A roster with more of them, or with more removals, is damage. Sources that admit at the same time exceed the former limit by
+    /// a few.
+    pub(in crate::cluster) const MOST: usize = 2 * INCARNATIONS;
+}
+
 /// Accusations of other nodes.
 pub(super) mod suspicion {
     use super::Duration;

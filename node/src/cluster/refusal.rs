@@ -41,6 +41,8 @@ pub enum Refusal {
     Gap,
     /// I am blank, joining, fenced or left: ask another.
     NotServing,
+    /// The roster has as many members, or as many incarnations, as it may have.
+    RosterFull,
 }
 
 impl Refusal {
@@ -57,6 +59,7 @@ impl Refusal {
             Self::RolledBack(_) => "rolled_back",
             Self::Gap => "gap",
             Self::NotServing => "not_serving",
+            Self::RosterFull => "roster_full",
         }
     }
 
@@ -88,6 +91,11 @@ impl Refusal {
             }
             Self::RolledBack(_) => {
                 "the database of one of these two nodes went back to an earlier state; it takes a new snapshot"
+            }
+            Self::RosterFull => {
+                "the cluster has 1,024 members, or 4,096 incarnations with those that are over, and admits no other; remove members \
+                 that are none (osc-node members remove), and change the cluster key where a stranger has it; 4,096 incarnations \
+                 end with osc-node restore --new-cluster only"
             }
             Self::Gap | Self::NotServing => "this passes by itself",
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{MemberName, MemberState, Rule, Rules};
+use super::{MemberName, MemberState, Rule, Rules, limits::roster::MOST};
 use crate::domain::{Clock, Incarnation, Version};
 
 /// How far an incarnation has come. Only ever advances.
@@ -155,8 +155,11 @@ impl Roster {
             .unwrap_or_default()
     }
 
-    /// Whether every stamp in it can have come from a clock.
+    /// Whether every stamp in it can have come from a clock, and a cluster can have become so large.
     pub fn is_plausible(&self) -> bool {
+        if self.entries.len() > MOST || self.removals.len() > MOST {
+            return false;
+        }
         let admitted = self.entries.values().map(|entry| entry.admitted.clock);
         admitted
             .chain(self.removals.values().copied())
@@ -286,6 +289,7 @@ impl Roster {
 
     /// The state of every incarnation.
     pub fn states(&self, rules: Rules) -> BTreeMap<Incarnation, State> {
+        let current = self.current_lives();
         let removed = self.removed(rules);
         let removed_names: BTreeSet<_> = removed
             .iter()
@@ -299,7 +303,7 @@ impl Roster {
                         && removed_names.contains(&entry.name));
                 let state = if is_removed {
                     State::Removed
-                } else if self.current(&entry.name) != Some(*incarnation) {
+                } else if current.get(&entry.name) != Some(incarnation) {
                     State::Superseded
                 } else {
                     match entry.phase {
@@ -405,6 +409,22 @@ mod tests {
         roster.remove(life(2), life(1), Clock::from_raw(10));
         let text = serde_json::to_string(&roster).unwrap();
         assert_eq!(serde_json::from_str::<Roster>(&text).unwrap(), roster);
+    }
+
+    #[test]
+    fn a_roster_larger_than_any_clusters_is_damage() {
+        let most = i64::try_from(MOST).unwrap();
+        let mut large = Roster::default();
+        for number in 0..most {
+            large.admit(life(number), entry("a", number, Phase::Joining));
+            large.remove(life(number), life(1), Clock::from_raw(number));
+        }
+        assert!(large.is_plausible());
+        let mut entries = large.clone();
+        entries.admit(life(most), entry("b", 1, Phase::Joining));
+        assert!(!entries.is_plausible());
+        large.remove(life(most), life(1), Clock::from_raw(1));
+        assert!(!large.is_plausible());
     }
 
     fn any_roster() -> impl Strategy<Value = Roster> {

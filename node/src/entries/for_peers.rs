@@ -11,7 +11,7 @@ use crate::{
         WireIdentity, Write,
     },
     domain::{Content, Row},
-    log::logged_name,
+    log::{AUDIT, logged_name},
     store::{EntryStore, Measured, ReadError, WriteError},
 };
 
@@ -67,11 +67,12 @@ impl Session<'_> {
         match self.store.commit(write, level).await {
             Ok(done) => {
                 tracing::info!(
-                    key = %logged_name(written.key.as_str()),
-                    environment = %logged_name(written.environment.as_str()),
-                    principal = %self.principal(),
-                    "value_written_for_peer"
-                );
+                target: AUDIT,
+                        key = %logged_name(written.key.as_str()),
+                        environment = %logged_name(written.environment.as_str()),
+                        principal = %self.principal(),
+                        "value_written_for_peer"
+                    );
                 ValueAnswer::Written(done)
             }
             Err(error) => ValueAnswer::Refused(match error {

@@ -4,6 +4,7 @@ mod json_lines;
 mod level_file;
 mod names;
 mod resting;
+mod room;
 
 use std::{
     fs::OpenOptions,
@@ -15,7 +16,7 @@ use std::{
 
 use file_rotate::{ContentLimit, FileRotate, compression::Compression, suffix::AppendCount};
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
     Layer, filter::Targets, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
@@ -26,9 +27,8 @@ pub(crate) use level_file::{follow as follow_level, read as read_level};
 pub use names::{LoggedName, logged_name};
 pub use opensecureconf_contract::{LogFormat, LogLevel};
 use resting::Resting;
-
-/// The original's queue length; beyond it lines are dropped and counted.
-const BUFFERED_LINES: usize = 10_000;
+pub(crate) use room::AUDIT;
+use room::{BUFFERED_LINES, Lines};
 
 fn filter(level: LogLevel) -> LevelFilter {
     match level {
@@ -61,7 +61,7 @@ pub struct Log {
 pub struct LogControl {
     level: Arc<Mutex<LogLevel>>,
     apply: Arc<dyn Fn(LogLevel) + Send + Sync>,
-    dropped: Option<ErrorCounter>,
+    lines: Option<Lines>,
 }
 
 impl Drop for Log {
@@ -77,7 +77,7 @@ impl LogControl {
         Self {
             level: Arc::default(),
             apply: Arc::new(|_| {}),
-            dropped: None,
+            lines: None,
         }
     }
 
@@ -102,9 +102,9 @@ impl LogControl {
 
     /// Lines lost since the start because they came faster than the output accepted them.
     pub fn dropped_lines(&self) -> u64 {
-        self.dropped
+        self.lines
             .as_ref()
-            .map_or(0, |counter| counter.dropped_lines() as u64)
+            .map_or(0, |lines| lines.dropped() as u64)
     }
 }
 
@@ -123,20 +123,16 @@ pub fn start(
     names_are_shown: bool,
 ) -> io::Result<Log> {
     names::show_names(names_are_shown);
-    let builder = NonBlockingBuilder::default()
-        .buffered_lines_limit(BUFFERED_LINES)
-        .lossy(true);
     let (writer, guard) = match target {
         // One write for all waiting lines, not one for each.
         LogTarget::Stdout => {
             let stdout = BufWriter::with_capacity(64 << 10, io::stdout());
-            builder.finish(Resting(stdout))
+            Lines::new(Resting(stdout))
         }
-        LogTarget::File(path) => builder.finish(Resting(rotating_file(path)?)),
+        LogTarget::File(path) => Lines::new(Resting(rotating_file(path)?)),
     };
-    let dropped = writer.error_counter();
     let (filter, handle) = reload::Layer::new(targets(level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer.clone());
     let lines = match format {
         LogFormat::Json => lines.event_format(JsonLines::new(node_id)).boxed(),
         LogFormat::Console => lines
@@ -151,7 +147,7 @@ pub fn start(
         level: Arc::new(Mutex::new(level)),
         // It only fails once the subscriber is gone, and with it the log.
         apply: Arc::new(move |level| drop(handle.reload(targets(level)))),
-        dropped: Some(dropped),
+        lines: Some(writer),
     };
     let file = match target {
         LogTarget::Stdout => None,

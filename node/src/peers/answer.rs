@@ -14,7 +14,8 @@ struct Refusal {
     detail: String,
 }
 
-/// Any message between nodes at most: a row at the size limit in base64, and then some.
+/// Any message between nodes at most, where their share of the memory allows it: a row at the size limit in base64, and then
+/// some.
 pub const MESSAGE_BYTES: usize = 64 << 20;
 /// How often the content of a message is in memory while it is made or read: as the text, and in its parsed form.
 pub(crate) const COPIES: usize = 2;

@@ -17,8 +17,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     PeerFaults,
-    answer::{self, COPIES, GREETING_BYTES, MESSAGE_BYTES},
+    answer::{self, COPIES, GREETING_BYTES},
     error::PeerError,
+    parts,
     proof::{ASK, AnswerHead, CHALLENGE, HeldChallenges, Offer, PROOF, RequestHead},
 };
 use crate::{
@@ -126,7 +127,7 @@ impl PeerClient {
     ) -> Result<(Envelope<Answer>, Reservation), PeerError> {
         let limit = match message.body {
             Request::Heartbeat => ROSTER_BYTES,
-            _ => MESSAGE_BYTES,
+            _ => self.longest(),
         };
         let place = self.place(Method::POST, to.as_str(), EXCHANGE_PATH, limit)?;
         self.post_within(&place, message, timeout).await
@@ -140,7 +141,7 @@ impl PeerClient {
         message: &impl Serialize,
         timeout: Duration,
     ) -> Result<T, PeerError> {
-        let place = self.place(Method::POST, to, path, MESSAGE_BYTES)?;
+        let place = self.place(Method::POST, to, path, self.longest())?;
         let (answer, _room) = self.post_within(&place, message, timeout).await?;
         Ok(answer)
     }
@@ -169,8 +170,9 @@ impl PeerClient {
         let Answered {
             status,
             bytes,
-            room,
+            mut room,
         } = self.send_within(place, body, timeout).await?;
+        parts::reserve(&bytes, &self.pool, &mut room)?;
         Ok((read_answer(status, &bytes)?, room))
     }
 
@@ -339,6 +341,11 @@ impl PeerClient {
         let bytes = bytes.saturating_mul(COPIES);
         let room = self.pool.reserve(anyone, bytes, ROOM_WAIT).await;
         room.map_err(PeerError::NoRoom)
+    }
+
+    /// The longest answer that this process has memory for.
+    fn longest(&self) -> usize {
+        parts::longest(&self.pool)
     }
 
     fn request(&self, place: &Place) -> reqwest::RequestBuilder {

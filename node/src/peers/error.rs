@@ -6,6 +6,7 @@ use reqwest::{Response, StatusCode};
 
 use super::{
     answer::{self, GREETING_BYTES},
+    parts::Unread,
     tls_fault,
 };
 use crate::budget::NoRoom;
@@ -34,6 +35,12 @@ pub enum PeerError {
         /// The most that is read.
         limit: usize,
     },
+    /// It sent more values than this node has memory for.
+    #[error("its answer takes more than {limit} bytes of memory (OSC_PEER_MEMORY_BYTES)")]
+    TooLarge {
+        /// The most that one may take.
+        limit: usize,
+    },
     /// Too much of other nodes is in memory.
     #[error("this node has no room for its answer now (OSC_PEER_MEMORY_BYTES)")]
     NoRoom(#[source] NoRoom),
@@ -60,6 +67,15 @@ pub enum PeerError {
     /// Its answer is proven and makes no sense.
     #[error("its answer cannot be read")]
     Unreadable(#[source] serde_json::Error),
+}
+
+impl From<Unread> for PeerError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge { limit } => Self::TooLarge { limit },
+            Unread::NoRoom(refusal) => Self::NoRoom(refusal),
+        }
+    }
 }
 
 impl PeerError {

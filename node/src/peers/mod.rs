@@ -7,6 +7,7 @@ mod error;
 mod faults;
 mod handover;
 mod list;
+mod parts;
 mod proof;
 mod tls_fault;
 
@@ -17,12 +18,13 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle, time::MissedTickBehavior};
 
-pub(crate) use answer::COPIES;
 pub use answer::MESSAGE_BYTES;
+pub(crate) use answer::{COPIES, GREETING_BYTES};
 pub(crate) use client::ResolvedHost;
 pub use client::{Caller, PeerClient};
 pub use error::PeerError;
 pub use faults::{PeerFaults, UnreachablePeer};
+pub(crate) use parts::{Unread, longest, reserve};
 pub use proof::{ASK, CHALLENGE, PROOF, PeerProofs, Proven, Unproven};
 
 use crate::{

@@ -33,7 +33,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
         run: |scale| waiting_requests(scale).boxed(),
     },
     Attack {
-        name: "32 refusals a connection that nobody reads, HTTP/2",
+        name: "32 refusals a connection that no client reads, HTTP/2",
         caller: Caller::Network,
         run: |scale| unread_refusals(scale).boxed(),
     },

@@ -33,6 +33,7 @@ mod http2_state;
 mod https;
 mod lists;
 mod memory_limit;
+mod messages;
 mod node;
 mod peers;
 mod refusals;
@@ -95,6 +96,7 @@ fn main() {
         aborted_requests::ATTACKS,
         guesses::ATTACKS,
         peers::ATTACKS,
+        messages::ATTACKS,
         disk::ATTACKS,
     ];
     let chosen = attacks.into_iter().flatten().filter(|attack| {

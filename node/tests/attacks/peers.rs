@@ -120,7 +120,7 @@ async fn answered(scale: Scale, answers: Answers) -> Figures {
 }
 
 /// A bootstrapped cluster of one node whose list names a second address, where no process listens yet.
-async fn bootstrapped(scale: Scale, own: u16, peer: SocketAddr) -> Scene {
+pub(crate) async fn bootstrapped(scale: Scale, own: u16, peer: SocketAddr) -> Scene {
     let nodes = format!("127.0.0.1:{own},{peer}");
     let own = own.to_string();
     let settings = [
@@ -138,7 +138,7 @@ async fn bootstrapped(scale: Scale, own: u16, peer: SocketAddr) -> Scene {
     .await
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }

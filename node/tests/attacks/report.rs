@@ -22,6 +22,8 @@ pub(crate) enum Caller {
     Network,
     /// Has the API key.
     ApiKey,
+    /// Has the cluster key, and is no member.
+    ClusterKey,
     /// Answers at an address that the node dials.
     Peer,
     /// Reads and writes the disk.
@@ -33,6 +35,7 @@ impl Caller {
         match self {
             Self::Network => "anyone",
             Self::ApiKey => "API key",
+            Self::ClusterKey => "cluster key",
             Self::Peer => "peer's address",
             Self::Disk => "disk",
         }

@@ -8,14 +8,17 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    at_rest::REHASH,
     node::{API_KEY, USER_KEY, client},
     process::Process,
+    python,
 };
 
 const CLUSTER_KEY: &str = "a cluster key of the tests of 32 bytes";
 /// No other text in a log looks like these.
 const KEY: &str = "quokka-entry";
 const ENVIRONMENT: &str = "wombat-environment";
+const MOVED: &str = "quokka-moved";
 
 async fn call(node: &Process, method: Method, path: &str, body: Option<Value>) -> u16 {
     let mut request = client()
@@ -51,6 +54,16 @@ async fn loud_life(folder: &Path, names: &str) -> String {
     let body = json!({"key": KEY, "value": 3, "environment": ENVIRONMENT});
     assert_eq!(call(&node, Method::POST, "/configs", Some(body)).await, 201);
 
+    // A value that stands at another entry than the one it was sealed for: read by itself, in a list and among the conflicts.
+    rename(folder, KEY, MOVED);
+    let moved = format!("/configs/{MOVED}?environment={ENVIRONMENT}");
+    assert_eq!(call(&node, Method::GET, &moved, None).await, 500);
+    for path in ["/configs", "/cluster/conflicts"] {
+        assert_eq!(call(&node, Method::GET, path, None).await, 200);
+        node.event("value_misplaced");
+    }
+    rename(folder, MOVED, KEY);
+
     // Damage of the disk to an entry.
     let database = Connection::open(folder.join("configurations.db")).unwrap();
     let damaged = database.execute("UPDATE entries SET token = 'damaged' WHERE token <> ''", []);
@@ -64,6 +77,24 @@ async fn loud_life(folder: &Path, names: &str) -> String {
     let log = node.log();
     node.kill();
     log
+}
+
+/// Gives an entry another name and its row the hash of that, and makes a lost version of it.
+fn rename(folder: &Path, from: &str, to: &str) {
+    let path = folder.join("configurations.db");
+    let change = |sql: &str| {
+        let database = Connection::open(&path).unwrap();
+        assert_eq!(database.execute(sql, []).unwrap(), 1);
+    };
+    change(&format!(
+        "UPDATE entries SET key = '{to}' WHERE key = '{from}'"
+    ));
+    python::run(REHASH, &[path.to_str().unwrap()], b"");
+    change(&format!(
+        "INSERT INTO conflicts (environment, key, category, token, created_at, updated_at, clock, incarnation, row_hash, clocks, extra, seen_at)
+         SELECT environment, key, category, token, created_at, updated_at, clock - 1, incarnation, row_hash, clocks, extra, updated_at
+         FROM entries WHERE key = '{to}'"
+    ));
 }
 
 const EVENTS: [&str; 5] = [
@@ -104,9 +135,12 @@ async fn a_log_shows_no_name_of_an_entry_and_the_same_hash_for_the_same_name() {
 async fn names_are_logged_where_that_is_asked_for() {
     let folder = TempDir::new().unwrap();
     let log = loud_life(folder.path(), "true").await;
-    for event in EVENTS {
+    for event in EVENTS.into_iter().chain(["value_misplaced"]) {
         let line = log.lines().find(|line| line.contains(event)).unwrap();
-        assert!(line.contains(KEY) && line.contains(ENVIRONMENT), "{line}");
+        assert!(
+            line.contains("quokka") && line.contains(ENVIRONMENT),
+            "{line}"
+        );
     }
 }
 
@@ -145,6 +179,53 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
+/// The fields of an event as they stand in its call: those with a value, and those that are named after their variable.
+fn fields(event: &str) -> Vec<String> {
+    let inside = event.split_once('(').unwrap().1;
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    let mut fields = vec![String::new()];
+    for letter in inside.chars() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            ',' if depth == 0 => {
+                fields.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        fields.last_mut().unwrap().push(letter);
+    }
+    fields
+}
+
+/// The words of a piece of code, without its texts.
+fn words(code: &str) -> Vec<&str> {
+    let code = code.split('"').step_by(2);
+    code.flat_map(|part| part.split(|letter: char| !letter.is_alphanumeric() && letter != '_'))
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// What holds the name of an entry, wherever it stands in an event.
+const NAMES: [&str; 6] = [
+    "key",
+    "environment",
+    "identity",
+    "identities",
+    "entry",
+    "names",
+];
+
+/// Whether an event may hold these words: `key` is the kind of key there, not the name of an entry.
+fn tells_of_access_keys(event: &str) -> bool {
+    event.contains("\"auth_failed\"")
+}
+
 #[test]
 fn every_event_passes_names_through_the_one_function_that_hides_them() {
     let mut files = Vec::new();
@@ -154,17 +235,63 @@ fn every_event_passes_names_through_the_one_function_that_hides_them() {
     );
     let (mut events, mut named) = (0, 0);
     for (path, source) in &files {
-        for mut event in events_of(source) {
+        for event in events_of(source) {
             events += 1;
-            while let Some(at) = event.find("logged_name(") {
-                let hidden = call_at(&event[at..]).len();
-                event.replace_range(at..at + hidden, "");
-                named += 1;
-            }
-            for name in ["identity", "entry.", ".key.as_str()", ".environment"] {
-                assert!(!event.contains(name), "{path}: {event}");
+            for field in fields(&event) {
+                let (name, value) = field.split_once('=').unwrap_or(("", field.as_str()));
+                let value = value.trim();
+                if value.starts_with("%logged_name(") && call_at(value).len() == value.len() {
+                    named += 1;
+                    continue;
+                }
+                let held = words(name).into_iter().chain(words(value));
+                let told: Vec<_> = held.filter(|word| NAMES.contains(word)).collect();
+                assert!(
+                    told.is_empty() || tells_of_access_keys(&event),
+                    "{path}: {field} in {event}"
+                );
             }
         }
     }
     assert!(events > 50 && named > 15, "{events} {named}");
+}
+
+#[test]
+fn a_name_is_seen_however_it_stands_in_an_event() {
+    for event in [
+        r#"error!(key, environment, "value_misplaced")"#,
+        r#"error!(%key, "told")"#,
+        r#"error!(?identity, "told")"#,
+        r#"error!(at = %row.identity.key, "told")"#,
+        r#"error!(environment = %shown(environment), "told")"#,
+        r#"error!(key = %logged_name(key), other = entry.key, "told")"#,
+    ] {
+        let seen = fields(event).into_iter().any(|field| {
+            !field.contains("logged_name") && words(&field).iter().any(|word| NAMES.contains(word))
+        });
+        assert!(seen, "{event}");
+    }
+    let hidden = r#"error!(key = %logged_name(identity.key.as_str()), advice = "a, b", "told")"#;
+    assert_eq!(fields(hidden).len(), 3);
+}
+
+/// The texts of errors reach the log as causes.
+#[test]
+fn every_error_that_names_an_entry_passes_its_name_through_that_function() {
+    let mut files = Vec::new();
+    sources(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut files,
+    );
+    let mut errors = 0;
+    for (path, source) in &files {
+        for (at, _) in source.match_indices("#[error(") {
+            errors += 1;
+            let text = call_at(&source[at + 1..]);
+            for name in ["{key}", "{environment}", "{identity}", "{entry}"] {
+                assert!(!text.contains(name), "{path}: {text}");
+            }
+        }
+    }
+    assert!(errors > 50, "{errors}");
 }

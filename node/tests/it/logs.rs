@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::Path,
+    time::Instant,
 };
 
 use reqwest::Method;
@@ -419,4 +420,55 @@ async fn lines_that_nobody_takes_are_dropped_and_counted() {
         .find_map(|line| line.strip_prefix("osc_log_lines_dropped_total "))
         .unwrap();
     assert!(dropped.parse::<f64>().unwrap() > 0.0, "{dropped}");
+}
+
+#[tokio::test]
+async fn of_a_flood_of_refusals_some_are_told_and_the_others_counted_and_what_changed_is_told_all_the_same()
+ {
+    const FLOOD: usize = 400;
+    let folder = TempDir::new().unwrap();
+    let mut node = Process::start(folder.path(), &[]);
+    let (http, url) = (client(), node.url.clone());
+    let began = Instant::now();
+    for number in 0..FLOOD {
+        let wrong = http
+            .get(format!("{url}/configs/k"))
+            .header("X-API-Key", "wrong");
+        let status = wrong.send().await.unwrap().status();
+        assert!([403, 429].contains(&status.as_u16()), "{status}");
+        if number == FLOOD / 2 {
+            let body = json!({"key": "k", "value": 1});
+            call(
+                &url,
+                Method::POST,
+                "/configs",
+                USER_KEY.as_bytes(),
+                Some(body),
+            )
+            .await;
+        }
+    }
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
+    let (mut alone, mut together) = (0, 0);
+    let mut created = false;
+    while alone + together < FLOOD {
+        let event = node.any_event();
+        match event["event"].as_str().unwrap() {
+            "auth_failed" => alone += 1,
+            "auth_failed_more" => {
+                assert_eq!(event["client"], "127.0.0.1", "{event}");
+                together += usize::try_from(event["count"].as_u64().unwrap()).unwrap();
+            }
+            "config_created" => created = true,
+            _ => {}
+        }
+    }
+    assert_eq!(alone + together, FLOOD);
+    assert!(alone <= 10 * (seconds + 2), "{alone} lines in {seconds} s");
+    assert!(created, "{}", node.log());
+    let metrics = http.get(format!("{url}/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let counted = format!("osc_auth_failures_total{{key=\"api_key\"}} {FLOOD}");
+    assert!(metrics.contains(&counted), "{metrics}");
+    node.kill();
 }

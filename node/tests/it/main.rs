@@ -60,6 +60,7 @@ mod ports;
 mod private_keys;
 mod process;
 mod protective_headers;
+mod proxies;
 mod python;
 mod raw_http;
 mod refusal_headers;

@@ -261,3 +261,70 @@ async fn a_greeting_with_longer_texts_than_any_nodes_is_refused() {
     let answer = lonely.ask(&marks, json!("heartbeat")).await;
     assert_eq!(answer.status(), 400);
 }
+
+/// A message whose body is this text.
+fn written(hello: &Value, body: &str) -> String {
+    format!(r#"{{"hello":{hello},"body":{body}}}"#)
+}
+
+impl Lonely {
+    async fn status_of(&self, message: String) -> StatusCode {
+        let request = self.client.post(format!("{}{EXCHANGE}", self.node.url));
+        let request = request.header("X-Cluster-Key", CLUSTER_KEY);
+        request.body(message).send().await.unwrap().status()
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_takes_more_than_the_share_is_refused_before_it_is_read() {
+    let share = 8 * MIB;
+    let more = [("OSC_PEER_MEMORY_BYTES", share.to_string())];
+    let more = more.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let lonely = Lonely::bootstrapped(&more).await;
+    let hello = lonely.greeting().await;
+    let pairs = |count: usize| format!("[{}[0,0]]", "[0,0],".repeat(count));
+    let names = r#"{"environment":"","key":"k"},"#.repeat(40_000);
+    let mut marked = hello.clone();
+    marked["inherited"] = json!("MARKS");
+    let marked = marked.to_string().replace(r#""MARKS""#, &pairs(200_000));
+    let clocks = format!(
+        r#"{{"push":{{"from":0,"to":1,"rows":[{{"environment":"","key":"k","created_at":0,"updated_at":0,"version":{{"clock":1,"incarnation":1}},"clocks":{},"hash":""}}]}}}}"#,
+        pairs(200_000)
+    );
+    let long = format!(r#"{{"unknown":"{}"}}"#, "x".repeat(share));
+    for (what, message) in [
+        (
+            "marks",
+            format!(r#"{{"hello":{marked},"body":"heartbeat"}}"#),
+        ),
+        ("clocks", written(&hello, &clocks)),
+        (
+            "names",
+            written(&hello, &format!(r#"{{"entries":[{names}{{}}]}}"#)),
+        ),
+        (
+            "nothing that a node knows",
+            written(&hello, &format!("[{}0]", "0,".repeat(200_000))),
+        ),
+        ("one long text", written(&hello, &long)),
+    ] {
+        let status = lonely.status_of(message).await;
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{what}");
+    }
+    lonely.until_reserved(|bytes| bytes == 0).await;
+    lonely.told(&hello, json!("heartbeat")).await;
+    lonely.node.kill();
+}
+
+#[tokio::test]
+async fn a_greeting_is_no_longer_than_any_nodes() {
+    let lonely = Lonely::bootstrapped(&[]).await;
+    let mut hello = lonely.greeting().await;
+    hello["unknown"] = "x".repeat(60 << 10).into();
+    lonely.told(&hello, json!("heartbeat")).await;
+    hello["unknown"] = "x".repeat(64 << 10).into();
+    let refused = lonely.ask(&hello, json!("heartbeat")).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    lonely.told(&hello, json!({"pull": {"after": 0}})).await;
+    lonely.node.kill();
+}

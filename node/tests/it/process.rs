@@ -102,6 +102,12 @@ impl Process {
         }
     }
 
+    /// Waits for the next log line.
+    pub(crate) fn any_event(&mut self) -> Value {
+        let event = self.events.recv_timeout(Duration::from_secs(30));
+        event.unwrap_or_else(|error| panic!("no event ({error}): {}", self.log()))
+    }
+
     /// Waits for a log line of this event with this error. The node may read a file in the middle of an exchange and log
     /// another error first.
     pub(crate) fn error_of(&mut self, name: &str, says: &str) -> Value {

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod attack_table;
 mod citations;
 mod commands;
 mod contract;

@@ -5,12 +5,14 @@ use axum::http::StatusCode;
 use super::{PATH, Work};
 use crate::{
     api::{
-        answer::error::{ApiError, AuthRefusal},
+        answer::error::ApiError,
         entry_events::{created, deleted, updated},
         extract::rows::{Operation, Row, Verb},
+        refusal_log::Refused,
     },
     cluster::Written,
     entries::WriteTerms,
+    log::AUDIT,
     metrics::Operation as Counted,
     store::Atomicity,
 };
@@ -149,9 +151,14 @@ impl Work<'_> {
                 if let Some(refusal) = error.auth_refusal()
                     && !std::mem::replace(&mut tally.key_refused, true)
                 {
-                    let AuthRefusal { key, reason } = refusal;
-                    let (client, status) = (self.taker.address, status.as_u16());
-                    tracing::warn!(key, reason, client = %client, status, endpoint = PATH, method = "POST", "auth_failed");
+                    let refused = Refused {
+                        client: self.taker.address,
+                        status: status.as_u16(),
+                        endpoint: PATH,
+                        method: "POST",
+                        request_id: None,
+                    };
+                    self.node.refusal_log.tell(refusal, refused);
                 }
             }
         }
@@ -161,6 +168,7 @@ impl Work<'_> {
     pub(super) fn tell(&self, tally: &Tally) {
         let principal = self.session.principal();
         tracing::info!(
+            target: AUDIT,
             written = tally.written,
             refused = tally.refused,
             all_or_nothing = self.atomicity == Atomicity::All,

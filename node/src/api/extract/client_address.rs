@@ -21,7 +21,7 @@ pub(in crate::api) fn client_address(
 }
 
 /// The nearest address that is no trusted proxy: what stands left of it may be the client's invention.
-fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn forwarded_for(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     if !is_trusted(peer) {
         return peer;

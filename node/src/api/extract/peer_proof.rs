@@ -17,7 +17,10 @@ use crate::{
     cluster::EXCHANGE_PATH,
     crypto::BodyDigest,
     metrics::AuthFailure,
-    peers::{ASK, CHALLENGE, COPIES, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven},
+    peers::{
+        ASK, CHALLENGE, COPIES, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven, Unread,
+        longest, reserve,
+    },
 };
 
 /// Whether a request is signed, or asks for what to sign.
@@ -97,21 +100,21 @@ async fn take_body(
     proven: &Proven,
 ) -> Result<(Request, Arc<Reservation>), ApiError> {
     let (mut parts, body) = request.into_parts();
+    let limit = longest(&node.budgets.peers);
     let length = usize::try_from(proven.body.length)
         .ok()
-        .filter(|length| *length <= MESSAGE_BYTES)
-        .ok_or(ApiError::BodyTooLarge {
-            limit: MESSAGE_BYTES,
-        })?;
+        .filter(|length| *length <= limit)
+        .ok_or(ApiError::BodyTooLarge { limit })?;
     let announced = parts.headers.get(header::CONTENT_LENGTH);
     if announced.is_some_and(|announced| announced.as_bytes() != length.to_string().as_bytes()) {
         return Err(ApiError::UnreadableProof);
     }
-    let room = room(node, length).await?;
+    let mut room = room(node, length).await?;
     let bytes = read_up_to(length, body, node).await?;
     if BodyDigest::of(&bytes) != proven.body {
         return Err(ApiError::UnreadableProof);
     }
+    reserve(&bytes, &node.budgets.peers, &mut room)?;
     parts.extensions.insert(proven.clone());
     Ok((
         Request::from_parts(parts, Body::from(bytes)),
@@ -128,24 +131,42 @@ pub(in crate::api) struct PeerBody {
 /// Reads the body of a message between nodes, whose sender proved itself.
 pub(in crate::api) async fn body(node: &NodeState, request: Request) -> Result<PeerBody, ApiError> {
     let (parts, body) = request.into_parts();
-    let room = if parts.extensions.get::<Proven>().is_some() {
+    let limit = longest(&node.budgets.peers);
+    if parts.extensions.get::<Proven>().is_some() {
         // It is read already, into this room.
-        parts.extensions.get::<Arc<Reservation>>().cloned()
-    } else {
-        let announced = parts.headers.get(header::CONTENT_LENGTH);
-        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-        let room = room(node, announced.unwrap_or(MESSAGE_BYTES)).await?;
-        Some(Arc::new(room))
-    };
-    let bytes = read_up_to(MESSAGE_BYTES, body, node).await?;
-    Ok(PeerBody { bytes, room })
+        let room = parts.extensions.get::<Arc<Reservation>>().cloned();
+        let bytes = read_up_to(limit, body, node).await?;
+        return Ok(PeerBody { bytes, room });
+    }
+    let announced = parts.headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced = announced.unwrap_or(limit);
+    if announced > limit {
+        return Err(ApiError::BodyTooLarge { limit });
+    }
+    let mut room = room(node, announced).await?;
+    let bytes = read_up_to(limit, body, node).await?;
+    reserve(&bytes, &node.budgets.peers, &mut room)?;
+    Ok(PeerBody {
+        bytes,
+        room: Some(Arc::new(room)),
+    })
+}
+
+impl From<Unread> for ApiError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge { limit } => Self::BodyTooLarge { limit },
+            Unread::NoRoom(_) => Self::PeersBusy,
+        }
+    }
 }
 
 /// Room for a message and for what is read of it.
 async fn room(node: &NodeState, bytes: usize) -> Result<Reservation, ApiError> {
     // The nodes share it, whatever their addresses.
     let anyone = Ipv4Addr::UNSPECIFIED.into();
-    let bytes = bytes.min(MESSAGE_BYTES) * COPIES;
+    let bytes = bytes.saturating_mul(COPIES);
     let room = node.budgets.peers.reserve(anyone, bytes, ROOM_WAIT).await;
     room.map_err(|_| ApiError::PeersBusy)
 }

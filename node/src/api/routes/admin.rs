@@ -25,7 +25,7 @@ use crate::{
     cluster::{Change, Expected},
     domain::Principal,
     entries::Error,
-    log::{LogLevel, logged_name},
+    log::{AUDIT, LogLevel, logged_name},
     store::EntryStore,
 };
 
@@ -69,6 +69,7 @@ pub(in crate::api) async fn purge(
         }
     }
     tracing::warn!(
+            target: AUDIT,
         key = %logged_name(identity.key.as_str()),
         environment = %logged_name(identity.environment.as_str()),
         principal = %session.principal(),

@@ -20,13 +20,16 @@ use crate::{
     cluster::{self, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, WireIdentity},
     config::PeerAddress,
     entries::Replicating,
-    peers::COPIES,
+    peers::{COPIES, GREETING_BYTES},
     replica::Replica,
     store::Measured,
 };
 
 /// Where messages go.
 pub(in crate::api) const PATH: &str = EXCHANGE_PATH;
+
+/// Entries whose length is measured before an answer: it has no more.
+const MEASURED: usize = 512;
 
 /// Takes another node's message. No part of the public document: clients have no business here.
 pub(in crate::api) async fn exchange(
@@ -45,6 +48,11 @@ pub(in crate::api) async fn exchange(
         serde_json::from_slice(&bytes).map_err(|_| ApiError::UnreadableBody)?;
     if !message.hello.is_of_a_nodes_length() {
         return Err(ApiError::UnreadableBody);
+    }
+    if matches!(message.body, cluster::Request::Heartbeat) && bytes.len() > GREETING_BYTES {
+        return Err(ApiError::BodyTooLarge {
+            limit: GREETING_BYTES,
+        });
     }
     // It is dialled: only what is an address and nothing else may get that far.
     let address = message.hello.address.take();
@@ -70,7 +78,7 @@ async fn room_for_answer(
             Some(Measured::RowAfter(after))
         }
         cluster::Request::Entries(wanted) => {
-            let wanted = wanted.iter().cloned();
+            let wanted = wanted.iter().take(MEASURED).cloned();
             let wanted = wanted.filter_map(WireIdentity::into_identity);
             Some(Measured::These(wanted.collect()))
         }

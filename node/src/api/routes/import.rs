@@ -14,6 +14,7 @@ use crate::{
     },
     cluster::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome},
     domain::Principal,
+    log::AUDIT,
 };
 
 /// Where they are sent.
@@ -48,6 +49,7 @@ pub(in crate::api) async fn import(
     if !dry_run {
         let count = |outcome| outcomes.iter().filter(|is| **is == outcome).count();
         tracing::info!(
+            target: AUDIT,
             written = count(ImportOutcome::Written),
             taken = count(ImportOutcome::Taken),
             unusable = count(ImportOutcome::Unusable),

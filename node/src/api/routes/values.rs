@@ -29,6 +29,8 @@ use crate::{
 pub(in crate::api) const PATH: &str = VALUES_PATH;
 /// Bytes of ciphertext after which an answer ends: a node that makes a list holds one of each other node.
 const ANSWER: usize = 1 << 20;
+/// What an entry counts beside its ciphertext, also an unknown one.
+const ROW: usize = 512;
 
 /// Answers another node. No part of the public document: clients have no business here.
 pub(in crate::api) async fn values(
@@ -89,7 +91,7 @@ async fn answer(
         Question::Fetch(entries) => {
             let (mut found, mut size) = (Vec::new(), 0_usize);
             for entry in entries {
-                size = size.saturating_add(session.length_here(&entry).await?);
+                size = size.saturating_add(session.length_here(&entry).await? + ROW);
                 // Who asks asks again for the others.
                 let is_enough = match has_room(node, taker, room, size * COPIES).await {
                     Ok(has_room) => size > ANSWER || !has_room,

@@ -4,7 +4,11 @@ use super::{Engine, Now};
 use crate::{
     cluster::{
         Answer, ENTRIES_BYTES, PeerInfo, Phase, Refusal, RosterEntry, Rule, Seq, SnapshotHead,
-        State, Tables, WireIdentity, WireRow, WireSalt, limits::joining::ROWS,
+        State, Tables, WireIdentity, WireRow, WireSalt,
+        limits::{
+            joining::ROWS,
+            roster::{INCARNATIONS, MEMBERS},
+        },
     },
     domain::{Incarnation, Version},
 };
@@ -34,6 +38,9 @@ impl Engine {
         });
         if is_current || hello.name == self.setup.name {
             return Ok(Answer::Refused(Refusal::NameTaken));
+        }
+        if life.is_some_and(|life| self.roster.entry(life).is_none()) && !self.has_place() {
+            return Ok(Answer::Refused(Refusal::RosterFull));
         }
         let after = after.and_then(WireIdentity::into_identity);
         let page = tables.page(after.as_ref(), ROWS, ENTRIES_BYTES)?;
@@ -77,6 +84,13 @@ impl Engine {
             more,
             last: last.as_ref().map(WireIdentity::from),
         })
+    }
+
+    /// Whether the roster has a place for another incarnation. None is ever taken out of it, and any caller with the cluster key
+    /// can ask for one.
+    fn has_place(&self) -> bool {
+        let counting = self.states.values().filter(|state| state.counts());
+        counting.count() < MEMBERS && self.states.len() < INCARNATIONS
     }
 
     /// Admits a node that holds all of a snapshot but its last page: from now on purges wait for it. Returns whether it belongs

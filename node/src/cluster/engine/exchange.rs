@@ -265,7 +265,7 @@ impl Engine {
             Refusal::Removed(roster) if hello.cluster_uid == self.membership.cluster_uid => {
                 self.merge_roster(tables, now, hello, roster, out)?;
             }
-            Refusal::NotServing | Refusal::NameTaken => {
+            Refusal::NotServing | Refusal::NameTaken | Refusal::RosterFull => {
                 if let Some(route) = self.peers.routes.get_mut(from) {
                     route.declined_at = Some(now.elapsed);
                 }

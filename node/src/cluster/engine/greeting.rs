@@ -298,11 +298,17 @@ impl Engine {
         });
         // A node that a known node admitted is a member, though it is new here.
         let is_member = vouches || believed.entry(from.incarnation).is_some();
+        let mut merged = self.roster.clone();
         if !self.may_move_to(now, from, believed.latest(), is_member, out)
-            || !self.roster.merge(&believed)
+            || !merged.merge(&believed)
         {
             return Ok(());
         }
+        if !merged.is_plausible() && self.setup.rules.hold(Rule::StampsHaveAnEnd) {
+            self.tell_of_damage(now, from, out);
+            return Ok(());
+        }
+        self.roster = merged;
         self.clock.merge(self.roster.latest());
         self.changed.counters = true;
         self.put_roster(tables)?;

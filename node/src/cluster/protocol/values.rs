@@ -128,7 +128,8 @@ pub enum ValueRefusal {
 /// An entry as its owner has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FoundValue {
-    row: WireRow,
+    /// On its own: an answer has a place for each entry that was asked for, also for unknown ones.
+    row: Box<WireRow>,
     /// The ciphertext, where the answerer has it.
     token: Option<String>,
 }
@@ -153,7 +154,7 @@ impl FoundValue {
             }
         };
         Self {
-            row: WireRow::new(&row, row.hash()),
+            row: Box::new(WireRow::new(&row, row.hash())),
             token,
         }
     }

@@ -75,7 +75,7 @@ impl Port {
         let keep_alive = format!("timeout={}", timeouts.idle.as_secs());
         let edge = EdgeParts {
             service,
-            room: HeadRoom(head_room),
+            room: HeadRoom::new(head_room, &limits.trusted_proxies),
             rest: RestLimits {
                 bytes: limits.max_rest_bytes,
                 time: timeouts.rest,

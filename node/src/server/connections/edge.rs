@@ -66,9 +66,11 @@ impl Service<Request<Incoming>> for Edge {
         if beside_others && version == Version::HTTP_2 {
             beside = parts.room.for_another(address, path, &head.headers);
             if beside.is_none() || !activity.keep_room_for_requests(&parts.room) {
-                // At once: the connection gives its memory back only with its end.
-                activity.evict();
-                activity.mark.cut_off.cut();
+                // At once: the connection gives its memory back only with its end. That of a proxy carries other clients too.
+                if !parts.room.is_of_proxy(address) {
+                    activity.evict();
+                    activity.mark.cut_off.cut();
+                }
                 let refused =
                     refusal::of_request().map(|body| AnswerBody::new(body, busy, [None, None]));
                 return Answering::refused(refused, self);

@@ -1,11 +1,15 @@
 //! Memory for heads that are larger than most: a part of the share of connections.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderMap;
+use ipnet::IpNet;
 
 use super::limits::{MAX_HEAD_BYTES, SMALL_HEAD_BYTES};
-use crate::budget::{Pool, Reservation};
+use crate::{
+    api::forwarded_for,
+    budget::{Pool, Reservation},
+};
 
 /// The memory of any request from its head to the end of its answer. 2.6 KiB were measured; ended tasks leave their memory to
 /// the allocator for a while.
@@ -19,18 +23,58 @@ pub(super) struct NoHeadRoom;
 
 /// The pool for large heads.
 #[derive(Debug, Clone)]
-pub(crate) struct HeadRoom(pub(crate) Pool);
+pub(super) struct HeadRoom {
+    pool: Pool,
+    /// Proxies, whose connections are those of many clients.
+    proxies: Arc<[IpNet]>,
+}
 
 impl HeadRoom {
+    /// A part of this share, which these proxies take for their clients.
+    pub(super) fn new(pool: Pool, proxies: &[IpNet]) -> Self {
+        Self {
+            pool,
+            proxies: proxies.into(),
+        }
+    }
+
+    /// Whether an address is that of many clients.
+    pub(super) fn is_of_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.proxies
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+
+    /// Reserves bytes for a client, which a trusted proxy names in its headers. What a proxy sends for no known client has no
+    /// bound but the share.
+    fn reserve(
+        &self,
+        address: IpAddr,
+        headers: Option<&HeaderMap>,
+        bytes: usize,
+    ) -> Option<Reservation> {
+        let client = match headers {
+            Some(headers) => forwarded_for(address.to_canonical(), headers, &self.proxies),
+            None => address,
+        };
+        let reserved = if self.is_of_proxy(client) {
+            self.pool.try_reserve_for_many(bytes)
+        } else {
+            self.pool.try_reserve(client, bytes)
+        };
+        reserved.ok()
+    }
+
     /// Room for a head that outgrows the small ones, whose size is not known yet.
     pub(super) fn for_growth(&self, address: IpAddr) -> Option<Reservation> {
         let growth = MAX_HEAD_BYTES - SMALL_HEAD_BYTES;
-        self.0.try_reserve(address, growth).ok()
+        self.reserve(address, None, growth)
     }
 
     /// Room for a frame or a head that is not whole yet.
     pub(super) fn for_unfinished(&self, address: IpAddr, bytes: usize) -> Option<Reservation> {
-        self.0.try_reserve(address, bytes).ok()
+        self.reserve(address, None, bytes)
     }
 
     /// Room for a request beside others of its connection: HTTP/2 only. The memory of the first one is part of the
@@ -45,7 +89,7 @@ impl HeadRoom {
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
         let bytes = REQUEST_BYTES + path.len() + of_headers.sum::<usize>();
-        self.0.try_reserve(address, bytes).ok()
+        self.reserve(address, Some(headers), bytes)
     }
 
     /// Room for a head that is there as a whole: `Ok(None)` where it needs none, an error where there is none.
@@ -66,8 +110,8 @@ impl HeadRoom {
         if bytes <= SMALL_HEAD_BYTES {
             return Ok(None);
         }
-        let room = self.0.try_reserve(address, bytes - SMALL_HEAD_BYTES);
-        room.map(Some).map_err(|_| NoHeadRoom)
+        let room = self.reserve(address, Some(headers), bytes - SMALL_HEAD_BYTES);
+        room.map(Some).ok_or(NoHeadRoom)
     }
 }
 
@@ -77,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_request_beside_others_of_its_connection_is_charged_whatever_its_size() {
-        let room = HeadRoom(Pool::shared("connections", 32 << 10));
+        let room = HeadRoom::new(Pool::shared("connections", 32 << 10), &[]);
         let address = [192, 0, 2, 1].into();
         let another = || room.for_another(address, "/configs", &HeaderMap::new());
         let held: Vec<_> = std::iter::from_fn(another).collect();
@@ -94,8 +138,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_trusted_proxy_sends_is_charged_to_its_client_and_what_it_sends_for_none_to_no_address()
+     {
+        let pool = Pool::for_addresses("connections", 400 << 10, 0);
+        let room = HeadRoom::new(pool, &["10.0.0.0/8".parse().unwrap()]);
+        let proxy: IpAddr = [10, 0, 0, 1].into();
+        let of = |client: &str| {
+            let value = client.parse().unwrap();
+            let name = http::HeaderName::from_static("x-forwarded-for");
+            room.for_another(proxy, "/", &HeaderMap::from_iter([(name, value)]))
+        };
+        let held: Vec<_> = std::iter::from_fn(|| of("192.0.2.1")).collect();
+        assert_eq!(held.len(), 12, "a quarter of the share");
+        assert!(of("192.0.2.2").is_some(), "another client of the proxy");
+        let unfinished = |address: IpAddr| {
+            let held = std::iter::from_fn(|| room.for_unfinished(address, 20 << 10));
+            held.collect::<Vec<_>>().len()
+        };
+        assert!(unfinished(proxy) > 10, "no quarter of its own");
+        assert_eq!(unfinished([192, 0, 2, 3].into()), 5, "a quarter");
+    }
+
+    #[test]
     fn small_heads_need_no_room_and_large_ones_share_it() {
-        let room = HeadRoom(Pool::shared("connections", 64 << 10));
+        let room = HeadRoom::new(Pool::shared("connections", 64 << 10), &[]);
         let address = [192, 0, 2, 1].into();
         let of_size = |bytes: usize| {
             let value = "x".repeat(bytes).parse().unwrap();

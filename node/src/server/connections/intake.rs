@@ -177,7 +177,7 @@ mod tests {
     async fn taken(room: Pool) -> usize {
         let (mut client, node) = duplex(256 << 10);
         client.write_all(&vec![0; 100 << 10]).await.unwrap();
-        let mut intake = Intake::new(node, [192, 0, 2, 1].into(), HeadRoom(room));
+        let mut intake = Intake::new(node, [192, 0, 2, 1].into(), HeadRoom::new(room, &[]));
         let mut read = Vec::new();
         intake.read_to_end(&mut read).await.unwrap_err();
         read.len()

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::NoDatabaseUrl;
-use crate::store::StoreLoss;
+use crate::{log::logged_name, store::StoreLoss};
 
 /// Why the database did not carry a request out.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +130,11 @@ pub enum PostgresError {
     #[error("it is not known whether the database made the write")]
     Unknown,
     /// A stored row is none.
-    #[error("the row of '{key}' in environment '{environment}' cannot be read ({what})")]
+    #[error(
+        "the row of '{}' in environment '{}' cannot be read ({what})",
+        logged_name(key),
+        logged_name(environment)
+    )]
     Damaged {
         /// The entry's name.
         key: String,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use opensecureconf_node::{
     cluster::{
-        AckLevel, Address, AdminOrder, AdminOutcome, ProcessEpoch, Request, Rules, Seq, WireRow,
+        AckLevel, Address, AdminOrder, AdminOutcome, MemberName, ProcessEpoch, Refusal, Request,
+        Rules, Seq, WireRow,
     },
     domain::{Clock, Incarnation, Row, Timestamp, Version},
 };
@@ -31,6 +32,7 @@ scenarios! {
     a_stranger_sends_no_node_anywhere
     strangers_leave_nothing_behind
     a_copied_member_removes_and_admits_nobody
+    a_stranger_under_many_names_fills_no_roster
     a_cluster_whose_clock_is_really_ahead
 }
 
@@ -330,6 +332,69 @@ pub(crate) fn a_stranger_admits_nobody(rules: Rules) -> Outcome {
     world.ends_well()?;
     let after: Vec<_> = (0..3).map(|node| world.incarnation(node)).collect();
     ensure(before == after, "somebody joined anew")
+}
+
+/// A stranger has itself admitted under one name after the other. From some number on it is refused, and so is an honest node,
+/// which says why; once some of those members are removed, that node joins.
+pub(crate) fn a_stranger_under_many_names_fills_no_roster(rules: Rules) -> Outcome {
+    const MEMBERS: usize = 1024;
+    let mut world = World::with_cluster(rules, 2)?;
+    world.put(0, "k", "value")?;
+    let stranger = |number: usize| {
+        let life = Incarnation::from_raw(100_000 + i64::try_from(number).unwrap_or_default());
+        (MemberName::new(format!("stranger-{number}")), life)
+    };
+    // Each greets, hears an answer, and asks for the only page.
+    let numbers: Vec<_> = (0..MEMBERS + 100).collect();
+    for some in numbers.chunks(100) {
+        for asks in [false, true] {
+            for number in some {
+                let mut hello = world.invented(0, 0);
+                (hello.name, hello.incarnation) = stranger(*number);
+                hello.process_epoch =
+                    ProcessEpoch::from_raw(100_000 + i64::try_from(*number).unwrap_or_default());
+                hello.address = None;
+                let life = Some(hello.incarnation);
+                let page = Request::Snapshot {
+                    after: None,
+                    incarnation: life,
+                };
+                let said = if asks { page } else { Request::Heartbeat };
+                world.somebody_says(0, hello, said);
+            }
+            world.pass(Duration::from_secs(2));
+        }
+    }
+    let admitted = |world: &World| world.nodes[0].disk.durable().roster.entries().count();
+    ensure(
+        admitted(&world) == MEMBERS,
+        format!("{} are admitted", admitted(&world)),
+    )?;
+    let late = world.join("late");
+    let is_told = |world: &World| world.nodes[late].refusals.contains(&Refusal::RosterFull);
+    ensure(
+        world.until(LONG, is_told),
+        "an honest node is not told why it does not join",
+    )?;
+    let id = world.change(0, "k", put("still written"), AckLevel::Local, None);
+    world.stands(id)?;
+    for number in 0..2 {
+        let (name, incarnation) = stranger(number);
+        let order = AdminOrder::Remove {
+            name,
+            incarnation,
+            force: true,
+        };
+        let removed = world.told(0, order);
+        ensure(
+            matches!(removed, Some(Ok(AdminOutcome::Removed))),
+            format!("{removed:?}"),
+        )?;
+    }
+    ensure(
+        world.until(LONG, |world| world.is_ready(late)),
+        "it does not join after a removal",
+    )
 }
 
 /// A node that no member admitted announces its address, and one of a member.

@@ -58,7 +58,7 @@ fn at_rest() -> Wire<Client> {
     let peer = "192.0.2.1:1".parse().unwrap();
     let activity = Arc::new(Activity::new(ConnectionMark::new(peer, 1)));
     activity.speaks(Protocol::Http2);
-    let room = HeadRoom(Pool::shared("connections", 64 << 10));
+    let room = HeadRoom::new(Pool::shared("connections", 64 << 10), &[]);
     let metrics = Metrics::new().unwrap().connections.at(CountedPort::Http);
     let mut wire = Wire::new(Client::default(), activity, room, metrics);
     let began = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -147,7 +147,12 @@ async fn read(held: usize) -> (Vec<u8>, usize) {
     let room = Pool::shared("connections", 64 << 10);
     let _held = room.try_reserve([192, 0, 2, 2].into(), held).unwrap();
     let metrics = Metrics::new().unwrap().connections.at(CountedPort::Http);
-    let mut wire = Wire::new(node, Arc::new(Activity::new(mark)), HeadRoom(room), metrics);
+    let mut wire = Wire::new(
+        node,
+        Arc::new(Activity::new(mark)),
+        HeadRoom::new(room, &[]),
+        metrics,
+    );
     let (mut all, mut largest) = (Vec::new(), 0);
     loop {
         let mut piece = BytesMut::with_capacity(SMALL_HEAD_BYTES);

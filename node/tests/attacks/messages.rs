@@ -1,0 +1,112 @@
+//! Messages of a caller with the cluster key that is no member: few bytes that become many in memory.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::FutureExt as _;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    Attack,
+    node::CLUSTER_KEY,
+    peers::{bootstrapped, free_port},
+    report::{Caller, Figures},
+    scene::{Scale, Spoils},
+};
+
+pub(crate) const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "messages with purge marks without end, with the cluster key",
+        caller: Caller::ClusterKey,
+        run: |scale| sent(scale, Message::Marks).boxed(),
+    },
+    Attack {
+        name: "messages with clocks without end, with the cluster key",
+        caller: Caller::ClusterKey,
+        run: |scale| sent(scale, Message::Clocks).boxed(),
+    },
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Message {
+    Marks,
+    Clocks,
+}
+
+/// The longest message between nodes.
+const LONGEST: usize = 64 << 20;
+
+impl Message {
+    /// A message of about this many bytes, and of as many pairs of numbers as these hold.
+    fn of(self, bytes: usize) -> String {
+        let mut hello = json!({
+            "protocol": { "major": 1, "minor": 2 }, "release": "none", "cluster": "", "mode": "replica",
+            "name": "stranger", "incarnation": 4711, "process_epoch": 4712, "turn": 1, "heard": null, "epoch_began": 0,
+            "address": null, "cluster_uid": null, "salt": null, "ready": false, "source": false,
+            "acknowledges": false, "fenced": false, "has_rows": false, "head": 0, "purged": 0,
+            "origin": null, "received": null, "roster": 0, "entries": 0, "time": 0,
+        });
+        let row = |clocks: Value| {
+            json!({
+                "environment": "", "key": "k", "created_at": 0, "updated_at": 0,
+                "version": { "clock": 1, "incarnation": 1 }, "clocks": clocks, "hash": "",
+            })
+        };
+        let place = "PAIRS";
+        let body = match self {
+            Self::Marks => {
+                hello["inherited"] = place.into();
+                json!("heartbeat")
+            }
+            Self::Clocks => json!({"push": {"from": 0, "to": 1, "rows": [row(place.into())]}}),
+        };
+        let pairs = format!("[{}[0,0]]", "[0,0],".repeat(bytes / 6));
+        let message = json!({"hello": hello, "body": body}).to_string();
+        message.replace(r#""PAIRS""#, &pairs)
+    }
+}
+
+async fn sent(scale: Scale, message: Message) -> Figures {
+    // The second address of its list, where no process listens.
+    let scene = bootstrapped(scale, free_port(), ([127, 0, 0, 1], free_port()).into()).await;
+    let url = format!("{}/cluster/v1/exchange", scene.node.url);
+    // From what is longer than any share to what many of them may be at a time.
+    let lengths = [LONGEST - (1 << 20), 22 << 20, 11 << 20, 3 << 20, 1 << 20];
+    let messages = lengths.map(|bytes| bytes::Bytes::from(message.of(bytes)));
+    scene
+        .measure(async move {
+            let (sent, taken) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+            let end = Instant::now() + scale.lasts();
+            let senders = (0..8).map(|number| {
+                let (url, messages) = (url.clone(), messages.clone());
+                let (sent, taken) = (Arc::clone(&sent), Arc::clone(&taken));
+                tokio::spawn(async move {
+                    let client = Client::builder().no_proxy().build().unwrap();
+                    let mut turns = messages.iter().cycle().skip(number);
+                    while let Some(message) = turns.next().filter(|_| Instant::now() < end) {
+                        let request = client.post(&url).header("X-Cluster-Key", CLUSTER_KEY);
+                        let answer = request.body(message.clone()).send();
+                        let answer = timeout(Duration::from_secs(30), answer).await;
+                        sent.fetch_add(1, Ordering::Relaxed);
+                        let is_taken =
+                            matches!(answer, Ok(Ok(answer)) if answer.status().is_success());
+                        taken.fetch_add(usize::from(is_taken), Ordering::Relaxed);
+                    }
+                })
+            });
+            futures::future::join_all(senders).await;
+            let [sent, taken] = [sent, taken].map(|count| count.load(Ordering::Relaxed));
+            Spoils {
+                fault: (taken > 0).then(|| format!("{taken} were taken")),
+                ..Spoils::note(format!("{sent} sent, {taken} taken"))
+            }
+        })
+        .await
+}
