@@ -1,5 +1,18 @@
 #!/usr/bin/env bash
-HEADER
+# Eight of nine clients for Kubernetes pass over the `as:` of a kubeconfig, or its groups: what kubectl asks as another user they ask as the one behind it.
+#
+# kubernetes 37.0.2, kubernetes-asyncio 36.1.0, lightkube 1.0.1, kr8s 0.20.15, pykube-ng 23.6.0 (Python 3.11); @kubernetes/client-node 1.4.0 (JavaScript);
+# io.kubernetes:client-java 25.0.0, io.fabric8:kubernetes-client 8.0.0 (OpenJDK 17); k8s.io/client-go v0.37.1, which kubectl has.
+#
+# A kubeconfig is written for kubectl, and tried with it. A context that impersonates gives these programs the rights of the user behind it, without a word, and
+# tests of a role pass. proxy-url is passed over by four, which ask past the proxy; tls-server-name by three, which refuse the certificate. A tokenFile
+# whose path is relative is one beside the kubeconfig for client-go alone; five send no token. So does client-java where $KUBECONFIG names two files: it
+# reads the first. Two know no plugin of the version v1. A plugin with a relative path is one beside the kubeconfig for four of nine.
+#
+# Guess before: kubernetes and client-node pass over `as`, client-java over tls-server-name and proxy-url, pykube-ng and fabric8 over a second file.
+# What follows: a program gets a user of its own with the rights that it should have, one file, absolute paths.
+#
+# Output seen: the table at the end of this file (each case is a kubeconfig with one such field; near: a plugin with a relative path; list: two files).
 set -euo pipefail
 folder=$(mktemp -d)
 server=
@@ -260,4 +273,14 @@ cases=(server-name proxy as token-file plugin near list)
   echo
 } | sed 's/ *$//' | tee seen
 diff - seen <<'SEEN' || { echo "it is otherwise now" >&2; exit 1; }
+                   server-name proxy       as          token-file  plugin      near        list
+kubernetes         yes         yes         no          error       yes         yes         yes
+kubernetes-asyncio yes         yes         no          error       yes         error       yes
+lightkube          error       no          no          error       error       error       error
+kr8s               yes         yes         no          no token    yes         error       yes
+pykube-ng          yes         no          no          no token    error       error       error
+client-node        yes         yes         no groups   no token    yes         error       yes
+client-java        error       no          no          no token    yes         yes         no token
+fabric8            error       no          no          no token    yes         yes         yes
+client-go          yes         yes         yes         yes         yes         yes         yes
 SEEN
