@@ -60,7 +60,21 @@ impl Cluster {
         for ordinal in 0..3 {
             cluster.await_ready(ordinal);
         }
+        cluster.open_something(&cluster.url(0));
         cluster
+    }
+
+    /// Lets the user key open an entry of a node: one that opened nothing waits for a derivation with each create.
+    pub(crate) fn open_something(&self, url: &str) {
+        self.runtime.block_on(async {
+            let own = serde_json::json!({"key": "own", "value": 1});
+            let create = self.client.post(format!("{url}/configs")).json(&own);
+            let read = self.client.get(format!("{url}/configs/own"));
+            for request in [create, read] {
+                let answer = request.header("X-User-Key", USER_KEY).send().await.unwrap();
+                assert!(answer.status().is_success(), "{}", answer.status());
+            }
+        });
     }
 
     /// Nodes that are yet to start, with these data folders.
@@ -185,6 +199,7 @@ fn levels() -> Vec<Row> {
     let (folder, _) = folder_with(1);
     let single = Node::start(folder.path(), &[]);
     let cluster = Cluster::start();
+    cluster.open_something(&single.url);
     let levels = [
         ("replicated create, local", "local", Bar::None),
         (
