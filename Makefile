@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz programs release lint bench bench-compare soak soak-cluster simulation history images kind kind-down e2e e2e-api-server e2e-rollouts e2e-cost e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours e2e-versions dashboard-pictures gitops external-secrets reproducible gen fix test-tools toolchain cluster-needs advisories docs
+.PHONY: help run test attack fuzz programs release lint bench bench-peers bench-compare soak soak-cluster simulation history images kind kind-down e2e e2e-api-server e2e-rollouts e2e-cost e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours e2e-versions dashboard-pictures gitops external-secrets reproducible gen fix test-tools toolchain cluster-needs advisories docs
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -52,6 +52,10 @@ advisories: ## Check dependencies against the advisory database, or against what
 bench: toolchain test-tools ## Measure the node against the limits of this machine (ROWS="read create" for some of it, BENCH_ENTRIES=100000 for a smaller database)
 	@e2e/cluster/need.sh wrk
 	@cargo bench --locked -p opensecureconf-node --bench limits -- $(ROWS)
+
+bench-peers: toolchain ## Measure reads and durable creates beside etcd and the Secrets of a Kubernetes API server (needs Go)
+	@e2e/cluster/need.sh wrk
+	@node/benches/peers.sh $(ROWS)
 
 bench-compare: toolchain ## Measure this tree and another revision by turns (REV=main, ROWS="read create")
 	@e2e/cluster/need.sh wrk

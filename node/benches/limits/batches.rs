@@ -20,9 +20,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let cluster = Cluster::start();
     let now = opensecureconf_node::domain::Timestamp::from_micros(1_768_471_845_000_000);
     let token = key.seal(value(1).as_bytes(), now).unwrap();
-    for url in [single.url.clone(), cluster.url(0)] {
-        open_something(&cluster, &url);
-    }
+    cluster.open_something(&single.url);
     let (mut limit, mut alone, mut replicated) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         limit.push(sqlite_rows_per_second(64, &token));
@@ -77,19 +75,6 @@ fn script(round: u32, level: &str) -> String {
            return wrk.format(nil, '/configs/batch', nil, '[' .. table.concat(rows, ',') .. ']')
          end"
     )
-}
-
-/// A user key that opened nothing waits for a derivation with each batch.
-fn open_something(cluster: &Cluster, url: &str) {
-    cluster.runtime.block_on(async {
-        let own = serde_json::json!({"key": "own", "value": 1});
-        let create = cluster.client.post(format!("{url}/configs")).json(&own);
-        let read = cluster.client.get(format!("{url}/configs/own"));
-        for request in [create, read] {
-            let answer = request.header("X-User-Key", USER_KEY).send().await.unwrap();
-            assert!(answer.status().is_success(), "{}", answer.status());
-        }
-    });
 }
 
 /// A node answers a batch with 200 whatever happened to its rows.

@@ -62,7 +62,7 @@ pub(crate) fn rows() -> Vec<Row> {
         ours: median(limit),
         against: "the whole request",
         limit: median(ours),
-        bar: Bar::RatioAtLeast(0.6),
+        bar: Bar::RatioAtLeast(0.8),
     }]
 }
 

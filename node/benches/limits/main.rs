@@ -2,6 +2,7 @@
 //!
 //!     make bench              # everything, a few minutes
 //!     make bench ROWS="read create"
+//!     make bench-peers        # beside etcd and the Secrets of a Kubernetes API server
 //!     make bench-compare REV=main ROWS="read create"
 
 #![expect(
@@ -26,7 +27,9 @@ mod erasure;
 mod federated;
 mod flood;
 mod lists;
+mod million;
 mod node;
+mod peers;
 #[path = "../../tests/postgres/programs.rs"]
 mod programs;
 mod reads;
@@ -57,11 +60,13 @@ const ROWS: &[(&str, Measure)] = &[
     ("first", derivation::rows),
     ("flood", flood::rows),
     ("size", size::rows),
+    ("million", million::rows),
     ("cluster", cluster::rows),
     ("federated", federated::rows),
     ("tls", tls::rows),
     ("shared", shared::rows),
     ("shared-many", shared::rows_of_many),
+    ("peers", peers::rows),
 ];
 
 fn main() {
@@ -89,7 +94,9 @@ fn main() {
         .unwrap();
     let mut rows = Vec::new();
     for (name, measure) in ROWS {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+        // Their programs are brought by `make bench-peers`.
+        let left_out = *name == "peers" && !peers::are_there();
+        if (wanted.is_empty() && !left_out) || wanted.iter().any(|wanted| wanted == name) {
             eprintln!("measuring {name} ...");
             rows.extend(measure());
         }

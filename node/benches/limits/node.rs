@@ -76,6 +76,12 @@ impl Drop for Node {
     }
 }
 
+/// The salt of these folders.
+pub(crate) fn salt() -> Salt {
+    let bytes: [u8; 64] = std::array::from_fn(|n| u8::try_from(n).unwrap());
+    Salt::from_bytes(&bytes).unwrap()
+}
+
 /// A value of the size that configuration usually has.
 pub(crate) fn value(n: usize) -> String {
     format!(
@@ -85,9 +91,13 @@ pub(crate) fn value(n: usize) -> String {
 
 /// A data folder with this many entries `k0`, `k1`, ... under [`USER_KEY`].
 pub(crate) fn folder_with(entries: usize) -> (TempDir, DataKey) {
+    folder_of(entries, value)
+}
+
+/// The same with values of one's own.
+pub(crate) fn folder_of(entries: usize, value: fn(usize) -> String) -> (TempDir, DataKey) {
     let folder = TempDir::new().unwrap();
-    let salt_bytes: [u8; 64] = std::array::from_fn(|n| u8::try_from(n).unwrap());
-    let salt = Salt::from_bytes(&salt_bytes).unwrap();
+    let salt = salt();
     let key = derive(
         &UserKey::from_header(USER_KEY.as_bytes()),
         &salt,
@@ -119,20 +129,25 @@ pub(crate) fn folder_with(entries: usize) -> (TempDir, DataKey) {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let numbers: Vec<_> = (0..entries).collect();
         for batch in numbers.chunks(500) {
-            futures::future::join_all(batch.iter().map(|n| write(&store, *n, &key, now))).await;
+            futures::future::join_all(
+                batch
+                    .iter()
+                    .map(|n| write(&store, *n, value(*n), &key, now)),
+            )
+            .await;
         }
         store.close().await;
     });
     (folder, key)
 }
 
-async fn write(store: &Replica, n: usize, key: &DataKey, now: Timestamp) {
+async fn write(store: &Replica, n: usize, value: String, key: &DataKey, now: Timestamp) {
     let identity = Identity {
         environment: Environment::default(),
         key: ConfigKey::new(format!("k{n}")).unwrap(),
     };
     let names = ("", identity.key.as_str());
-    let (token, seal) = key.seal_value(names, value(n).as_bytes(), now).unwrap();
+    let (token, seal) = key.seal_value(names, value.as_bytes(), now).unwrap();
     let change = Change::Put {
         category: None,
         token,

@@ -33,6 +33,6 @@ pub(crate) fn rows() -> Vec<Row> {
         ours: median(ours),
         against: "a bare axum handler with the same bytes and headers",
         limit: median(limit),
-        bar: Bar::RatioAtLeast(0.7),
+        bar: Bar::RatioAtLeast(0.8),
     }]
 }

@@ -4,12 +4,11 @@
 use std::net::IpAddr;
 
 use super::{NodeState, answer::error::ApiError};
+pub(super) use crate::budget::LARGE_TOKEN;
 use crate::budget::{ROOM_WAIT, Reservation, SEALING, SMALL_ANSWER};
 
 /// From how many bytes on a value is large.
 pub(super) const LARGE: usize = SMALL_ANSWER;
-/// What a token of a value of that size takes, in bytes.
-pub(super) const LARGE_TOKEN: usize = LARGE / 3 * 4;
 
 /// What opening a token takes, in bytes: itself, three quarters of it five times (its bytes, three parts of them, the
 /// plaintext), and the names in it.

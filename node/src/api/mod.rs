@@ -8,6 +8,7 @@ mod connection;
 mod entry_events;
 mod extract;
 mod head_rules;
+mod kept_box;
 mod large_values;
 mod list_admission;
 mod list_turns;

@@ -1,13 +1,12 @@
 //! What answers the requests of one port. The router's boxes, clones and extensions cost each request (docs/performance.md), so
 //! those that come most often go past it, to the same handlers.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc};
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Router,
     body::HttpBody,
     extract::Request,
-    handler::Handler,
     http::{Method, header},
     response::Response,
     routing::future::RouteFuture,
@@ -16,10 +15,11 @@ use futures::future::Either;
 
 use super::{
     Node,
+    kept_box::InKeptBox,
     observe::{ENTRIES, ENTRY, observe},
     ports::Served,
     router::{metrics_router, router},
-    routes::configs,
+    routes::past_router,
 };
 
 /// What is served at one port. A clone is another handle to the same.
@@ -32,7 +32,7 @@ pub struct ApiService {
 
 /// An answer on its way.
 pub type Answer = Either<Straight, RouteFuture<Infallible>>;
-type Straight = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+type Straight = InKeptBox;
 
 impl ApiService {
     /// What a node serves at one of its ports.
@@ -58,7 +58,7 @@ impl ApiService {
             && let Some(route) = Frequent::of(&request)
         {
             let (node, served) = (Arc::clone(node), *served);
-            return Either::Left(Box::pin(async move {
+            return Either::Left(InKeptBox::new(async move {
                 let handle = |request| route.handle(request, Arc::clone(&node));
                 let template = route.template();
                 let mut answer = observe(&node, served, template, request, handle).await;
@@ -111,16 +111,13 @@ impl Frequent {
         }
     }
 
-    fn handle(
-        self,
-        request: Request,
-        node: Node,
-    ) -> Pin<Box<dyn Future<Output = Response> + Send>> {
+    /// Without the box that axum puts around each handler.
+    async fn handle(self, request: Request, node: Node) -> Response {
         match self {
-            Self::Create => configs::create.call(request, node),
-            Self::Read => configs::read.call(request, node),
-            Self::Update => configs::update.call(request, node),
-            Self::Delete => configs::delete.call(request, node),
+            Self::Create => past_router::create(request, node).await,
+            Self::Read => past_router::read(request, node).await,
+            Self::Update => past_router::update(request, node).await,
+            Self::Delete => past_router::delete(request, node).await,
         }
     }
 }

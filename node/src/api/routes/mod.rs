@@ -12,6 +12,7 @@ pub(super) mod import;
 pub(super) mod list;
 pub(super) mod membership;
 pub(super) mod metrics;
+pub(super) mod past_router;
 pub(super) mod root;
 pub(super) mod salt;
 pub(super) mod values;

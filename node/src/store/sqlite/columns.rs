@@ -1,7 +1,5 @@
 //! Columns as fields, even where a damaged disk changed them.
 
-use std::borrow::Cow;
-
 use rusqlite::types::ValueRef;
 
 use crate::{
@@ -106,9 +104,9 @@ pub(super) fn read_text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Res
 fn lenient_text(value: ValueRef<'_>) -> (Option<String>, bool) {
     match value {
         ValueRef::Null => (None, true),
-        ValueRef::Text(bytes) => match String::from_utf8_lossy(bytes) {
-            Cow::Borrowed(text) => (Some(text.to_owned()), true),
-            Cow::Owned(text) => (Some(text), false),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => (Some(text.to_owned()), true),
+            Err(_) => (Some(String::from_utf8_lossy(bytes).into_owned()), false),
         },
         ValueRef::Blob(bytes) => (Some(String::from_utf8_lossy(bytes).into_owned()), false),
         // It does not become NULL: only NULL makes a tombstone.

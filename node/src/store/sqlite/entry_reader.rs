@@ -2,8 +2,17 @@
 
 use std::{io, sync::Arc};
 
-use super::{path::DatabasePath, reader::Readers, row, values};
+use rusqlite::Connection;
+
+use super::{
+    columns::Found,
+    path::DatabasePath,
+    reader::Readers,
+    row::{self, AtOnce},
+    values,
+};
 use crate::{
+    budget::LARGE_TOKEN,
     cluster::{Digest, Scan},
     crypto::token_time,
     domain::{Clock, Content, Identity, Row, Timestamp},
@@ -52,17 +61,20 @@ impl EntryReader {
         if let Some(row) = self.cache.get(identity, count) {
             return Ok(Some(row));
         }
-        let row = self
-            .readers
-            .read(|connection| values::find_row(connection, identity))
-            .await?
-            .map(
-                |found| match found.unreadable.or_else(|| no_token(&found.row)) {
-                    None => Ok(Arc::new(found.row)),
-                    Some(what) => Err(ReadError::damaged(identity, what)),
-                },
-            )
-            .transpose()?;
+        let at_once =
+            |connection: &Connection| values::find_small_row(connection, identity, LARGE_TOKEN);
+        let row = match self.readers.read(at_once).await? {
+            None => None,
+            Some(AtOnce::Read(found)) => Some(whole(identity, found)?),
+            Some(AtOnce::TooLarge) => {
+                let identity = identity.clone();
+                let read = move |connection: &Connection| {
+                    let found = values::find_row(connection, &identity)?;
+                    found.map(|found| whole(&identity, found)).transpose()
+                };
+                self.readers.read_large(read).await?
+            }
+        };
         if let Some(row) = &row {
             self.cache.put(identity, count, row);
         }
@@ -71,8 +83,9 @@ impl EntryReader {
 
     /// The same without the value, as far as it can be read: for a client that wants to delete it.
     pub async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
+        let identity = identity.clone();
         self.readers
-            .read(|connection| row::find(connection, identity))
+            .read_large(move |connection| Ok(row::find(connection, &identity)?))
             .await
     }
 
@@ -138,10 +151,90 @@ impl EntryReader {
     }
 }
 
+/// A row of which everything can be read.
+fn whole(identity: &Identity, found: Found) -> Result<Arc<Row>, ReadError> {
+    match found.unreadable.or_else(|| no_token(&found.row)) {
+        None => Ok(Arc::new(found.row)),
+        Some(what) => Err(ReadError::damaged(identity, what)),
+    }
+}
+
 /// The fault of a value that no user key could ever open.
 fn no_token(row: &Row) -> Option<&'static str> {
     let token = row.content.as_ref().and_then(Content::token)?;
     token_time(token)
         .is_none()
         .then_some("its value is no Fernet token")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        budget::CacheSizes,
+        cluster::Seq,
+        domain::{Content, Fingerprint, Incarnation},
+        store::sqlite::{OpenedDatabase, database::DatabaseWriter, row::tests::row_of},
+    };
+
+    /// A token of so many bytes, of which only the shape is right.
+    fn token(bytes: usize) -> String {
+        let plaintext = "x".repeat(bytes / 4 * 3);
+        fernet::Fernet::new(&fernet::Fernet::generate_key())
+            .unwrap()
+            .encrypt(plaintext.as_bytes())
+    }
+
+    /// A database with what was put there.
+    fn reader(folder: &TempDir, put: impl Fn(&Connection)) -> (DatabaseWriter, EntryReader) {
+        let path = folder.path().join("configurations.db");
+        let open = || OpenedDatabase::open(&path, Incarnation::from_raw(1)).unwrap();
+        drop(open());
+        put(&Connection::open(&path).unwrap());
+        open().part(CacheSizes::SMALLEST).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_small_row_is_read_at_once_and_a_large_one_keeps_no_serving_thread() {
+        let folder = TempDir::new().unwrap();
+        let (small, large) = (
+            row_of("small", 1, &token(100)),
+            row_of("large", 2, &token(2 * LARGE_TOKEN)),
+        );
+        let (_writer, reader) = reader(&folder, |connection| {
+            for (row, seq) in [&small, &large].into_iter().zip(1..) {
+                row::put(connection, row, row.hash(), Seq::from_raw(seq)).unwrap();
+            }
+        });
+        let at_once = reader.find(&small.identity).now_or_never();
+        assert_eq!(at_once.unwrap().unwrap().as_deref(), Some(&small));
+        let at_once = reader.find(&large.identity).now_or_never();
+        assert!(at_once.is_none(), "a thread that serves read {at_once:?}");
+        assert_eq!(
+            reader.find(&large.identity).await.unwrap().as_deref(),
+            Some(&large)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_large_value_of_a_directory_keeps_no_serving_thread() {
+        let folder = TempDir::new().unwrap();
+        let whole = row_of("large", 1, &token(2 * LARGE_TOKEN));
+        let text = whole.content.as_ref().and_then(Content::token).unwrap();
+        let mut named = whole.clone();
+        named.content = Some(Content::Fingerprint(Fingerprint::of(text)));
+        let (_writer, reader) = reader(&folder, |connection| {
+            row::put(connection, &named, named.hash(), Seq::from_raw(1)).unwrap();
+            values::put(connection, &named.identity, named.version, text, None).unwrap();
+        });
+        let at_once = reader.find(&named.identity).now_or_never();
+        assert!(at_once.is_none(), "a thread that serves read {at_once:?}");
+        assert_eq!(
+            reader.find(&named.identity).await.unwrap().as_deref(),
+            Some(&whole)
+        );
+    }
 }

@@ -1,4 +1,5 @@
-//! Connections for reading: some for reads of a few rows, on the caller's thread, and others for lists, on threads of their own.
+//! Connections for reading: some for reads of a few rows, on the caller's thread, and others for lists and for large rows, on
+//! threads of their own.
 
 use std::{
     num::NonZeroUsize,
@@ -18,6 +19,7 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     free: Semaphore,
     scans: ScanThreads,
+    large: ScanThreads,
 }
 
 impl Readers {
@@ -30,7 +32,8 @@ impl Readers {
         Ok(Self {
             free: Semaphore::new(idle.len()),
             idle: Mutex::new(idle),
-            scans: ScanThreads::start(file, scans)?,
+            scans: ScanThreads::start(file, ScanThreads::LISTS, scans)?,
+            large: ScanThreads::start(file, ScanThreads::LARGE_ROWS, NonZeroUsize::MIN)?,
         })
     }
 
@@ -63,6 +66,18 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
     {
         let turn = timeout(limit, self.scans.turn())
+            .await
+            .map_err(|_| ReadError::Busy)??;
+        turn.scan(query).await
+    }
+
+    /// Runs a read of a large row where blocking is allowed: copying and hashing it takes milliseconds, which others would wait.
+    pub(super) async fn read_large<T, F>(&self, query: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    {
+        let turn = timeout(LIST_WAIT, self.large.turn())
             .await
             .map_err(|_| ReadError::Busy)??;
         turn.scan(query).await

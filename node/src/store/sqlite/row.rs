@@ -18,7 +18,14 @@ use crate::{
 /// The columns of a row, for the frequent statements, which are constants of the program.
 macro_rules! columns {
     () => {
-        "environment, key, category, token, created_at, updated_at, clock, incarnation, clocks, extra"
+        columns!("token")
+    };
+    ($token:literal) => {
+        concat!(
+            "environment, key, category, ",
+            $token,
+            ", created_at, updated_at, clock, incarnation, clocks, extra"
+        )
     };
 }
 
@@ -49,16 +56,52 @@ pub(super) fn look_up(
         ))?
         .query_row(
             (identity.environment.as_str(), identity.key.as_str()),
-            |found| {
-                let hash = read_hash(found, 10)?;
-                let mut found = examine(found)?;
-                if found.row.hash() != hash {
-                    found.unreadable.get_or_insert(OTHER_CONTENT);
-                }
-                Ok(found)
+            examine_whole,
+        )
+        .optional()
+}
+
+/// The same of a row whose token has no more than so many bytes. SQLite knows the length without reading the token.
+pub(super) fn look_up_small(
+    connection: &Connection,
+    identity: &Identity,
+    most: usize,
+) -> rusqlite::Result<Option<AtOnce<Found>>> {
+    connection
+        .prepare_cached(concat!(
+            "SELECT ",
+            columns!("iif(octet_length(token) > ?3, NULL, token)"),
+            ", row_hash, octet_length(token) > ?3 FROM entries WHERE environment = ?1 AND key = ?2"
+        ))?
+        .query_row(
+            (
+                identity.environment.as_str(),
+                identity.key.as_str(),
+                i64::try_from(most).unwrap_or(i64::MAX),
+            ),
+            |found| match found.get(11)? {
+                Some(true) => Ok(AtOnce::TooLarge),
+                // The length of nothing is NULL.
+                Some(false) | None => examine_whole(found).map(AtOnce::Read),
             },
         )
         .optional()
+}
+
+fn examine_whole(found: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
+    let hash = read_hash(found, 10)?;
+    let mut found = examine(found)?;
+    if found.row.hash() != hash {
+        found.unreadable.get_or_insert(OTHER_CONTENT);
+    }
+    Ok(found)
+}
+
+/// What was read at once, unless it is so large that a thread of its own must read it.
+#[derive(Debug)]
+pub(super) enum AtOnce<T> {
+    Read(T),
+    TooLarge,
 }
 
 /// The hash with which the row of an identity is stored.

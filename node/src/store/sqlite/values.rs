@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{
     EntryReader,
     columns::{self, Found},
-    row,
+    row::{self, AtOnce},
 };
 use crate::{
     domain::{Clock, Content, Identity, Incarnation, Row, Seal, Version},
@@ -145,10 +145,58 @@ pub(super) fn find_row(
     connection: &Connection,
     identity: &Identity,
 ) -> rusqlite::Result<Option<Found>> {
-    let Some(mut found) = row::look_up(connection, identity)? else {
-        return Ok(None);
+    row::look_up(connection, identity)?
+        .map(|found| whole(connection, found))
+        .transpose()
+}
+
+/// The same where row and value have no more than so many bytes.
+pub(super) fn find_small_row(
+    connection: &Connection,
+    identity: &Identity,
+    most: usize,
+) -> rusqlite::Result<Option<AtOnce<Found>>> {
+    let found = match row::look_up_small(connection, identity, most)? {
+        None => return Ok(None),
+        Some(AtOnce::TooLarge) => return Ok(Some(AtOnce::TooLarge)),
+        Some(AtOnce::Read(found)) => found,
     };
-    let named = found.row.content.clone();
+    if is_named(&found) && is_large(connection, identity, most)? {
+        return Ok(Some(AtOnce::TooLarge));
+    }
+    whole(connection, found).map(AtOnce::Read).map(Some)
+}
+
+fn is_named(found: &Found) -> bool {
+    matches!(found.row.content, Some(Content::Fingerprint(_)))
+}
+
+/// Whether the value that is held here has more than so many bytes.
+fn is_large(connection: &Connection, identity: &Identity, most: usize) -> rusqlite::Result<bool> {
+    let large = connection
+        .prepare_cached(
+            "SELECT octet_length(token) > ?3 FROM home_values WHERE environment = ?1 AND key = ?2",
+        )?
+        .query_row(
+            (
+                identity.environment.as_str(),
+                identity.key.as_str(),
+                i64::try_from(most).unwrap_or(i64::MAX),
+            ),
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(large.unwrap_or_default())
+}
+
+/// A row with the value that it names, where that is held here.
+fn whole(connection: &Connection, mut found: Found) -> rusqlite::Result<Found> {
+    // Large as a token may be, only a name is kept beside it.
+    let named = if is_named(&found) {
+        found.row.content.clone()
+    } else {
+        None
+    };
     found.row = attach(connection, found.row)?;
     let is_it = found.row.content.as_ref().and_then(Content::token);
     if let (Some(named), Some(token)) = (named, is_it)
@@ -156,7 +204,7 @@ pub(super) fn find_row(
     {
         found.unreadable.get_or_insert(columns::OTHER_VALUE);
     }
-    Ok(Some(found))
+    Ok(found)
 }
 
 /// A row with its value where that is held here.
