@@ -128,7 +128,8 @@ PY
 python/bin/python server.py >port 2>/dev/null &
 server=$!
 for _ in $(seq 100); do [ -s port ] && break; sleep 0.1; done
-export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:$(cat port) OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none
+OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:$(cat port)
+export OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_METRICS_EXPORTER=none OTEL_LOGS_EXPORTER=none
 header() { # COMMAND...: the first one that came
   : >came
   "$@" >/dev/null 2>&1

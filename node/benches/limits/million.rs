@@ -89,7 +89,7 @@ fn page_p99(runtime: &tokio::runtime::Runtime, node: &Node, count: usize) -> f64
     let cursors = CursorKey::of(&salt());
     let client = reqwest::Client::new();
     let mut random = StdRng::seed_from_u64(1);
-    let mut page = |after: usize| {
+    let page = |after: usize| {
         let place = serde_json::json!(["", format!("k{after}")]).to_string();
         let now = Timestamp::from_micros(1_768_471_845_000_000);
         let cursor = cursors.seal(&place, now).unwrap();

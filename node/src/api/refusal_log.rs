@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::answer::error::AuthRefusal;
 
-/// Refusals of one address that have lines of their own within a second.
+/// Refusals of one address that have a line of their own within a second.
 const OF_ADDRESS: usize = 10;
 /// The same of all addresses together.
 const OF_ALL: usize = 50;
@@ -81,7 +81,7 @@ impl RefusalLog {
     }
 }
 
-/// How the log tells of a refusal.
+/// How the log speaks of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     /// By a line of its own.

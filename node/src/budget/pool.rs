@@ -151,12 +151,12 @@ impl Pool {
     }
 
     fn take(&self, address: IpAddr, bytes: usize) -> Option<Reservation> {
-        self.take_for(self.0.accounts.of(address), bytes)
+        self.take_for(self.0.accounts.of(Origin::from(address)), bytes)
     }
 
     fn take_for(&self, account: Account, bytes: usize) -> Option<Reservation> {
         let mut reservation = Reservation {
-            account: self.0.accounts.of(Origin::from(address)),
+            account,
             pool: self.clone(),
             bytes: 0,
         };

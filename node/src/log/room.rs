@@ -14,7 +14,7 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The target of events that say who changed what.
-pub(crate) const AUDIT: &str = "opensecureconf_node.audit";
+pub(crate) const AUDIT: &str = concat!(env!("CARGO_CRATE_NAME"), "::audit");
 
 /// The original's queue length; beyond it lines are dropped and counted.
 pub(super) const BUFFERED_LINES: usize = 10_000;

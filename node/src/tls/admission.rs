@@ -279,4 +279,19 @@ mod tests {
             assert_eq!(role(&[other]), CertificateRole::Node, "{other}");
         }
     }
+
+    #[test]
+    fn a_member_at_a_host_that_no_list_names_is_known_for_as_long_as_it_is_one() {
+        let hosts = KnownHosts::default();
+        let unlisted = ServerName::try_from("c.example").unwrap();
+        let is_known = || hosts.first(|name| *name == unlisted).is_some();
+        hosts.list(["a.example", "b.example"].into_iter());
+        assert!(!is_known());
+        hosts.hold(["a.example", "c.example"].into_iter());
+        assert!(is_known());
+        hosts.list(["a.example"].into_iter());
+        assert!(is_known(), "a list says nothing of members");
+        hosts.hold(["a.example"].into_iter());
+        assert!(!is_known());
+    }
 }

@@ -106,39 +106,6 @@ async fn a_node_with_the_cluster_key_and_without_a_certificate_of_the_cluster_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_at_a_host_that_no_list_names_is_let_in_for_as_long_as_it_is_one() {
-    let mut secured = Secured::bootstrapped(3).await;
-    secured.cluster.nodes[2].stop().await;
-    let list = [0, 1].map(|node| format!("{}:9001", secured.hosts[node]));
-    for node in [0, 1] {
-        secured.cluster.nodes[node].stop().await;
-        secured.cluster.nodes[node].set("OSC_CLUSTER_NODES", &list.join(","));
-    }
-    secured.cluster.start_all().await;
-    // No connection is from before, and each node accepts the other's certificate only for a host that it knows.
-    secured.reaches_all(2).await;
-    secured.cluster.sees_healthy(2, 2).await;
-    secured.cluster.api(2).create("k", 1).await.with(201);
-    assert_eq!(secured.cluster.converged().await.len(), 1);
-
-    secured.cluster.nodes[2].stop().await;
-    let command = ["members", "remove", "n2", "--force"];
-    let (code, said) = secured.cluster.nodes[0].run_to_its_end(&command);
-    assert_eq!(code, Some(0), "{said}");
-    secured.cluster.sees_healthy(1, 1).await;
-    let refused = secured.cluster.nodes[0]
-        .events("peer_certificate_refused")
-        .len();
-    secured.cluster.nodes[2].start().await;
-    let refusal = secured
-        .cluster
-        .logged(0, "peer_certificate_refused", refused + 1)
-        .await;
-    let error = refusal["error"].as_str().unwrap();
-    assert!(error.contains("not valid for name"), "{refusal}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_speak_to_each_other_stop_when_a_certificate_ends_and_go_on_when_it_is_renewed()
 {
     let secured = Secured::bootstrapped(2).await;

@@ -97,15 +97,7 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
             return;
         }
         Done::KeyChanged { secret, phase } => {
-            let what = match phase {
-                KeyPhase::Distributing => {
-                    "another API key is given to the nodes, beside the one in"
-                }
-                KeyPhase::Exchanged => "callers find another API key in",
-                KeyPhase::Ending => "the API key before was taken from",
-                KeyPhase::Settled => "nodes accept no other API key than the one in",
-            };
-            let note = format!("{what} Secret {secret}");
+            let note = format!("{} Secret {secret}", words_of(*phase));
             // Each phase is another event.
             let related = fields_of(cluster, "Secret", secret, &[format!("{phase:?}")]);
             let (type_, reason) = (EventType::Normal, "ApiKeyRotation");
@@ -125,6 +117,15 @@ pub(super) async fn announce(cluster: &OpenSecureConfCluster, step: &Done, recor
     };
     let related = object(cluster, kind, name);
     publish(cluster, EventType::Normal, reason, note, related, recorder).await;
+}
+
+fn words_of(phase: KeyPhase) -> &'static str {
+    match phase {
+        KeyPhase::Distributing => "another API key is given to the nodes, beside the one in",
+        KeyPhase::Exchanged => "callers find another API key in",
+        KeyPhase::Ending => "the API key before was taken from",
+        KeyPhase::Settled => "nodes accept no other API key than the one in",
+    }
 }
 
 /// An event for a pod that is replaced, and why.

@@ -25,7 +25,7 @@ use super::{
 };
 pub(super) use certificates::CertificatesSeen;
 use pass::pass;
-pub(super) use pass::{connect, monitoring, salt_fingerprint};
+pub(super) use pass::{connect, last_reports, monitoring, salt_fingerprint};
 pub(super) use standing::renew_certificates;
 
 /// The steps up to the status; `None` where the cluster is another operator's. Where nothing has changed since the last whole

@@ -59,7 +59,7 @@ async fn a_leaf_is_renewed_whatever_rule_the_resource_breaks() {
         |cluster| cluster.spec.tls.alt_names = vec!["No Name".to_owned()],
         |cluster| {
             cluster.spec.database =
-                Some(serde_json::from_value(json!({ "secretRef": { "name": "x" } })).unwrap())
+                Some(serde_json::from_value(json!({ "secretRef": { "name": "x" } })).unwrap());
         },
         |cluster| {
             cluster.spec.tls = serde_json::from_value(json!({ "mode": "Disabled" })).unwrap();

@@ -95,12 +95,12 @@ impl ApiServer {
         create.send().await.unwrap().error_for_status().unwrap();
     }
 
-    pub(super) fn read(&self) -> String {
+    pub(super) fn read() -> String {
         format!("wrk.headers['Authorization'] = 'Bearer {TOKEN}'")
     }
 
     /// A new name with every request.
-    pub(super) fn write(&self, prefix: &str, value: &str) -> String {
+    pub(super) fn write(prefix: &str, value: &str) -> String {
         let value = BASE64_STANDARD.encode(value);
         format!(
             "local n = 0

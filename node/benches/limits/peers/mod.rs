@@ -62,7 +62,7 @@ pub(crate) fn rows() -> Vec<Row> {
         reads.client.push(etcd.by_client(READERS, &["-get", "k1"]));
         reads
             .secrets
-            .push(load(READERS, &server.secret("k1"), &server.read()));
+            .push(load(READERS, &server.secret("k1"), &ApiServer::read()));
         creates
             .ours
             .push(load(WRITERS, &node.url, &writes::script(&prefix)));
@@ -71,7 +71,7 @@ pub(crate) fn rows() -> Vec<Row> {
             .push(load(WRITERS, &etcd.url, &etcd::write(&prefix, &value(1))));
         let put = ["-put", &prefix, "-value", &value(1)];
         creates.client.push(etcd.by_client(WRITERS, &put));
-        let script = server.write(&prefix, &value(1));
+        let script = ApiServer::write(&prefix, &value(1));
         creates
             .secrets
             .push(load(WRITERS, &server.secrets(), &script));
@@ -80,6 +80,9 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(creates.rows("durable create, 64 connections", "rows/s", [5.0, 2.0]));
     rows
 }
+
+/// What is compared, its unit, and its bar.
+type Figure = (&'static str, &'static str, fn(&Load) -> f64, Bar);
 
 /// What each of them did, turn by turn.
 struct Beside {
@@ -127,7 +130,7 @@ impl Beside {
         ];
         let mut rows = Vec::new();
         for (theirs, against, bar) in peers {
-            let figures: [(&str, &str, fn(&Load) -> f64, Bar); 3] = [
+            let figures: [Figure; 3] = [
                 (what, unit, |load| load.per_second, bar),
                 ("p50 of these", "ms", |load| load.p50, Bar::None),
                 ("p99 of these", "ms", |load| load.p99, Bar::None),

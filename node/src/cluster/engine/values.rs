@@ -353,8 +353,17 @@ mod tests {
 
     #[test]
     fn the_current_value_is_taken_back_and_so_is_one_that_its_writer_made_of_it() {
-        assert_eq!(fate_of(Some(&row(5, 1, true))), ReclaimOutcome::TakenBack);
+        let current = row(5, 1, true);
+        assert_eq!(
+            fate_of_token(Some(&current), "gAAAA"),
+            ReclaimOutcome::TakenBack
+        );
         assert_eq!(fate_of(Some(&row(4, 1, true))), ReclaimOutcome::TakenBack);
+    }
+
+    #[test]
+    fn another_value_under_the_stamp_of_the_lost_one_is_set_aside() {
+        assert_eq!(fate_of(Some(&row(5, 1, true))), ReclaimOutcome::SetAside);
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) fn a_snapshot_that_lacks_purged_deletes_is_not_put_in_force(rules: Ru
 /// longer ago than the grace period: one snapshot is enough, and nothing is lost or back.
 pub(crate) fn a_snapshot_of_many_pages_is_taken_beside_purges(rules: Rules) -> Outcome {
     let mut profile = Profile::calm();
-    profile.grace = Duration::from_secs(60);
+    profile.grace = Duration::from_mins(1);
     profile.page = 1;
     let mut world = World::with_cluster_like(rules, 2, profile)?;
     for node in 0..2 {

@@ -1,6 +1,7 @@
 //! Since when clients and scrapers can read the newest authority: in ConfigMap `NAME-ca`, as it was read. Pure.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::{
     cluster::{
@@ -43,7 +44,8 @@ fn is_shown(cluster: &ValidatedCluster, found: &DereferencedObjects, newest: &Au
         TlsMode::Secret | TlsMode::Issuer | TlsMode::Disabled => &[NODE_AUTHORITIES_ENTRY],
     };
     entries.iter().all(|entry| {
-        let text = live.object["data"][entry].as_str().unwrap_or_default();
+        let text = live.object.pointer(&format!("/data/{entry}"));
+        let text = text.and_then(Value::as_str).unwrap_or_default();
         Certificate::read_all(text.as_bytes()).contains(&newest.certificate)
     })
 }

@@ -2,7 +2,7 @@
 //! server refuses in a field that has neither a default nor `nullable`.
 //!
 //! The items of a list have none. Apply takes such a list as a whole, so nothing in it becomes `null`; and Argo CD compares it as a
-//! whole, so that a default in an item would show the resource as OutOfSync for ever.
+//! whole, so that a default in an item would show the resource as `OutOfSync` for ever.
 
 use serde_json::{Value, json};
 
@@ -157,7 +157,7 @@ mod tests {
                 assert_eq!(default, None, "{path} is an object and has a default");
             }
         }
-        assert!(with > 20 && without > 5, "{with} with, {without} without");
+        assert!(with > 20 && without >= 5, "{with} with, {without} without");
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! A cluster whose resource breaks a rule, as where a later release has stricter ones: its certificates are renewed all the
 //! same, from what is known without the resource, so that its nodes live on.
 
-use k8s_openapi::api::core::v1::ConfigMap;
-
 use super::connect;
 use crate::{
     cluster::{
         apply::{self, Done},
-        build::{self, Roots},
+        build::Roots,
         certificates::{self, Renewed},
         context::Context,
         converge::has_certificates,
@@ -71,8 +69,8 @@ async fn renew(
     let renewed =
         certificates::renew(client, &known, &found, &running, now, Mandate::Act, done).await;
     let Renewed { pki, .. } = renewed?;
-    if let Some(map) = map.with(&known, &pki) {
-        apply::apply_authorities(context, &known, &map, &found, done).await?;
+    if let Some(roots) = map.with(&pki) {
+        apply::apply_authorities(context, &known, &roots, &found, done).await?;
     }
     Ok(true)
 }
@@ -94,7 +92,10 @@ impl ShownToClients {
         let map = found.child("ConfigMap", &cluster.name.ca());
         let live = map.and_then(|map| map.live.as_ref());
         Self(live.map(|live| {
-            let entry = |name: &str| live.object["data"][name].as_str().map(str::to_owned);
+            let entry = |name: &str| {
+                let text = live.object.pointer(&format!("/data/{name}"))?;
+                text.as_str().map(str::to_owned)
+            };
             let nodes = entry(NODE_AUTHORITIES_ENTRY).unwrap_or_default();
             (nodes, entry(AUTHORITIES_ENTRY))
         }))
@@ -108,8 +109,8 @@ impl ShownToClients {
         }
     }
 
-    /// The object with the authorities of nodes; those of another certificate for clients stay.
-    fn with(self, cluster: &ValidatedCluster, pki: &StoredPki) -> Option<ConfigMap> {
+    /// The same with the authorities that nodes have now; those of another certificate for clients stay.
+    fn with(self, pki: &StoredPki) -> Option<Roots> {
         let mode = self.mode();
         let (_, clients) = self.0?;
         let nodes = bundle(&pki.bundle);
@@ -117,6 +118,6 @@ impl ShownToClients {
             TlsMode::Auto => Some(nodes.clone()),
             TlsMode::Secret | TlsMode::Issuer | TlsMode::Disabled => clients,
         };
-        Some(build::ca_config_map(cluster, &Roots { nodes, clients }))
+        Some(Roots { nodes, clients })
     }
 }

@@ -98,7 +98,8 @@ async fn carry_out(
     if parts.uri.path().starts_with("/apis/authentication.k8s.io/") {
         return Ok(response(Err(StatusCode::FORBIDDEN)));
     }
-    let what = format!("{} {}", parts.method, parts.uri.path());
+    let asked = query(&parts, "dryRun").map_or("", |_| "?dryRun");
+    let what = format!("{} {}{asked}", parts.method, parts.uri.path());
     let begins_a_watch = query(&parts, "limit").is_some_and(|limit| limit == PAGE);
     let fate = {
         let mut stage = stage.lock();

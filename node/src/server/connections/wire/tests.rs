@@ -190,7 +190,12 @@ async fn read_pipelined(held: usize) -> (usize, usize) {
     let activity = Arc::new(Activity::new(mark));
     let room = Pool::shared("connections", 64 << 10);
     let metrics = Metrics::new().unwrap().connections.at(CountedPort::Http);
-    let mut wire = Wire::new(node, Arc::clone(&activity), HeadRoom(room.clone()), metrics);
+    let mut wire = Wire::new(
+        node,
+        Arc::clone(&activity),
+        HeadRoom::new(room.clone(), &[]),
+        metrics,
+    );
     let mut first = Vec::new();
     while !ends_head(&first) {
         let mut piece = BytesMut::with_capacity(SMALL_HEAD_BYTES);

@@ -83,6 +83,36 @@ fn a_rollout_that_waits_for_an_answer_says_how_long_it_does() {
 }
 
 #[test]
+fn a_budget_that_lets_no_pod_go_while_all_serve_is_told_with_what_to_do() {
+    let held = RolloutPlan::Wait(rollout::Waiting::Budget {
+        pod: "prod-1".to_owned(),
+        words: "Cannot evict pod.".to_owned(),
+    });
+    let (cluster, set) = (cluster(3), stateful_set(3, 1));
+    let told = |away: bool| {
+        let pods = [0, 1, 2].map(|ordinal| (pod(ordinal, ordinal > 0 || !away), answer("aa", 0)));
+        let seen = Observation {
+            rollout: &held,
+            ..seen(&cluster, &set, &pods)
+        };
+        let told = observed(&seen, &ClusterStatus::default(), &time(1));
+        assert_eq!(condition(&told, "Ready"), Some(("False", "RollingOut")));
+        message(&told).to_owned()
+    };
+    let all_serve = told(false);
+    for step in [
+        "`kubectl get pdb -n shop`",
+        "`kubectl delete pod prod-1 -n shop --wait=false`",
+    ] {
+        assert!(all_serve.contains(step), "{all_serve}");
+    }
+    // The one that is away is what the budget waits for.
+    let one_away = told(true);
+    assert!(one_away.contains("go: Cannot evict pod"), "{one_away}");
+    assert!(!one_away.contains("kubectl"), "{one_away}");
+}
+
+#[test]
 fn a_pod_that_does_not_come_back_is_named_with_what_to_do_and_the_scheduler_s_words() {
     let blocked = RolloutPlan::Blocked {
         ordinal: 2,

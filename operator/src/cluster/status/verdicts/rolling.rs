@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::leaving::is_lowered;
+use super::leaving::{is_lowered, stays};
 use crate::{
     cluster::{
         rebuild,

@@ -131,6 +131,10 @@ pub(super) fn ready(seen: &Observation<'_>, before: &ClusterStatus) -> Verdict {
             return verdict("TlsReady", Truth::Unknown, "NodesUnreachable", message);
         }
     };
+    served(seen, &end, plain)
+}
+
+fn served(seen: &Observation<'_>, end: &str, plain: &str) -> Verdict {
     match seen.tls.waiting {
         Some(waiting) => {
             let to = if waiting.nodes.is_empty() {
