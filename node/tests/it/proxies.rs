@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use h2::{RecvStream, client::SendRequest};
 use http::{HeaderMap, Request, StatusCode};
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -72,10 +71,8 @@ async fn one_client_behind_a_proxy_uses_its_own_part_up_and_ends_no_connection_o
     for name in ["retry-after", "x-request-id", "server"] {
         assert!(headers.contains_key(name), "{headers:?}");
     }
-    assert_eq!(headers["content-type"], "application/json");
-    let body: Value = serde_json::from_str(&text(refused.into_body()).await).unwrap();
-    let detail = "This node has no room for another request on this connection; try again";
-    assert_eq!(body["detail"], detail);
+    // A body would wait for the client, in memory that nothing is charged for.
+    assert_eq!(text(refused.into_body()).await, "");
 
     // What was open goes on.
     assert_eq!(get(&mut http, "192.0.2.2").await, StatusCode::OK);

@@ -19,19 +19,16 @@ pub(super) enum Refusal {
     NoRoomForHead,
     /// There are too many connections.
     Connections,
-    /// There is no room for a further request of one connection.
-    Requests,
 }
 
 impl Refusal {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 6] = [
         Self::Malformed,
         Self::SlowHead,
         Self::LongPath,
         Self::LargeHead,
         Self::NoRoomForHead,
         Self::Connections,
-        Self::Requests,
     ];
 
     /// A number from 1 on.
@@ -71,7 +68,7 @@ impl Refusal {
             Self::SlowHead => StatusCode::REQUEST_TIMEOUT,
             Self::LongPath => StatusCode::URI_TOO_LONG,
             Self::LargeHead | Self::NoRoomForHead => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Connections | Self::Requests => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Connections => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -83,21 +80,14 @@ impl Refusal {
             Self::LargeHead => "The headers of this request are too large or too many",
             Self::NoRoomForHead => "The headers of this request are too large",
             Self::Connections => "This node has too many connections; try again",
-            Self::Requests => {
-                "This node has no room for another request on this connection; try again"
-            }
         }
-    }
-
-    fn body(self) -> String {
-        format!(r#"{{"detail":"{}"}}"#, self.detail())
     }
 
     /// The whole answer. The connection ends with it.
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let status = self.status();
-        let body = self.body();
-        let retry_after = if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let body = format!(r#"{{"detail":"{}"}}"#, self.detail());
+        let retry_after = if self == Self::Connections {
             "retry-after: 1\r\n"
         } else {
             ""
@@ -116,16 +106,12 @@ impl Refusal {
 }
 
 /// The answer to a request of HTTP/2 for which there is no room beside the others of its connection; the connection ends with
-/// it, unless it is a proxy's.
+/// it, unless it is a proxy's. It has no body, so no part of it waits for the client: with one, 3,000 connections of 32 such answers
+/// took 207 instead of 142 MiB.
 pub(super) fn of_request() -> Response<Body> {
-    let refusal = Refusal::Requests;
-    let mut answer = Response::new(Body::from(refusal.body()));
-    *answer.status_mut() = refusal.status();
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = Refusal::Connections.status();
     let headers = answer.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     headers.insert(header::SERVER, SERVER);
     headers.insert(
