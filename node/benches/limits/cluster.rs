@@ -56,7 +56,7 @@ impl Cluster {
         for ordinal in 0..3 {
             cluster.start_node(ordinal);
         }
-        cluster.bootstrap();
+        cluster.bootstrap(&[]);
         for ordinal in 0..3 {
             cluster.await_ready(ordinal);
         }
@@ -99,10 +99,11 @@ impl Cluster {
         }
     }
 
-    /// Gives the first node the order to bootstrap.
-    pub(crate) fn bootstrap(&self) {
+    /// Gives the first node the order to bootstrap, with these flags.
+    pub(crate) fn bootstrap(&self, flags: &[&str]) {
         let bootstrapped = Command::new(env!("CARGO_BIN_EXE_osc-node"))
             .arg("bootstrap")
+            .args(flags)
             .env_clear()
             .envs(self.settings(0))
             .current_dir(self.folders[0].path())

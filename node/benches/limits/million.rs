@@ -156,7 +156,8 @@ struct Joined {
 fn join(full: TempDir, count: usize) -> Joined {
     let mut cluster = Cluster::over(vec![full, TempDir::new().unwrap()], "replica", None);
     cluster.start_node(0);
-    cluster.bootstrap();
+    // The other one is yet to start.
+    cluster.bootstrap(&["--force"]);
     cluster.await_ready(0);
     let source = cluster.url(0);
     let ended = AtomicBool::new(false);
