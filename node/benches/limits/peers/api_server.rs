@@ -25,20 +25,18 @@ pub(super) struct ApiServer {
 impl ApiServer {
     pub(super) fn start(etcd: &Etcd) -> Self {
         let folder = TempDir::new().unwrap();
-        let [accounts, tokens] =
-            ["accounts.key", "tokens.csv"].map(|name| folder.path().join(name));
+        let [private, public, tokens] =
+            ["accounts.key", "accounts.pub", "tokens.csv"].map(|name| folder.path().join(name));
         let key = rcgen::KeyPair::generate().unwrap();
-        std::fs::write(&accounts, key.serialize_pem()).unwrap();
+        std::fs::write(&private, key.serialize_pem()).unwrap();
+        std::fs::write(&public, key.public_key_pem()).unwrap();
         std::fs::write(&tokens, format!("{TOKEN},admin,1,system:masters\n")).unwrap();
         let port = free_port();
-        let mut command = Command::new(programs().join("kube-apiserver"));
-        for flag in [
-            "--service-account-key-file",
-            "--service-account-signing-key-file",
-        ] {
-            command.arg(flag).arg(&accounts);
-        }
-        let child = command
+        let child = Command::new(programs().join("kube-apiserver"))
+            .arg("--service-account-key-file")
+            .arg(&public)
+            .arg("--service-account-signing-key-file")
+            .arg(&private)
             .args(["--etcd-servers", &etcd.url, "--bind-address", "127.0.0.1"])
             .args(["--secure-port", &port.to_string()])
             .args([
