@@ -9,8 +9,11 @@ use super::answer::error::ApiError;
 use crate::{
     budget::ROOM_WAIT,
     json::STACK,
-    os::worker_threads::{Lost, NICER, WorkerKind, WorkerThreads},
+    os::worker_threads::{Lost, WorkerKind, WorkerThreads},
 };
+
+/// What the threads add to the niceness of the process. With 10 a thread has about a tenth of a core that another one wants too; on idle cores it is as fast as ever.
+const NICER: i32 = 10;
 
 /// The threads, and whose turn it is. They end with it.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ pub const SMALL_BODY: usize = 16 << 10;
 
 /// Answers up to this size, in bytes, have a reserve of their own; larger values are opened and parsed in their own threads.
 pub const SMALL_ANSWER: usize = 64 << 10;
-/// What a token of a value of that size takes, in bytes. A row with a larger one is read on a thread of its own.
+/// What a token of a value of that size takes, in bytes. Rows with larger ones are read one at a time.
 pub const LARGE_TOKEN: usize = SMALL_ANSWER / 3 * 4;
 
 /// The memory for storing a value, for each of its stored bytes: its text twice, the encryption's buffer, its token, and the

@@ -22,10 +22,6 @@ pub(crate) struct WorkerKind {
     pub(crate) nicer: i32,
 }
 
-/// What threads for the work on large values add to the niceness of the process. With 10 a thread has about a tenth of a core that
-/// another one wants too; on idle cores it is as fast as ever.
-pub(crate) const NICER: i32 = 10;
-
 /// The threads, and the queue of their jobs. They end with it.
 #[derive(Debug)]
 pub(crate) struct WorkerThreads<O> {
@@ -115,6 +111,8 @@ fn serve<O>(kind: WorkerKind, own: &O, waiting: &Mutex<mpsc::Receiver<Job<O>>>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NICER: i32 = 10;
 
     fn threads(count: u8) -> WorkerThreads<u8> {
         let kind = WorkerKind {

@@ -7,7 +7,6 @@ use super::{
     columns::{self, COLUMNS_OF_E, Parameter},
 };
 use crate::{
-    budget::LARGE_TOKEN,
     domain::{Clock, Identity, Incarnation, Row, Version},
     store::ReadError,
 };
@@ -19,16 +18,8 @@ impl PostgresStore {
         identity: &Identity,
         deadline: Instant,
     ) -> Result<Option<Row>, PostgresError> {
-        let mut rows = self.look_up(identity, deadline).await?;
-        let Some(row) = rows.pop() else {
-            return Ok(None);
-        };
-        if row.raw_size_bytes() <= LARGE_TOKEN {
-            return columns::read(&row, 1);
-        }
-        // Copying and hashing it takes milliseconds, which other requests of this thread would wait.
-        let read = tokio::task::spawn_blocking(move || columns::read(&row, 1));
-        read.await.unwrap_or(Err(PostgresError::Slow))
+        let rows = self.look_up(identity, deadline).await?;
+        rows.first().map_or(Ok(None), |row| columns::read(row, 1))
     }
 
     /// Whether an entry has this version or a later one, or had one and is deleted and forgotten. Otherwise a failover lost

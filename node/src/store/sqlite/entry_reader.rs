@@ -67,12 +67,9 @@ impl EntryReader {
             None => None,
             Some(AtOnce::Read(found)) => Some(whole(identity, found)?),
             Some(AtOnce::TooLarge) => {
-                let identity = identity.clone();
-                let read = move |connection: &Connection| {
-                    let found = values::find_row(connection, &identity)?;
-                    found.map(|found| whole(&identity, found)).transpose()
-                };
-                self.readers.read_large(read).await?
+                let read = |connection: &Connection| values::find_row(connection, identity);
+                let found = self.readers.read_large(read).await?;
+                found.map(|found| whole(identity, found)).transpose()?
             }
         };
         if let Some(row) = &row {
@@ -83,9 +80,8 @@ impl EntryReader {
 
     /// The same without the value, as far as it can be read: for a client that wants to delete it.
     pub async fn find_unread(&self, identity: &Identity) -> Result<Option<Row>, ReadError> {
-        let identity = identity.clone();
         self.readers
-            .read_large(move |connection| Ok(row::find(connection, &identity)?))
+            .read_large(|connection| row::find(connection, identity))
             .await
     }
 
@@ -198,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_small_row_is_read_at_once_and_a_large_one_keeps_no_serving_thread() {
+    async fn a_small_row_is_read_at_once_and_a_large_one_behind_what_waits() {
         let folder = TempDir::new().unwrap();
         let (small, large) = (
             row_of("small", 1, &token(100)),
@@ -212,7 +208,7 @@ mod tests {
         let at_once = reader.find(&small.identity).now_or_never();
         assert_eq!(at_once.unwrap().unwrap().as_deref(), Some(&small));
         let at_once = reader.find(&large.identity).now_or_never();
-        assert!(at_once.is_none(), "a thread that serves read {at_once:?}");
+        assert!(at_once.is_none(), "read before what waits: {at_once:?}");
         assert_eq!(
             reader.find(&large.identity).await.unwrap().as_deref(),
             Some(&large)
@@ -220,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_value_of_a_directory_keeps_no_serving_thread() {
+    async fn a_large_value_of_a_directory_is_read_behind_what_waits() {
         let folder = TempDir::new().unwrap();
         let whole = row_of("large", 1, &token(2 * LARGE_TOKEN));
         let text = whole.content.as_ref().and_then(Content::token).unwrap();
@@ -231,7 +227,7 @@ mod tests {
             values::put(connection, &named.identity, named.version, text, None).unwrap();
         });
         let at_once = reader.find(&named.identity).now_or_never();
-        assert!(at_once.is_none(), "a thread that serves read {at_once:?}");
+        assert!(at_once.is_none(), "read before what waits: {at_once:?}");
         assert_eq!(
             reader.find(&named.identity).await.unwrap().as_deref(),
             Some(&whole)

@@ -1,4 +1,4 @@
-//! Threads for lists and for large rows, each with a connection of its own. Memory that a list allocates and frees stays within its thread: among
+//! Threads for lists, each with a connection of its own. Memory that a list allocates and frees stays within its thread: among
 //! tokio's blocking threads, which take turns, each one kept the memory of a list.
 
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::{OpenError, file::DatabaseFile};
 use crate::{
-    os::worker_threads::{Lost, NICER, Turn, WorkerKind, WorkerThreads},
+    os::worker_threads::{Lost, Turn, WorkerKind, WorkerThreads},
     store::{ReadError, VISITOR_STACK},
 };
 
@@ -26,28 +26,16 @@ impl From<Lost> for ReadError {
 }
 
 impl ScanThreads {
-    /// Threads that read lists.
-    pub(super) const LISTS: WorkerKind = WorkerKind {
-        name: "scan",
-        stack: VISITOR_STACK,
-        nicer: 0,
-    };
-    /// Threads that read large rows, less important than those that serve requests.
-    pub(super) const LARGE_ROWS: WorkerKind = WorkerKind {
-        name: "large-row",
-        nicer: NICER,
-        ..Self::LISTS
-    };
-
     /// Opens the connections, and starts their threads.
-    pub(super) fn start(
-        file: &DatabaseFile,
-        kind: WorkerKind,
-        count: NonZeroUsize,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn start(file: &DatabaseFile, count: NonZeroUsize) -> Result<Self, OpenError> {
         let connections = (0..count.get())
             .map(|_| file.connect_reader())
             .collect::<rusqlite::Result<_>>()?;
+        let kind = WorkerKind {
+            name: "scan",
+            stack: VISITOR_STACK,
+            nicer: 0,
+        };
         let threads = WorkerThreads::start(kind, connections).map_err(OpenError::Threads)?;
         Ok(Self(threads))
     }
@@ -83,7 +71,7 @@ mod tests {
     fn threads(folder: &TempDir, count: usize) -> ScanThreads {
         let file = DatabaseFile::claim(&folder.path().join("configurations.db")).unwrap();
         drop(file.connect_writer().unwrap());
-        ScanThreads::start(&file, ScanThreads::LISTS, NonZeroUsize::new(count).unwrap()).unwrap()
+        ScanThreads::start(&file, NonZeroUsize::new(count).unwrap()).unwrap()
     }
 
     #[tokio::test]
