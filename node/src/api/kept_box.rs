@@ -24,7 +24,7 @@ thread_local! {
 
 /// The future of an answer in a box, which the thread keeps where it has ended.
 #[derive(Debug)]
-pub struct InKeptBox(Option<Boxed>);
+pub(super) struct InKeptBox(Option<Boxed>);
 
 impl InKeptBox {
     /// Puts a future into a box of an earlier one, or into a new one.

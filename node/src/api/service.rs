@@ -1,7 +1,12 @@
 //! What answers the requests of one port. The router's boxes, clones and extensions cost each request (docs/performance.md), so
 //! those that come most often go past it, to the same handlers.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
@@ -32,7 +37,47 @@ pub struct ApiService {
 
 /// An answer on its way.
 pub type Answer = Either<Straight, RouteFuture<Infallible>>;
-type Straight = InKeptBox;
+
+/// The answer to a request that goes past the router. Its box is taken with the first poll: a client may send many requests
+/// before one of them is looked at.
+#[derive(Debug)]
+pub struct Straight {
+    start: Option<(Frequent, Request, Node, Served)>,
+    running: Option<InKeptBox>,
+}
+
+impl Future for Straight {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some((route, request, node, served)) = self.start.take() {
+            self.running = Some(InKeptBox::new(past_router(route, request, node, served)));
+        }
+        match &mut self.running {
+            Some(running) => Pin::new(running).poll(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+async fn past_router(
+    route: Frequent,
+    request: Request,
+    node: Node,
+    served: Served,
+) -> Result<Response, Infallible> {
+    let handle = |request| route.handle(request, Arc::clone(&node));
+    let template = route.template();
+    let mut answer = observe(&node, served, template, request, handle).await;
+    // As the router adds it; hyper leaves it out of answers that have no body on HTTP/2.
+    if let Some(length) = answer.body().size_hint().exact() {
+        let headers = answer.headers_mut();
+        headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert_with(|| length.into());
+    }
+    Ok(answer)
+}
 
 impl ApiService {
     /// What a node serves at one of its ports.
@@ -57,20 +102,10 @@ impl ApiService {
         if let Some((node, served)) = &self.straight
             && let Some(route) = Frequent::of(&request)
         {
-            let (node, served) = (Arc::clone(node), *served);
-            return Either::Left(InKeptBox::new(async move {
-                let handle = |request| route.handle(request, Arc::clone(&node));
-                let template = route.template();
-                let mut answer = observe(&node, served, template, request, handle).await;
-                // As the router adds it; hyper leaves it out of answers that have no body on HTTP/2.
-                if let Some(length) = answer.body().size_hint().exact() {
-                    let headers = answer.headers_mut();
-                    headers
-                        .entry(header::CONTENT_LENGTH)
-                        .or_insert_with(|| length.into());
-                }
-                Ok(answer)
-            }));
+            return Either::Left(Straight {
+                start: Some((route, request, Arc::clone(node), *served)),
+                running: None,
+            });
         }
         // It is always ready, and its clone is another handle to the same routes.
         Either::Right(tower::Service::call(&mut self.routes.clone(), request))
