@@ -2,13 +2,14 @@
 //! so it fences no node: this node asks the member, at its own address, and only a confirmation in two answers counts. Until
 //! then this node is suspended: it serves reads, and no node relies on it.
 
+mod stored;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{AdminOutcome, AdminRefusal, Engine, Event, Now, Output};
 use crate::{
     cluster::{
-        Accusation, FenceReason, LocalStatus, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, State,
-        Tables,
+        FenceReason, LocalStatus, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, State, Tables,
         limits::suspicion::{TIMEOUT, TRUST},
     },
     domain::{Clock, Incarnation, Timestamp},
@@ -300,41 +301,6 @@ impl Engine {
                 && !contact.unreachable
                 && contact.hello.cluster_uid == self.membership.cluster_uid
         })
-    }
-
-    /// Stores the accusations, where they changed. A process that had forgotten them would become a member, or take writes again,
-    /// and lose them once the accusation is confirmed; or it would give snapshots in which deleted entries live on.
-    pub(super) fn keep_suspicions<T: Tables>(&mut self, tables: &mut T) -> Result<(), T::Error> {
-        let open = self.suspicions.open.iter();
-        let accusations = open.map(|(by, suspicion)| Accusation {
-            by: *by,
-            reason: suspicion.reason,
-            proven: suspicion.stage == Stage::Proven,
-        });
-        if accusations
-            .clone()
-            .eq(self.membership.accusations.iter().copied())
-        {
-            return Ok(());
-        }
-        self.membership.accusations = accusations.collect();
-        self.put_membership(tables)
-    }
-
-    /// Takes up the suspicions of an earlier process: the members are asked anew.
-    pub(super) fn resume_suspicions(&mut self, now: Now) {
-        if !self.setup.rules.hold(Rule::SuspicionsAreKept) {
-            return;
-        }
-        for Accusation { by, reason, proven } in &self.membership.accusations {
-            let suspicion = Suspicion {
-                reason: *reason,
-                since: now.elapsed,
-                confirmed: None,
-                stage: if *proven { Stage::Proven } else { Stage::Asked },
-            };
-            self.suspicions.open.insert(*by, suspicion);
-        }
     }
 
     /// Updates the suspicions as time passes.

@@ -63,15 +63,15 @@ impl EntryReader {
         }
         let at_once =
             |connection: &Connection| values::find_small_row(connection, identity, LARGE_TOKEN);
-        let row = match self.readers.read(at_once).await? {
+        let found = match self.readers.read(at_once).await? {
             None => None,
-            Some(AtOnce::Read(found)) => Some(whole(identity, found)?),
+            Some(AtOnce::Read(found)) => Some(found),
             Some(AtOnce::TooLarge) => {
                 let read = |connection: &Connection| values::find_row(connection, identity);
-                let found = self.readers.read_large(read).await?;
-                found.map(|found| whole(identity, found)).transpose()?
+                self.readers.read_large(read).await?
             }
         };
+        let row = found.map(|found| whole(identity, found)).transpose()?;
         if let Some(row) = &row {
             self.cache.put(identity, count, row);
         }

@@ -97,7 +97,7 @@ fn examine_whole(found: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
     Ok(found)
 }
 
-/// What was read at once, unless it is so large that a thread of its own must read it.
+/// What was read at once, unless it is so large that it waits for its turn.
 #[derive(Debug)]
 pub(super) enum AtOnce<T> {
     Read(T),
