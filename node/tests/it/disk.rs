@@ -24,7 +24,7 @@ async fn call(node: &Process, method: Method, path: &str, body: Option<Value>) -
 }
 
 /// A node on a disk of 8 MiB that only the node sees; it goes with the node.
-fn on_a_small_disk(folder: &TempDir) -> Process {
+pub(crate) fn on_a_small_disk(folder: &TempDir, more: &[(&str, &str)]) -> Process {
     let command = osc_node(folder.path());
     let node = command.get_program().to_owned();
     let mut command = Command::new("unshare");
@@ -38,12 +38,13 @@ fn on_a_small_disk(folder: &TempDir) -> Process {
         .env("OSC_HOST_PORT", "0")
         .env("OSC_API_KEY_REQUIRED", "true")
         .env("OSC_API_KEY", API_KEY)
-        .env("OSC_DATABASE_PATH", "disk/configurations.db");
+        .env("OSC_DATABASE_PATH", "disk/configurations.db")
+        .envs(more.iter().copied());
     Process::start_command(&mut command)
 }
 
 /// A file on that disk.
-fn filler(node: &Process, folder: &TempDir) -> PathBuf {
+pub(crate) fn filler(node: &Process, folder: &TempDir) -> PathBuf {
     let root = format!("/proc/{}/root", node.id());
     PathBuf::from(format!("{root}{}/disk/filler", folder.path().display()))
 }
@@ -65,7 +66,7 @@ async fn create_until_refused(node: &Process, value: &str) -> (Vec<String>, (u16
 #[tokio::test]
 async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
     let folder = TempDir::new().unwrap();
-    let mut node = on_a_small_disk(&folder);
+    let mut node = on_a_small_disk(&folder, &[]);
     let value = "x".repeat(100_000);
     let (acknowledged, refusal) = create_until_refused(&node, &value).await;
     assert_eq!(refusal.0, 507);
@@ -132,7 +133,7 @@ async fn a_full_disk_refuses_creates_and_is_emptied_through_the_api() {
 #[tokio::test]
 async fn a_log_that_the_database_has_no_room_for_is_never_written() {
     let folder = TempDir::new().unwrap();
-    let node = on_a_small_disk(&folder);
+    let node = on_a_small_disk(&folder, &[]);
     let value = "x".repeat(100_000);
     // So little is left that everything would still be in the log when the disk is full.
     fs::write(filler(&node, &folder), vec![0; 4 << 20]).unwrap();

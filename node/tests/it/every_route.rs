@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::node::{API_KEY, Answer, TestNode};
+use crate::node::{API_KEY, Answer, Api, TestNode};
 
 const CLUSTER_KEY: &str = "the cluster key of the tests";
 /// Where the keys are in use.
@@ -34,7 +34,7 @@ impl Ask {
     }
 
     /// The request about an entry of this name.
-    pub(crate) fn request(&self, node: &TestNode, name: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, node: &Api, name: &str) -> RequestBuilder {
         let request = node.request(self.method.clone(), &self.path.replace("{key}", name));
         match &self.body {
             None => request,

@@ -1,6 +1,6 @@
 //! How much a guesser with the API key learns of user keys, by every route: 30 guesses a minute and address.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use opensecureconf_node::api::routes;
 use reqwest::{Client, Method, RequestBuilder};
@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::{
+    disk::{filler, on_a_small_disk},
     every_route::{Ask, asks},
-    node::{API_KEY, Answer, OTHER_USER_KEY, TestNode, USER_KEY, client},
+    node::{API_KEY, Answer, Api, OTHER_USER_KEY, TestNode, USER_KEY, client},
     process::Process,
 };
 
@@ -28,7 +29,7 @@ async fn node_with_entry(more: &[(&str, &str)]) -> TestNode {
     TestNode::start_in(node.stop().await, &[&SETTINGS, more].concat())
 }
 
-fn ask_from(node: &TestNode, from: &str, user_key: &str, ask: &Ask, name: &str) -> RequestBuilder {
+fn ask_from(node: &Api, from: &str, user_key: &str, ask: &Ask, name: &str) -> RequestBuilder {
     ask.request(node, name)
         .header("X-User-Key", user_key)
         .header("X-Forwarded-For", from)
@@ -38,7 +39,7 @@ async fn status(request: RequestBuilder) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
-async fn read(node: &TestNode, client: &Client, from: &str, user_key: &str) -> u16 {
+async fn read(node: &Api, client: &Client, from: &str, user_key: &str) -> u16 {
     let request = client
         .get(format!("{}/configs/k", node.url))
         .header("X-API-Key", API_KEY)
@@ -82,7 +83,7 @@ async fn no_route_tries_more_than_thirty_keys_a_minute_for_one_address() {
 }
 
 /// All figures of keys, but for times, as the cluster key shows them.
-async fn figures_of_keys(node: &TestNode) -> BTreeMap<String, u64> {
+async fn figures_of_keys(node: &Api) -> BTreeMap<String, u64> {
     let request = node
         .client
         .get(format!("{}/metrics", node.url))
@@ -102,7 +103,7 @@ async fn figures_of_keys(node: &TestNode) -> BTreeMap<String, u64> {
 
 /// What a client gets for a create of the taken name `k`; its figures of keys stay as they were.
 async fn answer_for_a_taken_name(
-    node: &TestNode,
+    node: &Api,
     from: &str,
     user_key: &str,
     ask: &Ask,
@@ -163,8 +164,13 @@ async fn a_create_of_a_taken_name_goes_one_way_whatever_the_cache_knows_of_its_k
 #[tokio::test]
 async fn where_nothing_is_written_a_taken_name_answers_as_ever_whatever_the_cache_knows_of_the_key()
 {
-    // No disk has as much free.
-    let node = node_with_entry(&[("OSC_MIN_FREE_BYTES", "1000000000000000")]).await;
+    let folder = TempDir::new().unwrap();
+    let process = on_a_small_disk(&folder, &SETTINGS);
+    let node = Api::at(process.url.clone());
+    let body = json!({"key": "k", "value": 1});
+    node.call(Method::POST, "/configs", Some(body)).await;
+    // Less than a tenth of it stays free.
+    fs::write(filler(&process, &folder), vec![0; 29 << 18]).unwrap();
     let (here, holder) = ("192.0.2.1", client());
     for _ in 0..2 {
         assert_eq!(read(&node, &holder, here, USER_KEY).await, 200);
@@ -181,7 +187,6 @@ async fn where_nothing_is_written_a_taken_name_answers_as_ever_whatever_the_cach
         let wrong = answer_for_a_taken_name(&node, here, OTHER_USER_KEY, &ask).await;
         assert_eq!(right, wrong, "{}", ask.what);
     }
-    node.stop().await;
 }
 
 /// What a client without the cluster key sees, by what it asks for: each answer of a route that takes no user key, and each

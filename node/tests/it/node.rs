@@ -1,6 +1,6 @@
 //! A node inside the test process, on a free port and a folder of its own.
 
-use std::{path::Path, sync::Once};
+use std::{ops::Deref, path::Path, sync::Once};
 
 use opensecureconf_node::{
     cli::command,
@@ -19,12 +19,17 @@ pub(crate) const API_KEY: &str = "the api key of the tests";
 pub(crate) const USER_KEY: &str = "the user key of the tests";
 pub(crate) const OTHER_USER_KEY: &str = "the user key of somebody else";
 
+/// Where a node answers, and a client of it.
+pub(crate) struct Api {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+}
+
 pub(crate) struct TestNode {
     pub(crate) folder: TempDir,
-    pub(crate) url: String,
+    api: Api,
     pub(crate) metrics_url: Option<String>,
     pub(crate) health_url: Option<String>,
-    pub(crate) client: Client,
     stop: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
 }
@@ -88,10 +93,9 @@ impl TestNode {
         let served = tokio::spawn(node.serve(stop.clone()));
         Self {
             folder,
-            url,
+            api: Api::at(url),
             metrics_url,
             health_url,
-            client: client(),
             stop,
             served,
         }
@@ -102,6 +106,23 @@ impl TestNode {
         self.stop.cancel();
         self.served.await.unwrap().unwrap();
         self.folder
+    }
+}
+
+impl Deref for TestNode {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl Api {
+    pub(crate) fn at(url: String) -> Self {
+        Self {
+            url,
+            client: client(),
+        }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
