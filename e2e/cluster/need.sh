@@ -5,6 +5,7 @@ set -euo pipefail
 package() {
   case $1 in
     cc) echo build-essential ;;
+    javac) echo default-jdk-headless ;;
     initdb) echo postgresql ;;
     pg_createcluster) echo postgresql-common ;;
     aarch64-linux-gnu-gcc) echo crossbuild-essential-arm64 ;;

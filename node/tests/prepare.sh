@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Brings what the tests compare with, into target/: Python with `cryptography` and `python-dotenv`, the published Python clients,
+# Brings what the tests compare with, into target/: Python with `cryptography`, `python-dotenv` and `httpx`, the published Python clients, a JDK,
 # promtool, PostgreSQL servers without and with TLS, and pgbouncer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 need=e2e/cluster/need.sh
 
-$need python3
+$need python3 javac
 [ -x target/python/bin/pip ] || python3 -m venv target/python 2>/dev/null ||
   { $need python3-venv && python3 -m venv --clear target/python; }
 target/python/bin/python -c 'import cryptography' 2>/dev/null || target/python/bin/pip install --quiet cryptography==46.0.3
 target/python/bin/python -c 'import dotenv' 2>/dev/null || target/python/bin/pip install --quiet python-dotenv==1.2.4
+target/python/bin/python -c 'import h2, httpx' 2>/dev/null || target/python/bin/pip install --quiet 'httpx[http2]==0.28.1'
 for version in 2.0.2 2.3.1 3.1.0; do
   folder=target/python/clients/$version
   [ -e "$folder/opensecureconf_client.py" ] ||

@@ -413,6 +413,12 @@ impl PeerTable {
         listed.any(|route| route.who == Some(node))
     }
 
+    /// Whether the node that answered last is another one at each address.
+    pub(super) fn is_nowhere(&self, node: Incarnation) -> bool {
+        let mut others = self.routes.values().filter(|route| !route.is_me);
+        self.has_list && others.all(|route| route.who.is_some_and(|who| who != node))
+    }
+
     /// Whether an address of the list may turn out to be this node's own.
     pub(super) fn may_find_itself(&self) -> bool {
         let is_found = self.routes.values().any(|route| route.is_me);

@@ -35,6 +35,7 @@ mod every_route;
 mod guesses;
 mod health;
 mod hostile;
+mod http2_clients;
 mod http2_frames;
 mod http2_goodbye;
 mod imports;

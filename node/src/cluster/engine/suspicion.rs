@@ -195,6 +195,7 @@ impl Engine {
         confirmed: Option<(ProcessEpoch, u64)>,
         out: &mut Vec<Output>,
     ) {
+        self.make_room_for(hello.incarnation);
         self.suspicions.open.insert(
             hello.incarnation,
             Suspicion {
@@ -208,6 +209,33 @@ impl Engine {
             name: hello.name.clone(),
             reason,
         }));
+    }
+
+    /// Drops the oldest suspicions of nodes that the roster does not know: there is one node at each address that is asked. A
+    /// database that went back may not know a true accuser, so they are dropped only for younger ones.
+    fn make_room_for(&mut self, member: Incarnation) {
+        let Self {
+            suspicions: Suspicions { open, .. },
+            states,
+            peers,
+            ..
+        } = self;
+        let is_stranger = |member: &Incarnation| !states.contains_key(member);
+        if !is_stranger(&member) {
+            return;
+        }
+        let most = peers.routes.len().max(1);
+        loop {
+            let strangers = open.iter().filter(|(member, _)| is_stranger(member));
+            if strangers.clone().count() < most {
+                return;
+            }
+            let oldest = strangers.min_by_key(|(_, suspicion)| suspicion.since);
+            let Some(oldest) = oldest.map(|(member, _)| *member) else {
+                return;
+            };
+            open.remove(&oldest);
+        }
     }
 
     /// Records an answer that confirms a suspicion; returns whether it is the second one of that process.
@@ -310,14 +338,21 @@ impl Engine {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), T::Error> {
+        let trusted = &mut self.suspicions.trusted;
+        trusted.retain(|_, until| *until > now.elapsed);
         if !self.is_suspected() {
             return Ok(());
         }
         // Accusations of a node that no longer belongs do not count.
-        let states = &self.states;
-        self.suspicions.open.retain(|member, _| {
-            !matches!(states.get(member), Some(State::Removed | State::Superseded))
-        });
+        let (states, peers) = (&self.states, &self.peers);
+        self.suspicions
+            .open
+            .retain(|member, _| match states.get(member) {
+                Some(State::Removed | State::Superseded) => false,
+                Some(_) => true,
+                // At each address another node answers now.
+                None => !peers.is_nowhere(*member),
+            });
         for suspicion in self.suspicions.open.values_mut() {
             let waited = now.elapsed.saturating_sub(suspicion.since);
             if suspicion.stage == Stage::Asked && waited >= TIMEOUT {

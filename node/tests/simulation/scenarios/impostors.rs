@@ -6,7 +6,7 @@ use std::time::Duration;
 use opensecureconf_node::{
     cluster::{
         AckLevel, Address, AdminOrder, AdminOutcome, MemberName, ProcessEpoch, Refusal, Request,
-        Rules, Seq, WireRow,
+        Roster, Rules, Seq, WireRow,
     },
     domain::{Clock, Incarnation, Row, Timestamp, Version},
 };
@@ -31,6 +31,7 @@ scenarios! {
     a_stranger_admits_nobody
     a_stranger_sends_no_node_anywhere
     strangers_leave_nothing_behind
+    strangers_that_accuse_are_as_few_as_the_list
     a_copied_member_removes_and_admits_nobody
     a_stranger_under_many_names_fills_no_roster
     a_cluster_whose_clock_is_really_ahead
@@ -475,6 +476,38 @@ pub(crate) fn strangers_leave_nothing_behind(rules: Rules) -> Outcome {
         "what it noted of a member is lost",
     )?;
     world.ends_well()
+}
+
+/// At the address of a member that is down somebody answers under one name after the other, each of which purged what no node
+/// has read. The node remembers as many accusations of strangers as it asks addresses, and none once the member is back.
+pub(crate) fn strangers_that_accuse_are_as_few_as_the_list(rules: Rules) -> Outcome {
+    let mut world = World::with_cluster(rules, 3)?;
+    world.put(0, "k", "value")?;
+    world.pass(Duration::from_secs(1));
+    let address = world.nodes[2].address.clone();
+    let strangers = world.invented_nodes(2, 0, 12);
+    world.crash(2);
+    let accusers = |world: &World| {
+        let membership = world.nodes[0].disk.durable().membership.clone();
+        membership.unwrap().accusations.len()
+    };
+    let mut most = 0;
+    for mut hello in strangers {
+        hello.address = Some(address.clone());
+        (hello.head, hello.purged) = (far_mark(), far_mark());
+        world.somebody_answers(0, address.clone(), hello, &Roster::default())?;
+        world.pass(Duration::from_millis(50));
+        most = most.max(accusers(&world));
+    }
+    ensure(most > 0, "no accusation is remembered")?;
+    ensure(
+        most <= world.nodes.len(),
+        format!("{most} accusations of strangers"),
+    )?;
+    world.start(2);
+    world.ends_well()?;
+    let left = accusers(&world);
+    ensure(left == 0, format!("{left} accusations are left"))
 }
 
 /// An impostor claims in a member's name that another member's name has a new life.
