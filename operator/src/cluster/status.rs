@@ -41,7 +41,8 @@ pub use failing::failing;
 pub use upgrade::Upgrade;
 use verdicts::Verdict;
 pub(super) use verdicts::{
-    AUTHORITY_REFUSED, NOT_VERIFIED, PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING, last_words,
+    AUTHORITY_REFUSED, NOT_VERIFIED, PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING,
+    last_words,
 };
 
 /// Everything that a status is made from.

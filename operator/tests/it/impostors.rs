@@ -357,7 +357,11 @@ async fn of_a_node_that_lacks_the_newest_authority_its_lack_is_told() {
         assert_eq!(tls["reason"], reason, "{what}: {tls}");
         if minutes > 0 {
             assert!(message(ready).contains(remedy), "{what}: {ready}");
-            let step = if minutes > 10 { "delete the pod" } else { remedy };
+            let step = if minutes > 10 {
+                "delete the pod"
+            } else {
+                remedy
+            };
             assert!(message(tls).contains(step), "{what}: {tls}");
         }
     }

@@ -139,8 +139,9 @@ async fn while_one_is_refused_a_condition_says_why_and_what_to_do() {
             (&json!("False"), &json!("AuthorityRefused")),
             "after {minutes} minutes"
         );
-        let command =
-            format!("`kubectl annotate secret demo-node-ca -n team {ANNOTATION_AUTHORITY_REFUSED}-`");
+        let command = format!(
+            "`kubectl annotate secret demo-node-ca -n team {ANNOTATION_AUTHORITY_REFUSED}-`"
+        );
         for words in [
             "put into Secret demo-node-ca is refused: it is the certificate of no authority",
             "Put a usable one there",
@@ -181,6 +182,9 @@ async fn a_refusal_ends_with_another_authority() {
         }
         assert_eq!(refused(&server), Value::Null, "own: {is_own}");
         let told = condition(&server, "TlsReady");
-        assert_eq!(told["reason"], "CertificatesServed", "own: {is_own}: {told}");
+        assert_eq!(
+            told["reason"], "CertificatesServed",
+            "own: {is_own}: {told}"
+        );
     }
 }

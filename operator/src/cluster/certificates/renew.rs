@@ -25,8 +25,9 @@ use crate::{
         ANNOTATION_AUTHORITY_SHOWN, FIELD_MANAGER,
     },
     pki::{
-        AltNames, Authority, AuthorityStep, LeafStep, Situation, StoredPki, Trust, Unusable, Waiting,
-        authority_entries, cluster_names, execute, is_given_anew, plan, tls_entries, try_out,
+        AltNames, Authority, AuthorityStep, LeafStep, Situation, StoredPki, Trust, Unusable,
+        Waiting, authority_entries, cluster_names, execute, is_given_anew, plan, tls_entries,
+        try_out,
     },
 };
 
@@ -161,9 +162,7 @@ async fn write_nodes(
             let record = record.map(|since| since.to_string());
             annotations.insert(ANNOTATION_AUTHORITY_SHOWN, record);
         }
-        let written = writer
-            .write(which, tls_entries(after), annotations)
-            .await?;
+        let written = writer.write(which, tls_entries(after), annotations).await?;
         done.push(if is_changed { written } else { Done::Updated });
     }
     Ok(())

@@ -292,7 +292,11 @@ fn a_node_that_lacks_the_newest_authority_is_told_apart_from_a_stranger() {
             waiting(&["prod-0", "prod-1"], true),
             "NodeNotVerified",
         ),
-        (found(&[]), waiting(&["prod-0"], true), "AuthorityNotDistributed"),
+        (
+            found(&[]),
+            waiting(&["prod-0"], true),
+            "AuthorityNotDistributed",
+        ),
     ] {
         let tls = Tls {
             waiting: Some(&waiting),

@@ -2,6 +2,7 @@
 //! `INSTA_UPDATE=always` writes the file anew.
 
 mod api_key;
+mod conditions;
 mod rebuilt;
 mod remedies;
 mod shared;
