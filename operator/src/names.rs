@@ -159,6 +159,9 @@ pub const PREVIOUS_CERTIFICATE_ENTRY: &str = "previous.crt";
 pub const PREVIOUS_PRIVATE_KEY_ENTRY: &str = "previous.key";
 /// Annotation of the authority's Secret: the last nonce of `tls.authority.rotate` that was carried out.
 pub const ANNOTATION_AUTHORITY_ROTATION: &str = "opensecureconf.io/authority-rotation";
+/// Annotation of the same: the fingerprint of the operator's authority that stands in the place of one of the user's own, and why that
+/// one is of no use.
+pub const ANNOTATION_AUTHORITY_REFUSED: &str = "opensecureconf.io/authority-refused";
 /// Annotation of the API key's Secret: the nonce of `apiKey.rotate` that was taken up last.
 pub const ANNOTATION_API_KEY_ROTATION: &str = "opensecureconf.io/api-key-rotation";
 /// How far that has come, while it is under way.

@@ -40,6 +40,8 @@ pub enum Rule {
     /// A new authority signs only once every running node has proved that it accepts it, and the previous one goes only once no
     /// node shows a certificate that it signed.
     NodesProveAuthorities,
+    /// A new authority signs only once clients have had the time to read it in their ConfigMap.
+    ClientsReadAuthorities,
     /// The key of an authority stays as long as a node shows a certificate that it signed.
     AuthoritiesKeepTheirKeys,
     /// A leaf is renewed whether nodes answer or not.
@@ -67,6 +69,7 @@ impl Rule {
         Self::NodesProveKeys,
         Self::OldKeysStay,
         Self::NodesProveAuthorities,
+        Self::ClientsReadAuthorities,
         Self::AuthoritiesKeepTheirKeys,
         Self::LeavesAreRenewedUnasked,
     ];

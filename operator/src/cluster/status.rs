@@ -41,7 +41,8 @@ pub use failing::failing;
 pub use upgrade::Upgrade;
 use verdicts::Verdict;
 pub(super) use verdicts::{
-    NOT_VERIFIED, PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING, last_words,
+    AUTHORITY_REFUSED, NOT_VERIFIED, PLANNED, ROLLING_OUT, ROLLOUT_BLOCKED, VOLUMES_GROWING,
+    last_words,
 };
 
 /// Everything that a status is made from.
@@ -132,6 +133,8 @@ pub struct Tls<'a> {
     pub unnamed: &'a [String],
     /// That this certificate has ended or not begun, where that is so.
     pub not_valid: Option<&'a str>,
+    /// Why the authority that a user had put into its Secret is of no use, where the operator's stands in its place.
+    pub authority_refused: Option<&'a str>,
     /// The pods at whose address another program than a node of the cluster answers.
     pub unverified: &'a [(String, Unverified)],
 }

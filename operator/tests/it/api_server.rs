@@ -184,12 +184,14 @@ impl ApiServer {
                     .filter(|(path, _)| path.starts_with(&prefix))
                     .filter(|(_, object)| is_selected(state.selected.as_deref(), object))
                     .map(|(path, object)| state.stale.get(path).unwrap_or(object).clone())
+                    .filter(|shown| !shown.is_null())
                     .collect();
                 (StatusCode::OK, json!({ "metadata": {}, "items": items }))
             }
             (&Method::GET, false) => {
                 let stale = state.stale.get(path);
-                found(stale.or_else(|| state.objects.get(path)).cloned())
+                let shown = stale.or_else(|| state.objects.get(path));
+                found(shown.filter(|shown| !shown.is_null()).cloned())
             }
             (&Method::POST, _) if path.ends_with(QUESTION) => {
                 let pod = path.strip_suffix(QUESTION).unwrap();
@@ -285,6 +287,12 @@ impl ApiServer {
         let mut state = self.0.lock().unwrap();
         let now = state.objects.get(path).cloned().unwrap();
         state.stale.insert(path.to_owned(), now);
+    }
+
+    /// Reads show no such object from now on, until `thaw`.
+    pub(crate) fn hide(&self, path: &str) {
+        let mut state = self.0.lock().unwrap();
+        state.stale.insert(path.to_owned(), Value::Null);
     }
 
     /// Reads show the true state again.

@@ -71,3 +71,25 @@ async fn another_authority_replaces_none_that_the_operator_has_not_read() {
     let rotated = server.object(&path).unwrap();
     assert_ne!(rotated["data"]["tls.crt"], changed["data"]["tls.crt"]);
 }
+
+#[tokio::test]
+async fn an_authority_that_is_there_again_is_not_replaced_as_a_lost_one() {
+    let (server, context) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &context).await;
+    let [authority, nodes] = ["demo-node-ca", "demo-node-tls"].map(secret);
+    let before = [&authority, &nodes].map(|path| server.object(path));
+    // As where another operator has made it anew meanwhile.
+    server.hide(&authority);
+    reconcile_cluster(&cluster, &context).await.unwrap_err();
+    server.thaw();
+    assert_eq!([&authority, &nodes].map(|path| server.object(path)), before);
+
+    server.writes();
+    reconcile(&server, &mut cluster, &context).await;
+    let writes = server.writes();
+    assert!(
+        !writes.iter().any(|write| write.contains("/secrets")),
+        "{writes:?}"
+    );
+}

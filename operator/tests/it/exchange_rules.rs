@@ -12,8 +12,11 @@ use serde_json::{Value, json};
 use crate::{
     api_key::{beside, key, running as running_with_keys},
     api_server::ApiServer,
+    authority_exchange::reported,
     pause::{date_back, is_fresh},
     reconcile::{CORE, reconcile},
+    serving::answered_with,
+    standstill::stored_pki,
     volumes::{change, three_nodes},
 };
 
@@ -72,6 +75,30 @@ async fn another_authority_signs_nothing_while_no_node_shows_that_it_accepts_it(
             reconcile(&server, &mut cluster, &context).await;
         }
         let is_same = data(&server, NODE_TLS, "tls.crt") == leaf;
+        assert_eq!(is_same, is_kept, "without {without:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_authority_signs_nothing_before_clients_have_had_time_to_read_it() {
+    for (without, is_kept) in [(None, true), (Some(Rule::ClientsReadAuthorities), false)] {
+        let (server, context, mut cluster) = silent_nodes(without).await;
+        let leaf = stored_pki(&server).leaf.unwrap();
+        cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+        reconcile(&server, &mut cluster, &context).await;
+        // Every node shows at once that it accepts both.
+        for ordinal in 0..3 {
+            change(&server, &format!("{CORE}/pods/demo-{ordinal}"), |pod| {
+                pod["status"]["podIP"] = json!(format!("10.1.0.{ordinal}"));
+            });
+        }
+        let accepted = stored_pki(&server).bundle;
+        let accepted: Vec<_> = accepted.iter().collect();
+        let context = answered_with(context, reported(&leaf.certificate, &accepted));
+        for _ in 0..3 {
+            reconcile(&server, &mut cluster, &context).await;
+        }
+        let is_same = stored_pki(&server).leaf.as_ref() == Some(&leaf);
         assert_eq!(is_same, is_kept, "without {without:?}");
     }
 }

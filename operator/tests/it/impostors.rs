@@ -16,10 +16,12 @@ use serde_json::{Value, json};
 use crate::{
     ONE_NODE,
     api_server::ApiServer,
+    authority_exchange::operator_at,
     node_contract::{API_KEY, CLUSTER_KEY},
     reconcile::{CORE, STATUS, condition, reconcile},
     resource,
     standstill::{message, stored_pki},
+    volumes::change,
 };
 use impostor::{Impostor, Speaks};
 
@@ -316,4 +318,58 @@ async fn a_node_that_refuses_the_operators_certificate_is_named() {
         "another authority for callers",
         "ends the handshake with the operator",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_node_that_lacks_the_newest_authority_its_lack_is_told() {
+    let place = address(82);
+    let (server, context, cluster) = cluster_at(&place).await;
+    change(&server, &format!("{CORE}/pods/demo-0"), |pod| {
+        pod["status"]["containerStatuses"] = json!([{
+            "name": "node", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
+        }]);
+    });
+    let before = stored_pki(&server);
+    // With its key: the operator's certificate is of the next one from now on.
+    server.remove(&format!("{CORE}/secrets/demo-node-ca"));
+    let mut story = Met {
+        server,
+        context,
+        cluster,
+    };
+    let node = || {
+        Speaks::MutualTls(
+            Box::new(before.leaf.clone().unwrap()),
+            Box::new(before.authority.clone().unwrap().certificate),
+        )
+    };
+    let remedy = "`kubectl delete pod demo-0 -n team --wait=false`";
+    for (what, minutes, reason) in [
+        ("before the next authority is made", 0, "NodesUnreachable"),
+        ("while a Secret may be on its way", 1, "NodeNotVerified"),
+        ("after ten minutes", 11, "AuthorityNotDistributed"),
+    ] {
+        let now = Timestamp::now() + SignedDuration::from_mins(minutes);
+        story.context = operator_at(&story.server, now);
+        let report = met(node(), &place, &mut story).await;
+        assert!(!report.is_reachable, "{what}");
+        let [ready, tls, ..] = &report.conditions;
+        assert_eq!(tls["reason"], reason, "{what}: {tls}");
+        if minutes > 0 {
+            assert!(message(ready).contains(remedy), "{what}: {ready}");
+            let step = if minutes > 10 {
+                "delete the pod"
+            } else {
+                remedy
+            };
+            assert!(message(tls).contains(step), "{what}: {tls}");
+        }
+    }
+
+    // What shows a foreign certificate is told first, however long the renewal waits for it.
+    let other = Authority::create("team/demo", Timestamp::now()).unwrap();
+    let leaf = other.issue_node_leaf(&names(&[POD]), Timestamp::now());
+    let report = met(Speaks::Tls(Box::new(leaf.unwrap())), &place, &mut story).await;
+    let [_, tls, ..] = &report.conditions;
+    assert_eq!(tls["reason"], "NodeNotVerified", "{tls}");
 }

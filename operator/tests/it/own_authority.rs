@@ -1,12 +1,22 @@
 //! An authority of the user's own in Secret `NAME-node-ca`: which one nodes are given, and which one is refused before that.
 
 use k8s_openapi::ByteString;
-use opensecureconf_operator::{names::ANNOTATION_AUTHORITY_ROTATION, pki::Authority};
+use opensecureconf_operator::{
+    cluster::resource::OpenSecureConfCluster,
+    names::{ANNOTATION_AUTHORITY_REFUSED, ANNOTATION_AUTHORITY_ROTATION},
+    pki::Authority,
+};
 use rcgen::{CertificateParams, IsCa, KeyPair};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    ONE_NODE, api_server::ApiServer, reconcile::reconcile, resource, standstill::stored_pki,
+    ONE_NODE,
+    api_server::ApiServer,
+    authority_exchange::{after, operator_at, put_silent_node, reported},
+    reconcile::{CORE, condition, has_condition, reconcile},
+    resource,
+    serving::answered_with,
+    standstill::{message, stored_pki},
     volumes::change,
 };
 
@@ -20,14 +30,25 @@ fn put(server: &ApiServer, certificate: &str, key: &str) {
     });
 }
 
-#[tokio::test]
-async fn one_that_is_of_no_use_is_never_given_to_nodes_and_an_event_says_why() {
+/// The certificate of no authority, and its key.
+fn no_authority() -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::ExplicitNoCa;
-    let leaf = params.self_signed(&key).unwrap().pem();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    (certificate, key.serialize_pem())
+}
+
+/// The record of a refusal.
+fn refused(server: &ApiServer) -> Value {
+    server.object(AUTHORITY).unwrap()["metadata"]["annotations"][ANNOTATION_AUTHORITY_REFUSED]
+        .clone()
+}
+
+#[tokio::test]
+async fn one_that_is_of_no_use_is_never_given_to_nodes_and_an_event_says_why() {
+    let (leaf, key) = no_authority();
     let other_key = KeyPair::generate().unwrap().serialize_pem();
-    let key = key.serialize_pem();
     for (key, why) in [
         (key, "it lacks basicConstraints CA:TRUE"),
         (other_key, "or they do not belong together"),
@@ -77,4 +98,93 @@ async fn one_that_is_put_there_together_with_a_wish_for_another_one_stays() {
     assert_eq!(after.bundle, [own.certificate]);
     let annotations = &server.object(AUTHORITY).unwrap()["metadata"]["annotations"];
     assert_eq!(annotations[ANNOTATION_AUTHORITY_ROTATION], "mine");
+}
+
+/// Reconciles some minutes after the beginning, with a node that shows every certificate that is stored.
+async fn with_a_node(server: &ApiServer, cluster: &mut OpenSecureConfCluster, minutes: i64) {
+    let stored = stored_pki(server);
+    let accepts: Vec<_> = stored.bundle.iter().collect();
+    let context = answered_with(
+        operator_at(server, after(minutes)),
+        reported(&stored.leaf.as_ref().unwrap().certificate, &accepts),
+    );
+    reconcile(server, cluster, &context).await;
+}
+
+/// A cluster with one node that serves, whose user has put an authority there that is refused.
+async fn with_a_refused_one() -> (ApiServer, OpenSecureConfCluster) {
+    let (server, _) = ApiServer::start();
+    let mut cluster = resource(ONE_NODE);
+    reconcile(&server, &mut cluster, &operator_at(&server, after(0))).await;
+    put_silent_node(&server);
+    change(&server, &format!("{CORE}/pods/demo-0"), |pod| {
+        pod["status"]["podIP"] = json!("10.1.0.1");
+    });
+    let (certificate, key) = no_authority();
+    put(&server, &certificate, &key);
+    with_a_node(&server, &mut cluster, 1).await;
+    (server, cluster)
+}
+
+#[tokio::test]
+async fn while_one_is_refused_a_condition_says_why_and_what_to_do() {
+    let (server, mut cluster) = with_a_refused_one().await;
+    let first = stored_pki(&server).authority.unwrap();
+    // Long after the operator's own has taken its place, and whatever else the operator does.
+    for minutes in [2, 3, 10, 60 * 24 * 70] {
+        with_a_node(&server, &mut cluster, minutes).await;
+        let told = condition(&server, "TlsReady");
+        assert_eq!(
+            (&told["status"], &told["reason"]),
+            (&json!("False"), &json!("AuthorityRefused")),
+            "after {minutes} minutes"
+        );
+        let command = format!(
+            "`kubectl annotate secret demo-node-ca -n team {ANNOTATION_AUTHORITY_REFUSED}-`"
+        );
+        for words in [
+            "put into Secret demo-node-ca is refused: it is the certificate of no authority",
+            "Put a usable one there",
+            &command,
+            "port 9000 is not encrypted",
+        ] {
+            assert!(message(&told).contains(words), "{told}");
+        }
+        // Nodes serve, and nothing waits for the user.
+        assert!(!has_condition(&server, "Stalled"), "{minutes}");
+    }
+    assert_eq!(stored_pki(&server).authority.unwrap(), first);
+    assert_eq!(stored_pki(&server).bundle, [first.certificate]);
+
+    // The user agrees with the operator's.
+    change(&server, AUTHORITY, |secret| {
+        let annotations = secret["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.remove(ANNOTATION_AUTHORITY_REFUSED);
+    });
+    with_a_node(&server, &mut cluster, 60 * 24 * 70 + 1).await;
+    let told = condition(&server, "TlsReady");
+    assert_eq!(told["reason"], "CertificatesServed", "{told}");
+}
+
+#[tokio::test]
+async fn a_refusal_ends_with_another_authority() {
+    for is_own in [true, false] {
+        let (server, mut cluster) = with_a_refused_one().await;
+        assert!(refused(&server).is_string());
+        if is_own {
+            let own = Authority::create("mine", after(0)).unwrap();
+            put(&server, &own.certificate.pem(), own.key.pem());
+        } else {
+            cluster.spec.tls.authority.rotate = Some("2027".to_owned());
+        }
+        for minutes in [2, 3, 7, 8, 9, 10, 14, 15, 16] {
+            with_a_node(&server, &mut cluster, minutes).await;
+        }
+        assert_eq!(refused(&server), Value::Null, "own: {is_own}");
+        let told = condition(&server, "TlsReady");
+        assert_eq!(
+            told["reason"], "CertificatesServed",
+            "own: {is_own}: {told}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Rules about keys and certificates: after every step, during any exchange, and once all faults have ended.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 use opensecureconf_operator::{
@@ -25,6 +25,11 @@ use crate::{
 
 /// Where the key of its signer is lost, a leaf is replaced so long before its end whatever clients know.
 const LAST_MOMENT: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// The longest time in which a mounted ConfigMap reaches its clients, by Kubernetes' defaults.
+const MOUNTED: SignedDuration = SignedDuration::from_secs(90);
+/// Without a node that runs clients need no time. So long may the write of an operator that saw that come after it: a late request of
+/// one that stood still.
+const IDLE: Duration = Duration::from_mins(2);
 /// At this age a leaf is due.
 pub(crate) const LEAF_RENEWAL: SignedDuration = SignedDuration::from_hours(24 * 60);
 
@@ -39,6 +44,8 @@ pub(crate) struct Exchanges {
     seen: u64,
     /// Whether leaves may have ended because no operator was there.
     pub(crate) was_alone: bool,
+    /// When no node ran the last time.
+    idle: Duration,
 }
 
 impl Stage {
@@ -67,6 +74,9 @@ impl Stage {
 
     /// Checks the rules that hold at any moment.
     pub(crate) fn check_exchanges(&mut self) {
+        if self.processes().next().is_none() {
+            self.exchanges.idle = self.world.time;
+        }
         self.note_keys();
         self.check_keys();
         self.check_certificates();
@@ -190,7 +200,7 @@ impl Stage {
         }
     }
 
-    /// No authority replaces the leaf of another one before clients could read it.
+    /// No authority replaces the leaf of another one before it has reached all clients that mount the ConfigMap.
     pub(crate) fn check_leaf(&mut self, change: &Change) {
         let leaf_of = |object: &Value| Some(certificates(&entries(NODE_TLS, object))?.0);
         let before = self.before(change).and_then(|before| leaf_of(&before));
@@ -202,10 +212,17 @@ impl Stage {
         if before.issuer_key_id == after.issuer_key_id || is_last_moment {
             return;
         }
-        let mut shown =
-            self.store.log.iter().filter(|shown| {
-                shown.path == CLIENTS_AUTHORITIES && shown.version < change.version
-            });
+        let is_idle = self.world.time < self.exchanges.idle + IDLE;
+        let time = if is_idle {
+            SignedDuration::ZERO
+        } else {
+            MOUNTED
+        };
+        let mut shown = self.store.log.iter().filter(|shown| {
+            shown.path == CLIENTS_AUTHORITIES
+                && shown.version < change.version
+                && shown.at + time <= change.at
+        });
         let is_known = shown.any(|shown| {
             let text = shown.object["data"][AUTHORITIES_ENTRY].as_str();
             let authorities = Certificate::read_all(text.unwrap_or_default().as_bytes());
@@ -215,7 +232,7 @@ impl Stage {
         });
         if !is_known {
             self.world
-                .break_off("an authority signs that clients could not read");
+                .break_off("an authority signs that has not reached all clients");
         }
     }
 

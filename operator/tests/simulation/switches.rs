@@ -76,6 +76,8 @@ switches! {
     old_keys_stay: OldKeysStay from 1 by Plot::of(&[RotateKey]).with(Trouble::Nothing);
     nodes_prove_authorities:
         NodesProveAuthorities from 1 by Plot::of(&[RotateAuthority]).with(Trouble::Nothing).slowly();
+    clients_read_authorities:
+        ClientsReadAuthorities from 1 by Plot::of(&[RotateAuthority]).with(Trouble::Nothing);
     authorities_keep_their_keys:
         AuthoritiesKeepTheirKeys from 1 by Plot::of(&[RotateAuthority]).with(Trouble::Nothing);
     leaves_are_renewed_unasked:

@@ -10,7 +10,7 @@ use kube::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{shown, stored};
+use super::{refused, shown, stored};
 use crate::{
     cluster::{
         apply::{Done, Error, failed},
@@ -21,12 +21,13 @@ use crate::{
         validate::ValidatedCluster,
     },
     names::{
-        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_AUTHORITY_SHOWN,
-        FIELD_MANAGER,
+        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_REFUSED, ANNOTATION_AUTHORITY_ROTATION,
+        ANNOTATION_AUTHORITY_SHOWN, FIELD_MANAGER,
     },
     pki::{
-        AltNames, AuthorityStep, LeafStep, Situation, StoredPki, Trust, Unusable, Waiting,
-        authority_entries, cluster_names, execute, is_given_anew, plan, tls_entries, try_out,
+        AltNames, Authority, AuthorityStep, LeafStep, Situation, StoredPki, Trust, Unusable,
+        Waiting, authority_entries, cluster_names, execute, is_given_anew, plan, tls_entries,
+        try_out,
     },
 };
 
@@ -72,7 +73,11 @@ pub(in crate::cluster) async fn renew(
         names: &names,
         rotation_asked: wanted.is_some() && carried_out != wanted.as_ref(),
         given: tls.and_then(|secret| secret.authority_given),
-        shown: shown_since,
+        shown: if rules.hold(Rule::ClientsReadAuthorities) {
+            shown_since
+        } else {
+            Some(Timestamp::MIN)
+        },
         running: if rules.hold(Rule::NodesProveAuthorities) {
             running
         } else {
@@ -94,31 +99,51 @@ pub(in crate::cluster) async fn renew(
         plan.authority,
         AuthorityStep::Create | AuthorityStep::Rotate | AuthorityStep::Adopt
     );
-    let annotations = wanted
-        .iter()
-        .filter(|_| begins)
-        .map(|nonce| (ANNOTATION_AUTHORITY_ROTATION, Some(nonce.clone())))
-        .collect();
+    let mut annotations = Annotations::new();
+    if let Some(nonce) = wanted.as_ref().filter(|_| begins) {
+        annotations.insert(ANNOTATION_AUTHORITY_ROTATION, Some(nonce.clone()));
+    }
+    let refusal = refusal(found, unusable.as_ref(), after.authority.as_ref());
+    let is_told = refusal.as_ref() == refused::recorded(found);
+    if !is_told {
+        annotations.insert(ANNOTATION_AUTHORITY_REFUSED, refusal);
+    }
     let writer = Writer {
         api: Api::namespaced(client.clone(), &cluster.namespace),
         cluster,
         found,
     };
-    if (&after.authority, &after.previous) != (&before.authority, &before.previous) {
+    let is_changed = (&after.authority, &after.previous) != (&before.authority, &before.previous);
+    if is_changed || !is_told {
         let which = ManagedSecret::NodeAuthority;
         mandate.may_act()?;
-        done.push(
-            writer
-                .write(which, authority_entries(&after), annotations)
-                .await?,
-        );
+        let written = writer
+            .write(which, authority_entries(&after), annotations)
+            .await?;
+        done.push(if is_changed { written } else { Done::Updated });
         if let Some(why) = unusable {
             let secret = which.name(&cluster.name);
             done.push(Done::AuthorityRefused { secret, why });
         }
     }
+    write_nodes(&writer, (&before, &after), shown_since, now, mandate, done).await?;
+    Ok(Renewed {
+        pki: after,
+        waiting: plan.waiting,
+    })
+}
+
+/// Writes the certificates of nodes, and since when clients can read the newest authority.
+async fn write_nodes(
+    writer: &Writer<'_>,
+    (before, after): (&StoredPki, &StoredPki),
+    shown_since: Option<Timestamp>,
+    now: Timestamp,
+    mandate: Mandate<'_>,
+    done: &mut Vec<Done>,
+) -> Result<(), Error> {
     let is_changed = (&after.leaf, &after.bundle) != (&before.leaf, &before.bundle);
-    let (is_given, recorded) = (is_given_anew(&before, &after), shown::recorded(found));
+    let (is_given, recorded) = (is_given_anew(before, after), shown::recorded(writer.found));
     let record = if is_given {
         None
     } else if before.previous.is_some() {
@@ -137,15 +162,10 @@ pub(in crate::cluster) async fn renew(
             let record = record.map(|since| since.to_string());
             annotations.insert(ANNOTATION_AUTHORITY_SHOWN, record);
         }
-        let written = writer
-            .write(which, tls_entries(&after), annotations)
-            .await?;
+        let written = writer.write(which, tls_entries(after), annotations).await?;
         done.push(if is_changed { written } else { Done::Updated });
     }
-    Ok(Renewed {
-        pki: after,
-        waiting: plan.waiting,
-    })
+    Ok(())
 }
 
 /// Why the authority that a user has put into the Secret is of no use. One that nodes have been given was tried out before.
@@ -162,6 +182,19 @@ fn unusable(
         Some(authority) if stored.bundle.contains(&authority.certificate) => None,
         Some(authority) => try_out(authority, names, now).err(),
     }
+}
+
+/// The record on the Secret of the authority after this renewal.
+fn refusal(
+    found: &DereferencedObjects,
+    unusable: Option<&Unusable>,
+    newest: Option<&Authority>,
+) -> Option<String> {
+    if let Some((why, replacement)) = unusable.zip(newest) {
+        return Some(refused::record(replacement, why));
+    }
+    let recorded = refused::recorded(found)?;
+    refused::reason(recorded, newest).map(|_| recorded.clone())
 }
 
 /// Annotations to set, or to remove.

@@ -7,7 +7,7 @@ use kube::runtime::events::EventType;
 use super::{News, in_this_version};
 use crate::cluster::{
     resource::{ClusterStatus, OpenSecureConfCluster, TlsMode},
-    status::NOT_VERIFIED,
+    status::{AUTHORITY_REFUSED, NOT_VERIFIED},
 };
 
 /// That `TlsReady` has become false, once for each reason.
@@ -19,6 +19,10 @@ pub(super) fn news(
     let closed = newly_closed(before, after)?;
     let is_named = matches!(cluster.spec.tls.mode, TlsMode::Secret | TlsMode::Issuer);
     if !is_named && closed.reason != NOT_VERIFIED {
+        return None;
+    }
+    // The refusal itself had an event.
+    if closed.reason == AUTHORITY_REFUSED {
         return None;
     }
     Some(News {

@@ -10,9 +10,9 @@ use super::ManagedSecret;
 use crate::{
     cluster::{api_key::KeyRecord, dereference::controller, prune_protection},
     names::{
-        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_ROTATION, ANNOTATION_AUTHORITY_SHOWN,
-        ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, LABEL_MANAGED_BY,
-        previous_entry,
+        ANNOTATION_AUTHORITY_GIVEN, ANNOTATION_AUTHORITY_REFUSED, ANNOTATION_AUTHORITY_ROTATION,
+        ANNOTATION_AUTHORITY_SHOWN, ANNOTATION_BOOTSTRAP, ANNOTATION_LAYOUT, ANNOTATION_OPERATOR,
+        LABEL_MANAGED_BY, previous_entry,
     },
     node::AccessKey,
 };
@@ -37,6 +37,8 @@ pub struct ObservedSecret {
     pub bootstrap: BootstrapMark,
     /// Of the authority's: the last rotation that was carried out.
     pub rotation: Option<String>,
+    /// Of the same: why the authority that a user had put there is of no use.
+    pub authority_refused: Option<String>,
     /// Of the nodes' certificates: when they were first given the newest authority.
     pub authority_given: Option<Timestamp>,
     /// Of the same, while an authority is exchanged: since when clients can read the newest one.
@@ -79,6 +81,7 @@ impl ObservedSecret {
             operator: annotation(ANNOTATION_OPERATOR),
             bootstrap: BootstrapMark::of(annotation(ANNOTATION_BOOTSTRAP).as_deref()),
             rotation: annotation(ANNOTATION_AUTHORITY_ROTATION),
+            authority_refused: annotation(ANNOTATION_AUTHORITY_REFUSED),
             authority_given: time(ANNOTATION_AUTHORITY_GIVEN),
             authority_shown: time(ANNOTATION_AUTHORITY_SHOWN),
             key_record: KeyRecord::read(metadata.annotations.as_ref()),

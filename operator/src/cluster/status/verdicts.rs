@@ -1,6 +1,7 @@
 //! The verdicts on a cluster, condition by condition.
 
 mod api_key;
+mod authority;
 mod course;
 mod fences;
 mod leaving;
@@ -27,6 +28,7 @@ use crate::cluster::{
     validate::ValidatedCluster,
     volumes::Growth,
 };
+pub(in crate::cluster) use authority::AUTHORITY_REFUSED;
 pub(super) use leaving::staying;
 use leaving::stays;
 use reports::{Reports, reports};

@@ -19,6 +19,7 @@ pub(in crate::cluster) struct CertificatesSeen {
     kind: OptionalKind,
     unnamed: Vec<String>,
     not_valid: Option<String>,
+    authority_refused: Option<String>,
     is_secret_there: bool,
     unverified: UnverifiedPods,
 }
@@ -39,6 +40,7 @@ impl CertificatesSeen {
             kind,
             unnamed: certificates::unnamed(cluster, found),
             not_valid: certificates::not_valid(found, now),
+            authority_refused: certificates::refused(found),
             is_secret_there: found.client_tls.is_some(),
             unverified,
         }
@@ -52,6 +54,7 @@ impl CertificatesSeen {
             certificates: Some(&self.kind),
             unnamed: &self.unnamed,
             not_valid: self.not_valid.as_deref(),
+            authority_refused: self.authority_refused.as_deref(),
             unverified: &self.unverified,
         }
     }

@@ -22,6 +22,7 @@ pub(crate) struct Change {
     pub(crate) path: String,
     pub(crate) what: What,
     pub(crate) object: Value,
+    pub(crate) at: Timestamp,
 }
 
 /// A controller depends on the objects alone: where it changed none, it has nothing to do until one changes. Half the time of a
@@ -285,6 +286,7 @@ impl Store {
             path: path.to_owned(),
             what,
             object: object.clone(),
+            at: self.now,
         });
         self.objects.insert(path.to_owned(), object.clone());
         self.news.notify_waiters();

@@ -22,6 +22,7 @@ fn secret_with(entry: &str, content: &[u8]) -> ObservedSecret {
         operator: None,
         bootstrap: BootstrapMark::Absent,
         rotation: None,
+        authority_refused: None,
         authority_given: None,
         authority_shown: None,
         key_record: KeyRecord::default(),

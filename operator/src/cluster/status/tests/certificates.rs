@@ -200,3 +200,110 @@ fn a_certificate_that_clients_refuse_for_its_time_is_told_of() {
         "{message}"
     );
 }
+
+#[test]
+fn a_refused_authority_is_told_whatever_else_holds_and_after_what_keeps_clients_apart() {
+    let refused = Tls {
+        authority_refused: Some("it has ended on 2026-01-01T00:00:00Z"),
+        ..Tls::default()
+    };
+    let own = "{mode: Secret, secretRef: {name: mine}}";
+    let exchanging = Waiting {
+        nodes: vec!["prod-0".into()],
+        overdue: false,
+    };
+    let on_its_way = Tls {
+        waiting: Some(&exchanging),
+        ..refused
+    };
+    let overdue = Waiting {
+        overdue: true,
+        ..exchanging.clone()
+    };
+    let overdue = Tls {
+        waiting: Some(&overdue),
+        ..refused
+    };
+    let refusing = [("prod-0".to_owned(), Unverified::EndsHandshake)];
+    let refusing = Tls {
+        unverified: &refusing,
+        ..on_its_way
+    };
+    let open = |_: &mut NodeTls| {};
+    for (spec, tls, reason, beside) in [
+        ("{}", refused, "AuthorityRefused", "port 9443 is served"),
+        (
+            "{mode: Disabled}",
+            refused,
+            "AuthorityRefused",
+            "tls.mode is Disabled",
+        ),
+        (
+            "{}",
+            on_its_way,
+            "AuthorityRefused",
+            "is being given to prod-0",
+        ),
+        // The node does not accept the authority in the place of the refused one yet.
+        ("{}", refusing, "AuthorityRefused", "ends the handshake"),
+        (own, refused, "CertificateMissing", "Secret mine"),
+        ("{}", overdue, "AuthorityNotDistributed", "delete the pod"),
+    ] {
+        let (status, told, message) = tls_ready(spec, tls, open);
+        assert_eq!((status.as_str(), told.as_str()), ("False", reason));
+        for words in ["it has ended on 2026", "kubectl annotate secret", beside] {
+            assert!(message.contains(words), "{reason}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_lacks_the_newest_authority_is_told_apart_from_a_stranger() {
+    let waiting = |nodes: &[&str], overdue| Waiting {
+        nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+        overdue,
+    };
+    let found = |found: &[(&str, &Unverified)]| -> Vec<_> {
+        let found = found.iter();
+        found
+            .map(|(pod, why)| ((*pod).to_owned(), (*why).clone()))
+            .collect()
+    };
+    let (refuses, strange) = (Unverified::EndsHandshake, Unverified::OtherAuthority);
+    for (unverified, waiting, reason) in [
+        (
+            found(&[("prod-0", &refuses)]),
+            waiting(&["prod-0"], true),
+            "AuthorityNotDistributed",
+        ),
+        (
+            found(&[("prod-0", &refuses)]),
+            waiting(&["prod-0"], false),
+            "NodeNotVerified",
+        ),
+        // It has the newest authority, and refuses the operator all the same.
+        (
+            found(&[("prod-0", &refuses)]),
+            waiting(&["prod-1"], true),
+            "NodeNotVerified",
+        ),
+        (
+            found(&[("prod-0", &refuses), ("prod-1", &strange)]),
+            waiting(&["prod-0", "prod-1"], true),
+            "NodeNotVerified",
+        ),
+        (
+            found(&[]),
+            waiting(&["prod-0"], true),
+            "AuthorityNotDistributed",
+        ),
+    ] {
+        let tls = Tls {
+            waiting: Some(&waiting),
+            unverified: &unverified,
+            ..Tls::default()
+        };
+        let (_, told, message) = tls_ready("{}", tls, |_| {});
+        assert_eq!(told, reason, "{unverified:?} {waiting:?}: {message}");
+    }
+}

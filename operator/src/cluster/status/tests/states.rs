@@ -2,6 +2,7 @@
 //! `INSTA_UPDATE=always` writes the file anew.
 
 mod api_key;
+mod conditions;
 mod rebuilt;
 mod remedies;
 mod shared;
@@ -499,6 +500,16 @@ fn certificates(states: &mut States) {
         });
     });
     add("ready, with a node that keeps its old certificate", refused);
+    let refused = Tls {
+        authority_refused: Some(
+            "it is the certificate of no authority: it lacks basicConstraints CA:TRUE",
+        ),
+        ..Tls::default()
+    };
+    add(
+        "ready, with an authority of the user's own that is refused",
+        with_tls("{}", refused, open),
+    );
     let silent = ready_with(|_| {});
     add("ready, with one node", silent);
     for overdue in [false, true] {

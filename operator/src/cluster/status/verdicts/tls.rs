@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::{Reports, Truth, Verdict, reports, unverified, verdict};
+use super::{Reports, Truth, Verdict, authority, reports, unverified, verdict};
 use crate::{
     cluster::{
         dereference::OptionalKind,
@@ -49,12 +49,18 @@ fn unnamed(seen: &Observation<'_>) -> String {
 
 /// Condition `TlsReady`.
 pub(super) fn ready(seen: &Observation<'_>, before: &ClusterStatus) -> Verdict {
-    let tls = &seen.cluster.spec.tls;
-    // A renewal waits for such a pod, too: the cause comes first.
-    if let Some(unverified) = unverified::condition(seen, "TlsReady", Truth::False) {
+    authority::with_refusal(seen, of_certificates(seen, before))
+}
+
+fn of_certificates(seen: &Observation<'_>, before: &ClusterStatus) -> Verdict {
+    let overdue = seen.tls.waiting.filter(|waiting| waiting.overdue);
+    // A renewal waits for such a pod, too: the cause comes first. Of a node that lacks the newest authority that is the renewal.
+    if (overdue.is_none() || !authority::explains_refusals(seen))
+        && let Some(unverified) = unverified::condition(seen, "TlsReady", Truth::False)
+    {
         return unverified;
     }
-    if let Some(waiting) = seen.tls.waiting.filter(|waiting| waiting.overdue) {
+    if let Some(waiting) = overdue {
         let message = format!(
             "another authority waits for {}, which does not show that it has the new certificates; look at its log, or delete the pod: \
              it reads them when it starts",
@@ -65,6 +71,7 @@ pub(super) fn ready(seen: &Observation<'_>, before: &ClusterStatus) -> Verdict {
     if let Some(problem) = client_certificate(seen) {
         return problem;
     }
+    let tls = &seen.cluster.spec.tls;
     let reported: Vec<(String, &NodeTls)> = seen
         .pods
         .iter()

@@ -1,6 +1,6 @@
 //! Pods at whose address another program than a node of this cluster answers.
 
-use super::{Truth, Verdict, verdict};
+use super::{Truth, Verdict, authority, verdict};
 use crate::{cluster::status::Observation, node::Unverified};
 
 /// The reason where that is so.
@@ -15,6 +15,13 @@ pub(super) fn message(seen: &Observation<'_>) -> Option<String> {
         .collect();
     let namespace = &seen.cluster.namespace;
     let refuses = |(_, why): &(String, Unverified)| *why == Unverified::EndsHandshake;
+    if authority::explains_refusals(seen) {
+        return Some(format!(
+            "{}: it does not accept the operator's certificate, and does not show that it has the cluster's newest authority. A node takes that up within \
+             a few minutes; if this stays, replace the pod, which reads it when it starts: `kubectl delete pod {first} -n {namespace} --wait=false`",
+            found.join(", ")
+        ));
+    }
     if seen.tls.unverified.iter().all(refuses) {
         return Some(format!(
             "{}: it does not accept the operator's certificate, or has none itself. A node takes up a renewed certificate within a few minutes; if this \

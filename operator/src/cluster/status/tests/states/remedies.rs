@@ -17,6 +17,10 @@ const STEPS: &[(&str, &[&str])] = &[
     ),
     ("AuthorityNotDistributed", &["delete the pod"]),
     (
+        "AuthorityRefused",
+        &["`kubectl annotate secret prod-node-ca -n shop "],
+    ),
+    (
         "BootstrapNodeLost",
         &["`kubectl annotate secret prod-salt -n shop "],
     ),
