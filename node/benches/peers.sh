@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # peers.sh [ROW...]   measures rows of `make bench` with the programs of peers at hand: etcd and an API server as `make e2e` or
-# `make e2e-api-server` built them (built here where neither did, about 10 minutes), a client of etcd in Go, and Vault.
+# `make e2e-api-server` built them (built here where neither did, about 10 minutes), and a client of etcd in Go.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -17,15 +17,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 (cd "$here/etcd" && CGO_ENABLED=0 go build -trimpath -o "$folder/etcd-load" .)
 export OSC_ETCD_CLIENT=$folder/etcd-load
-# Vault takes longest to build, and is kept.
-export OSC_VAULT=$kit/vault-1.21.4
-if [ ! -x "$OSC_VAULT" ]; then
-  echo "[peers] building Vault, about 10 minutes" >&2
-  mkdir -p "$kit"
-  (cd "$here/vault" && CGO_ENABLED=0 go build -trimpath -o "$OSC_VAULT.new" . && mv "$OSC_VAULT.new" "$OSC_VAULT")
-fi
 "$OSC_PEER_PROGRAMS/etcd" --version | head -1 >&2
 "$OSC_PEER_PROGRAMS/kube-apiserver" --version >&2
-"$OSC_VAULT" version >&2
 cd "$top"
 cargo bench --locked -p opensecureconf-node --bench limits -- "$@"

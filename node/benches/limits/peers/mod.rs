@@ -1,18 +1,16 @@
 //! Reads of one entry and durable creates, beside what people keep configuration in today, in the same run and under the same
-//! load: etcd by its HTTP gateway and by its own client, the Secrets of a Kubernetes API server on that etcd, and Vault.
+//! load: etcd by its HTTP gateway and by its own client, and the Secrets of a Kubernetes API server on that etcd.
 //!
 //! `make bench-peers` says where their programs are: `OSC_PEER_PROGRAMS` is the folder with `etcd` and `kube-apiserver`,
-//! `OSC_ETCD_CLIENT` the program of `node/benches/etcd`, `OSC_VAULT` that of `node/benches/vault`.
+//! `OSC_ETCD_CLIENT` the program of `node/benches/etcd`.
 
 mod api_server;
 mod etcd;
-mod vault;
 
 use std::path::PathBuf;
 
 use api_server::ApiServer;
 use etcd::Etcd;
-use vault::Vault;
 
 use crate::{
     node::{Node, USER_KEY, folder_with, value},
@@ -27,7 +25,7 @@ const ROUNDS: u32 = 5;
 
 /// Whether the programs of the peers are there.
 pub(crate) fn are_there() -> bool {
-    ["OSC_PEER_PROGRAMS", "OSC_ETCD_CLIENT", "OSC_VAULT"]
+    ["OSC_PEER_PROGRAMS", "OSC_ETCD_CLIENT"]
         .iter()
         .all(|name| std::env::var_os(name).is_some())
 }
@@ -42,16 +40,13 @@ pub(crate) fn rows() -> Vec<Row> {
     let (folder, _) = folder_with(1000);
     let node = Node::start(folder.path(), &[]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let vault = runtime.block_on(async {
-        let vault = Vault::start().await;
-        vault.put("k1", &value(1)).await;
+    runtime.block_on(async {
         etcd.put("k1", &value(1)).await;
         server.create("k1", &value(1)).await;
         // Until its key has opened an entry, each create waits for a derivation.
         let read = reqwest::Client::new().get(format!("{}/configs/k1", node.url));
         let answer = read.header("X-User-Key", USER_KEY).send().await.unwrap();
         answer.error_for_status().unwrap();
-        vault
     });
     let read = format!("wrk.headers['X-User-Key'] = '{USER_KEY}'");
     let [mut reads, mut creates] = [const { Beside::new() }; 2];
@@ -68,9 +63,6 @@ pub(crate) fn rows() -> Vec<Row> {
         reads
             .secrets
             .push(load(READERS, &server.secret("k1"), &ApiServer::read()));
-        reads
-            .vault
-            .push(load(READERS, &vault.secret("k1"), &vault.read()));
         creates
             .ours
             .push(load(WRITERS, &node.url, &writes::script(&prefix)));
@@ -83,10 +75,6 @@ pub(crate) fn rows() -> Vec<Row> {
         creates
             .secrets
             .push(load(WRITERS, &server.secrets(), &script));
-        let script = vault.write(&prefix, &value(1));
-        creates
-            .vault
-            .push(load(WRITERS, &vault.secret(""), &script));
     }
     let mut rows = reads.rows("GET one, key cached, 16 connections", "req/s", [8.0, 2.0]);
     rows.extend(creates.rows("durable create, 64 connections", "rows/s", [5.0, 2.0]));
@@ -102,7 +90,6 @@ struct Beside {
     gateway: Vec<Load>,
     client: Vec<Load>,
     secrets: Vec<Load>,
-    vault: Vec<Load>,
 }
 
 impl Beside {
@@ -112,7 +99,6 @@ impl Beside {
             gateway: Vec::new(),
             client: Vec::new(),
             secrets: Vec::new(),
-            vault: Vec::new(),
         }
     }
 
@@ -141,7 +127,6 @@ impl Beside {
                 "Secrets of a Kubernetes API server",
                 Bar::None,
             ),
-            (&self.vault, "secrets of Vault", Bar::None),
         ];
         let mut rows = Vec::new();
         for (theirs, against, bar) in peers {

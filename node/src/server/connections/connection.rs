@@ -162,6 +162,9 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         let context = &mut Context::from_waker(&rings);
         loop {
             if let Poll::Ready(ended) = http.as_mut().poll(connection) {
+                if let Err(error) = &ended {
+                    tracing::debug!(client = %activity.mark.peer.ip(), ?error, "connection_broken");
+                }
                 return Poll::Ready(conduct.ended(ended.is_err()));
             }
             look |= bell.rang(connection.waker());

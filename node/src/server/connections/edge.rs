@@ -86,7 +86,8 @@ impl Service<Request<Incoming>> for Edge {
         }
         let awaits_continue = version == Version::HTTP_11 && head.headers.contains_key(EXPECT);
         let client_closes = version < Version::HTTP_11 || closes(&head.headers);
-        let (body, progress) = request_body::watch(body, awaits_continue, &parts.rest, &busy);
+        let rest = parts.rest.of(version);
+        let (body, progress) = request_body::watch(body, awaits_continue, rest, &busy);
         let answer = parts.service.answer(Request::from_parts(head, body));
         Answering {
             answer: Some(answer),

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -23,6 +24,10 @@ use tokio::{
 
 use super::activity::Busy;
 
+/// So many times as much of a body is read on HTTP/2, where no header tells a client that it need not send the rest: Java's
+/// client reads no answer before it has sent its body.
+const OVER_HTTP2: u64 = 16;
+
 /// Limits for reading bodies that no handler wants.
 #[derive(Debug, Clone)]
 pub(super) struct RestLimits {
@@ -32,6 +37,17 @@ pub(super) struct RestLimits {
     pub(super) time: Duration,
     /// Permits to wait for a client that still sends: closing at once would discard the answer.
     pub(super) waiting: Arc<Semaphore>,
+}
+
+impl RestLimits {
+    /// The limits of a request of this version.
+    pub(super) fn of(&self, version: Version) -> Self {
+        let mut limits = self.clone();
+        if version == Version::HTTP_2 {
+            limits.bytes = limits.bytes.saturating_mul(OVER_HTTP2);
+        }
+        limits
+    }
 }
 
 /// How far a body has come.
@@ -91,7 +107,7 @@ struct Watched {
 pub(super) fn watch(
     body: Incoming,
     awaits_continue: bool,
-    limits: &RestLimits,
+    limits: RestLimits,
     busy: &Busy,
 ) -> (axum::body::Body, Option<Arc<Progress>>) {
     if body.is_end_stream() {
@@ -108,7 +124,7 @@ pub(super) fn watch(
     });
     let watched = Watched {
         progress: Arc::clone(&progress),
-        limits: limits.clone(),
+        limits,
         busy: busy.clone(),
     };
     let body = RequestBody {
