@@ -33,6 +33,7 @@ mod local_tls;
 mod looking;
 #[path = "../../../node/tests/structure/mentions.rs"]
 mod mentions;
+mod memory;
 mod namespace_end;
 mod node_contract;
 mod own_authority;
@@ -44,6 +45,7 @@ mod readmission;
 mod reasons;
 mod rebuild;
 mod reconcile;
+mod remedies;
 mod rights;
 mod rollout;
 mod serving;

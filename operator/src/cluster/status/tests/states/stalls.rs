@@ -97,6 +97,7 @@ fn secrets() -> Vec<Stalled> {
         },
         Error::KeyMissing {
             secret: name("cluster-key"),
+            namespace: "shop".to_owned(),
             entry: "cluster-key",
         },
         Error::NameTaken {
