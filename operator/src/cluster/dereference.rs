@@ -138,8 +138,9 @@ async fn claims(
     let mut own = Vec::new();
     loop {
         let found = api.list(&part).await?;
-        let is_own =
-            |claim: &PersistentVolumeClaim| claim_owner(&claim.name_any()) == Some(cluster.name.as_str());
+        let is_own = |claim: &PersistentVolumeClaim| {
+            claim_owner(&claim.name_any()) == Some(cluster.name.as_str())
+        };
         own.extend(found.items.into_iter().filter(is_own));
         match found.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => part = part.continue_token(&token),

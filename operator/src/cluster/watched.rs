@@ -156,7 +156,9 @@ impl Watched {
     /// Keeps the resources of clusters, by an event of their watch.
     pub fn keep_cluster(&self, event: &Result<watcher::Event<Guarded>, watcher::Error>) {
         let mut state = self.lock();
-        state.resources.note(event, among_clusters, KeptCluster::new);
+        state
+            .resources
+            .note(event, among_clusters, KeptCluster::new);
     }
 
     /// The resource of a cluster; `None` where there is none.

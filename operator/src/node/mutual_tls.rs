@@ -154,11 +154,7 @@ fn connect(
 }
 
 /// The operator's side of handshakes. Every cluster has its own.
-fn tls(
-    signer: &Authority,
-    pki: &StoredPki,
-    now: Timestamp,
-) -> Result<ClientConfig, ConnectError> {
+fn tls(signer: &Authority, pki: &StoredPki, now: Timestamp) -> Result<ClientConfig, ConnectError> {
     let own = signer.issue_operator_leaf(now)?;
     let key = PrivateKeyDer::from_pem_slice(own.key.pem().as_bytes())?;
     let mut roots = RootCertStore::empty();

@@ -31,9 +31,9 @@ mod local_cluster;
 mod local_database;
 mod local_tls;
 mod looking;
+mod memory;
 #[path = "../../../node/tests/structure/mentions.rs"]
 mod mentions;
-mod memory;
 mod namespace_end;
 mod node_contract;
 mod own_authority;

@@ -88,7 +88,10 @@ async fn at_rest(clusters: usize) -> (ApiServer, Context) {
         let set = server.object(&format!("{SETS}/{name}")).unwrap();
         for ordinal in 0..3 {
             let claim = format!("data-{name}-{ordinal}");
-            server.put(&format!("{CORE}/persistentvolumeclaims/{claim}"), json!({ "metadata": { "name": claim } }));
+            server.put(
+                &format!("{CORE}/persistentvolumeclaims/{claim}"),
+                json!({ "metadata": { "name": claim } }),
+            );
             server.put(&format!("{CORE}/pods/{name}-{ordinal}"), pod(&set, ordinal));
         }
     }
@@ -112,7 +115,10 @@ async fn at_rest(clusters: usize) -> (ApiServer, Context) {
 
 /// The bytes that the operator keeps for so many clusters.
 fn kept(clusters: usize) -> u64 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     // Kept until the end: what the server has does not count.
     let (_server, context) = runtime.block_on(at_rest(clusters));
     let change = measure(|| drop(context)).bytes_current;

@@ -20,7 +20,10 @@ use crate::{
 
 const SALT: &str = "demo-salt";
 /// The keys of a cluster, by Secret and entry.
-const KEYS: [(&str, &str); 2] = [("demo-api-key", "api-key"), ("demo-cluster-key", "cluster-key")];
+const KEYS: [(&str, &str); 2] = [
+    ("demo-api-key", "api-key"),
+    ("demo-cluster-key", "cluster-key"),
+];
 
 /// A cluster whose pod serves on its volume.
 struct Story {
@@ -101,7 +104,8 @@ impl Story {
         let [name, "-n", namespace, "--wait=false"] = arguments[..] else {
             panic!("{arguments:?}");
         };
-        self.server.remove(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"));
+        self.server
+            .remove(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"));
     }
 }
 
@@ -205,7 +209,11 @@ async fn volumes_that_were_to_go_are_not_kept_without_their_keys_and_the_field_i
     let keys = KEYS.map(|(secret, _)| story.secret(secret).unwrap());
     for key in &keys {
         let owner = &key["metadata"]["ownerReferences"][0]["uid"];
-        assert_eq!(*owner, *story.cluster.metadata.uid.as_ref().unwrap(), "it goes with the resource");
+        assert_eq!(
+            *owner,
+            *story.cluster.metadata.uid.as_ref().unwrap(),
+            "it goes with the resource"
+        );
     }
     let policy = |story: &Story| {
         let set = story.server.object(STATEFUL_SET).unwrap();
@@ -216,7 +224,10 @@ async fn volumes_that_were_to_go_are_not_kept_without_their_keys_and_the_field_i
     story.cluster.metadata.generation = Some(2);
     let words = story.stands_still("RetentionChanged").await;
     let told = "storage.retention.whenDeleted cannot be changed from Delete to Retain: Secret demo-api-key would be deleted with the resource";
-    assert!(words.starts_with(told) && words.ends_with("Set it back"), "{words}");
+    assert!(
+        words.starts_with(told) && words.ends_with("Set it back"),
+        "{words}"
+    );
     assert_eq!(policy(&story), "Delete");
 
     retention(&mut story.cluster, Retention::Delete);

@@ -113,7 +113,9 @@ pub(crate) async fn downgrade(stage: &Stage, settings: &Settings) -> anyhow::Res
     Ok(match &settings.earlier {
         Some(revision) => format!("{seen}; revision {revision}"),
         None => {
-            format!("{seen}; no downgrade: the same program under another name, as there is no earlier revision")
+            format!(
+                "{seen}; no downgrade: the same program under another name, as there is no earlier revision"
+            )
         }
     })
 }

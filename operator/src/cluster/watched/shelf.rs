@@ -53,7 +53,8 @@ impl<T> Default for Objects<T> {
 
 impl<T> Objects<T> {
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(other, _)| other.as_ref().cmp(name))
+        self.0
+            .binary_search_by(|(other, _)| other.as_ref().cmp(name))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -89,7 +90,12 @@ impl<T> Shelf<T> {
         match event {
             Ok(watcher::Event::Init) => self.incoming.clear(),
             Ok(watcher::Event::InitApply(object)) => {
-                insert(&mut self.incoming, place(object), object.name_any(), keep(object));
+                insert(
+                    &mut self.incoming,
+                    place(object),
+                    object.name_any(),
+                    keep(object),
+                );
             }
             Ok(watcher::Event::InitDone) => {
                 self.objects = std::mem::take(&mut self.incoming);

@@ -128,8 +128,14 @@ fn an_object_that_changes_its_owner_is_kept_once_and_goes_from_where_it_is() {
         shelf.note(&Ok(event), owner, |_| 7);
         [one, other].map(|cluster: &str| shelf.get(&place(cluster), "map").copied())
     };
-    assert_eq!(note(watcher::Event::Apply(config_map(one))), [Some(7), None]);
-    assert_eq!(note(watcher::Event::Apply(config_map(other))), [None, Some(7)]);
+    assert_eq!(
+        note(watcher::Event::Apply(config_map(one))),
+        [Some(7), None]
+    );
+    assert_eq!(
+        note(watcher::Event::Apply(config_map(other))),
+        [None, Some(7)]
+    );
     assert_eq!(note(watcher::Event::Delete(config_map(one))), [None, None]);
 }
 
@@ -142,7 +148,8 @@ fn nothing_leads_to_a_cluster_that_is_gone() {
     gone.metadata.namespace = Some("shop".to_owned());
     watched.note_cluster(&Ok(watcher::Event::Delete(gone)));
     let secret: Secret =
-        serde_json::from_value(json!({ "metadata": { "name": "mine", "namespace": "shop" } })).unwrap();
+        serde_json::from_value(json!({ "metadata": { "name": "mine", "namespace": "shop" } }))
+            .unwrap();
     assert!(watched.clusters_of_secret(&secret).is_empty());
 }
 

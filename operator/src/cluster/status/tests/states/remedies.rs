@@ -77,7 +77,9 @@ const STEPS: &[(&str, &[&str])] = &[
     ("InvalidSpec", &["Correct the resource there"]),
     (
         "KeyMissing",
-        &["put the key back, or delete the Secret to have a new key made: `kubectl delete secret prod-"],
+        &[
+            "put the key back, or delete the Secret to have a new key made: `kubectl delete secret prod-",
+        ],
     ),
     ("KeyNotDistributed", &["delete the pod"]),
     ("Malformed", &["correct that field"]),
