@@ -190,3 +190,146 @@ impl fmt::Debug for Recorder {
         f.debug_struct("Recorder").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
+
+    use http::{Method, Request, Response, StatusCode};
+    use kube::client::Body;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A recorder, and the API server's side of it.
+    struct Server {
+        recorder: Recorder,
+        /// Methods, paths and bodies.
+        calls: Arc<Mutex<Vec<(Method, String, Value)>>>,
+        /// Whether events that were made are gone.
+        forgets: Arc<AtomicBool>,
+    }
+
+    impl Server {
+        fn start() -> Self {
+            let (calls, forgets) = (Arc::default(), Arc::<AtomicBool>::default());
+            let (seen, gone) = (Arc::clone(&calls), Arc::clone(&forgets));
+            let service = tower::service_fn(move |request: Request<Body>| {
+                let (seen, gone) = (Arc::clone(&seen), Arc::clone(&gone));
+                async move {
+                    let (parts, body) = request.into_parts();
+                    let body = body.collect_bytes().await.unwrap();
+                    let sent: Value = serde_json::from_slice(&body).unwrap();
+                    let is_gone = parts.method == Method::PATCH && gone.load(Ordering::SeqCst);
+                    let (status, answer) = if is_gone {
+                        let answer = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404,
+                                             "reason": "NotFound", "message": "gone" });
+                        (StatusCode::NOT_FOUND, answer)
+                    } else {
+                        let event =
+                            json!({ "metadata": {}, "eventTime": "2026-01-01T00:00:00.000000Z" });
+                        (StatusCode::OK, event)
+                    };
+                    let call = (parts.method, parts.uri.path().to_owned(), sent);
+                    let seen: &Mutex<Vec<_>> = &seen;
+                    seen.lock().unwrap().push(call);
+                    let answer = Body::from(serde_json::to_vec(&answer).unwrap());
+                    let response = Response::builder().status(status).body(answer);
+                    Ok::<_, Infallible>(response.unwrap())
+                }
+            });
+            let reporter = Reporter {
+                controller: "operator".to_owned(),
+                instance: Some("operator-0".to_owned()),
+            };
+            Self {
+                recorder: Recorder::new(Client::new(service, "shop"), reporter),
+                calls,
+                forgets,
+            }
+        }
+
+        /// Publishes an event about a cluster and a child of it, and gives the request for that.
+        async fn publish(&self, reason: &str, child: &str) -> (Method, String, Value) {
+            let event = Event {
+                type_: EventType::Normal,
+                reason: reason.to_owned(),
+                note: Some("a note".to_owned()),
+                action: "Reconcile".to_owned(),
+                secondary: Some(object(child)),
+            };
+            let published = self.recorder.publish(&event, &object("prod")).await;
+            published.unwrap();
+            self.calls.lock().unwrap().pop().unwrap()
+        }
+    }
+
+    fn object(name: &str) -> ObjectReference {
+        ObjectReference {
+            name: Some(name.to_owned()),
+            namespace: Some("shop".to_owned()),
+            ..ObjectReference::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_comes_again_is_counted_and_another_one_is_made() {
+        let server = Server::start();
+        let (method, path, made) = server.publish("Created", "salt").await;
+        assert_eq!(method, Method::POST);
+        assert_eq!(path, "/apis/events.k8s.io/v1/namespaces/shop/events");
+        assert_eq!(made["note"], "a note");
+        assert_eq!(made["reportingInstance"], "operator-0");
+        let name = made["metadata"]["name"].as_str().unwrap();
+        assert!(name.starts_with("prod."), "{name}");
+        for count in 2..5 {
+            let (method, path, counted) = server.publish("Created", "salt").await;
+            assert_eq!(method, Method::PATCH);
+            assert!(path.ends_with(&format!("/events/{name}")), "{path}");
+            assert_eq!(counted["series"]["count"], count);
+        }
+        for (reason, child) in [("Created", "key"), ("Deleted", "salt")] {
+            let (method, ..) = server.publish(reason, child).await;
+            assert_eq!(method, Method::POST, "{reason} {child}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_gone_is_made_anew() {
+        let server = Server::start();
+        server.publish("Created", "salt").await;
+        server.forgets.store(true, Ordering::SeqCst);
+        let (method, _, made) = server.publish("Created", "salt").await;
+        assert_eq!(method, Method::POST);
+        assert_eq!(made["series"], Value::Null, "it begins again");
+        server.forgets.store(false, Ordering::SeqCst);
+        let (_, _, counted) = server.publish("Created", "salt").await;
+        assert_eq!(counted["series"]["count"], 2);
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.unwrap();
+        let _within = runtime.enter();
+        let recorder = Server::start().recorder;
+        let at = |minute: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+        for key in 0..1000 {
+            let event = Recent {
+                first: at(0),
+                last: at(0),
+                count: 1,
+            };
+            recorder.lock().insert(key, event);
+        }
+        assert!(recorder.recall(7, at(5)).is_some());
+        assert!(recorder.recall(7, at(6)).is_none());
+        assert!(recorder.lock().capacity() < 64);
+    }
+}
