@@ -351,11 +351,11 @@ async fn reconcile(known: Arc<Known>, context: Arc<Context>) -> Result<Action, E
     if context.excluded.contains(&namespace) {
         return Ok(Action::await_change());
     }
+    let start = Instant::now();
     let watched = context.watched(&namespace);
     let Some(guard) = watched.and_then(|watched| watched.cluster(&namespace, &name)) else {
         return Ok(Action::await_change());
     };
-    let start = Instant::now();
     let _running = context.metrics.reconciling();
     let result = match &guard.0 {
         Ok(cluster) => Box::pin(reconcile_cluster(cluster, &context)).await,

@@ -115,13 +115,14 @@ impl Collector for Clusters {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        let families: [Vec<Metric>; 5] = Default::default();
         let [
             mut conditions,
             mut members,
             mut pending,
             mut last_looks,
             mut foreign,
-        ] = [const { Vec::new() }; 5];
+        ] = families;
         for (place, shown) in self.lock().iter() {
             let gauge = |label: Option<(&str, &str)>, value| gauge(place, label, value);
             let (figures, looked) = match shown {
