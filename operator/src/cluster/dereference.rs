@@ -119,7 +119,7 @@ pub async fn dereference(
         claims: claims.iter().map(ResourceExt::name_any).collect(),
         volumes: claims.iter().filter_map(VolumeClaim::read).collect(),
         children: children.into_iter().flatten().collect(),
-        stateful_set,
+        stateful_set: stateful_set.map(Box::new),
         accepted,
         service_monitors,
         certificates,

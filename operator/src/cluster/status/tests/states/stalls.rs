@@ -143,7 +143,7 @@ fn objects() -> Vec<Stalled> {
     };
     let resources = build(&cluster("{}"), &roots);
     let set = DereferencedObjects {
-        stateful_set: Some(StatefulSet::default()),
+        stateful_set: Some(Box::new(StatefulSet::default())),
         ..DereferencedObjects::default()
     };
     let shared = cluster("{mode: Shared, database: {secretRef: {name: pg-app}}}");
