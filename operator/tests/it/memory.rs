@@ -11,7 +11,7 @@ use crate::{THREE_NODES, api_server::ApiServer, looking::show, reconcile::CORE, 
 
 /// At most so many bytes. A thousand clusters are to have 120 MiB, of which the program takes 30, and the allocator and the driver half
 /// as much again as what is counted here.
-const MOST: u64 = 48 << 10;
+const MOST: u64 = 44 << 10;
 
 const SETS: &str = "/apis/apps/v1/namespaces/team/statefulsets";
 const RESOURCES: &str = "/apis/opensecureconf.io/v1alpha1/namespaces/team/opensecureconfclusters";
