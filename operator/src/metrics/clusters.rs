@@ -115,7 +115,7 @@ impl Collector for Clusters {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let families: [Vec<Metric>; 5] = Default::default();
+        let families = <[Vec<Metric>; 5]>::default();
         let [
             mut conditions,
             mut members,

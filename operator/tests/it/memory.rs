@@ -127,8 +127,7 @@ fn kept(clusters: usize) -> u64 {
 
 #[test]
 fn a_cluster_that_rests_takes_few_bytes_of_the_operators_memory() {
-    let more: usize = 8;
-    let each = (kept(1 + more) - kept(1)) / more as u64;
+    let each = (kept(9) - kept(1)) / 8;
     println!("[memory] {each} bytes for a cluster that rests");
     assert!(each <= MOST, "{each} bytes for each cluster");
 }
