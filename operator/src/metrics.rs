@@ -1,26 +1,16 @@
 //! Metrics of the operator.
 
-use std::{collections::BTreeMap, time::Duration};
+mod clusters;
+
+use std::time::Duration;
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector, process_collector::ProcessCollector,
+    TextEncoder, process_collector::ProcessCollector,
 };
 
-/// The figures of a cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClusterFigures<'a> {
-    /// Each possible condition, and whether it holds; `None` where it is unknown or switched off.
-    pub conditions: Vec<(&'a str, Option<bool>)>,
-    /// Each reason for which a change of its pods may wait, and whether one does.
-    pub pending: Vec<(&'a str, bool)>,
-    /// Nodes that exist.
-    pub present: usize,
-    /// The ready nodes.
-    pub ready: usize,
-    /// The nodes that answer the operator.
-    pub reachable: usize,
-}
+pub use clusters::ClusterFigures;
+use clusters::Clusters;
 
 /// The operator's metrics, in a registry of their own.
 #[derive(Debug, Clone)]
@@ -31,17 +21,10 @@ pub struct Metrics {
     duration: Histogram,
     errors: IntCounterVec,
     leader: IntGauge,
-    conditions: IntGaugeVec,
-    members: IntGaugeVec,
-    pending_rollouts: IntGaugeVec,
-    last_looks: IntGaugeVec,
+    clusters: Clusters,
     missing_rights: IntGaugeVec,
-    foreign: IntGaugeVec,
     api_requests: IntCounterVec,
 }
-
-/// The counted states of a cluster's nodes.
-const MEMBER_STATES: [&str; 3] = ["present", "ready", "reachable"];
 
 impl Metrics {
     /// Registers everything.
@@ -73,31 +56,7 @@ impl Metrics {
                 "osc_operator_leader",
                 "1 while this process holds the Lease",
             )?,
-            conditions: gauges(
-                "osc_operator_cluster_condition",
-                "1 where a condition of a cluster is true, 0 where it is false; one that is unknown, or that the resource switches off, is not there",
-                &["namespace", "name", "condition"],
-            )?,
-            members: gauges(
-                "osc_operator_cluster_members",
-                "Nodes of a cluster: those that exist, are ready, and answer the operator",
-                &["namespace", "name", "state"],
-            )?,
-            pending_rollouts: gauges(
-                "osc_operator_cluster_pending_rollout",
-                "1 where a change of a cluster's pods waits (status.pendingRollout), by what it waits for; else it is not there",
-                &["namespace", "name", "reason"],
-            )?,
-            last_looks: gauges(
-                "osc_operator_cluster_last_look_timestamp_seconds",
-                "When the operator last looked at a cluster, in seconds since 1970",
-                &["namespace", "name"],
-            )?,
-            foreign: gauges(
-                "osc_operator_foreign_clusters",
-                "Clusters that this operator sees and leaves alone, because another one runs them",
-                &["namespace", "name"],
-            )?,
+            clusters: Clusters::new()?,
             api_requests: IntCounterVec::new(
                 Opts::new(
                     "osc_operator_api_requests_total",
@@ -105,9 +64,11 @@ impl Metrics {
                 ),
                 &["verb", "resource"],
             )?,
-            missing_rights: gauges(
-                "osc_operator_missing_rights",
-                "Rights that the operator lacks in a namespace, or 1 where a call was refused; an empty namespace is all of them",
+            missing_rights: IntGaugeVec::new(
+                Opts::new(
+                    "osc_operator_missing_rights",
+                    "Rights that the operator lacks in a namespace, or 1 where a call was refused; an empty namespace is all of them",
+                ),
                 &["namespace", "need"],
             )?,
         };
@@ -124,12 +85,8 @@ impl Metrics {
             duration,
             errors,
             leader,
-            conditions,
-            members,
-            pending_rollouts,
-            last_looks,
+            clusters,
             missing_rights,
-            foreign,
             api_requests,
         } = self;
         registry.register(Box::new(reconciles.clone()))?;
@@ -137,12 +94,8 @@ impl Metrics {
         registry.register(Box::new(duration.clone()))?;
         registry.register(Box::new(errors.clone()))?;
         registry.register(Box::new(leader.clone()))?;
-        registry.register(Box::new(conditions.clone()))?;
-        registry.register(Box::new(members.clone()))?;
-        registry.register(Box::new(pending_rollouts.clone()))?;
-        registry.register(Box::new(last_looks.clone()))?;
+        registry.register(Box::new(clusters.clone()))?;
         registry.register(Box::new(missing_rights.clone()))?;
-        registry.register(Box::new(foreign.clone()))?;
         registry.register(Box::new(api_requests.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))
     }
@@ -176,44 +129,18 @@ impl Metrics {
     }
 
     /// Shows the figures of a cluster.
-    pub fn observed(&self, namespace: &str, name: &str, figures: &ClusterFigures<'_>) {
-        let ClusterFigures {
-            conditions,
-            pending,
-            present,
-            ready,
-            reachable,
-        } = figures;
-        let _ = self.foreign.remove_label_values(&[namespace, name]);
-        self.last_looks
-            .with_label_values(&[namespace, name])
-            .set(jiff::Timestamp::now().as_second());
-        let conditions = conditions
-            .iter()
-            .map(|(type_, holds)| (*type_, holds.map(i64::from)));
-        set(&self.conditions, namespace, name, conditions);
-        let pending = pending
-            .iter()
-            .map(|(reason, waits)| (*reason, waits.then_some(1)));
-        set(&self.pending_rollouts, namespace, name, pending);
-        let counts = [present, ready, reachable].map(|count| i64::try_from(*count).ok());
-        let members = MEMBER_STATES.into_iter().zip(counts);
-        set(&self.members, namespace, name, members);
+    pub fn observed(&self, namespace: &str, name: &str, figures: &ClusterFigures) {
+        self.clusters.observed(namespace, name, figures);
     }
 
     /// Shows a cluster as another operator's, and nothing else of it.
     pub fn is_foreign(&self, namespace: &str, name: &str) {
-        self.forget(namespace, name);
-        self.foreign.with_label_values(&[namespace, name]).set(1);
+        self.clusters.is_foreign(namespace, name);
     }
 
     /// Shows nothing more of a cluster that is gone.
     pub fn forget(&self, namespace: &str, name: &str) {
-        for gauges in [&self.conditions, &self.members, &self.pending_rollouts] {
-            clear(gauges, namespace, name);
-        }
-        let _ = self.last_looks.remove_label_values(&[namespace, name]);
-        let _ = self.foreign.remove_label_values(&[namespace, name]);
+        self.clusters.forget(namespace, name);
     }
 
     /// Shows how many rights are missing in a namespace, `required` or `optional` ones; removes the figure where none is.
@@ -241,47 +168,6 @@ impl Metrics {
     /// The page of `/metrics`, in Prometheus' text format.
     pub fn page(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
-    }
-}
-
-fn gauges(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
-    IntGaugeVec::new(Opts::new(name, help), labels)
-}
-
-/// Shows these values of a cluster, and none where there is none.
-fn set<'a>(
-    gauges: &IntGaugeVec,
-    namespace: &str,
-    name: &str,
-    values: impl Iterator<Item = (&'a str, Option<i64>)>,
-) {
-    for (label, value) in values {
-        let labels = [namespace, name, label];
-        match value {
-            Some(value) => gauges.with_label_values(&labels).set(value),
-            None => drop(gauges.remove_label_values(&labels)),
-        }
-    }
-}
-
-/// Removes a cluster's values, whatever their last label.
-fn clear(gauges: &IntGaugeVec, namespace: &str, name: &str) {
-    for family in gauges.collect() {
-        for metric in family.get_metric() {
-            let labels: BTreeMap<_, _> = metric
-                .get_label()
-                .iter()
-                .map(|label| (label.name(), label.value()))
-                .collect();
-            let is_its_own =
-                labels.get("namespace") == Some(&namespace) && labels.get("name") == Some(&name);
-            let last = labels
-                .iter()
-                .find(|(label, _)| !["namespace", "name"].contains(label));
-            if let Some((_, last)) = last.filter(|_| is_its_own) {
-                let _ = gauges.remove_label_values(&[namespace, name, last]);
-            }
-        }
     }
 }
 

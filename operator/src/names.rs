@@ -53,6 +53,8 @@ pub const ANNOTATION_RESTARTED_AT: &str = "opensecureconf.io/restarted-at";
 pub const RESTARTED_BY_KUBECTL: &str = "kubectl.kubernetes.io/restartedAt";
 /// Annotation of the resource: which changes that wait are let in, as `status.pendingRollout.accept` names them.
 pub const ANNOTATION_ACCEPT: &str = "opensecureconf.io/accept-template";
+/// The whole object as `kubectl apply` sent it last.
+pub const ANNOTATION_LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Annotation of the StatefulSet while its pods are replaced for a change that no field of the resource asks for: the change.
 pub const ANNOTATION_ROLLING_OUT: &str = "opensecureconf.io/rolling-out";
 /// Annotation of ConfigMap `NAME-template`: which serving pod was the last to be deleted for another pod template, as

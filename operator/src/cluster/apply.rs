@@ -209,14 +209,14 @@ pub async fn apply(
     done: &mut Vec<Done>,
 ) -> Result<StatefulSet, Error> {
     // The guard uses the set as it was read, whatever was prepared.
-    let stateful_set = &readmission::guarded(&resources.workload, found.stateful_set.as_ref());
+    let stateful_set = &readmission::guarded(&resources.workload, found.stateful_set.as_deref());
     let prepared = rollout::prepare(context, cluster, stateful_set, found, done).await?;
     let found = prepared.as_ref().unwrap_or(found);
     let mut children = Children::of(context, cluster, found, done);
     children.before_pods(resources).await?;
     let stateful_set = match (children.apply(stateful_set).await?, &found.stateful_set) {
         (Some(applied), _) => applied,
-        (None, Some(there)) => there.clone(),
+        (None, Some(there)) => there.as_ref().clone(),
         (None, None) => stateful_set.clone(),
     };
     children.beside_pods(resources).await?;

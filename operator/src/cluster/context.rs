@@ -7,10 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter},
-};
+use kube::{Client, runtime::events::Reporter};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -19,6 +16,7 @@ use super::{
     lag::LastWhole,
     last_reports::LastReports,
     pace::Wait,
+    recorder::Recorder,
     resource::ClusterStatus,
     rollout::{AT_ONCE, Place, Silence, Turns},
     settled::Settled,

@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     context::Context,
+    known::{self, Guarded, Known},
     reconcile::{Error, reconcile_cluster, reconcile_malformed},
-    resource::OpenSecureConfCluster,
     validate::claim_owner,
     watch_retries,
     watched::Watched,
@@ -32,7 +32,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::PartialObjectMeta,
     runtime::{
         Controller, PredicateConfig, WatchStreamExt,
         controller::{self, Action, Config},
@@ -41,9 +41,8 @@ use kube::{
     },
 };
 
-/// A cluster, or the parsable part of an invalid one, which never stops the others.
-type Guarded = DeserializeGuard<OpenSecureConfCluster>;
-
+/// So many whole objects are asked for at once: as types of Kubernetes each takes tens of kilobytes.
+const PAGE: u32 = 100;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 const CONCURRENT_RECONCILES: u16 = 8;
@@ -137,19 +136,21 @@ pub fn woken(
 fn clusters(
     context: Arc<Context>,
     namespace: Option<&str>,
-    store: Writer<Guarded>,
-) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send + use<> {
+    store: Writer<Known>,
+) -> impl Stream<Item = Result<Known, watcher::Error>> + Send + use<> {
     let scope = namespace.unwrap_or_default().to_owned();
     let watched = context.watch(namespace);
     watch_retries::rarer(
         watcher(
             scoped::<Guarded>(&context.client, namespace),
-            watcher::Config::default(),
+            watcher::Config::default().page_size(PAGE),
         )
-        .modify(slim),
+        .modify(known::slim),
     )
-    .reflect(store)
-    .inspect(move |event| watched.note_cluster(event))
+    .inspect(move |event| {
+        watched.keep_cluster(event);
+        watched.note_cluster(event);
+    })
     .inspect(move |event| match event {
         Ok(watcher::Event::Delete(gone)) => {
             context.rights.watch_works(&scope);
@@ -162,12 +163,14 @@ fn clusters(
             }
         }
     })
+    .map(|event| event.map(known::event))
+    .reflect(store)
     .applied_objects()
     .predicate_filter(what_is_asked_for, PredicateConfig::default())
 }
 
 /// A number that changes with a user's requests: the spec, and the accepted changes of the pod template.
-fn what_is_asked_for(cluster: &Guarded) -> Option<u64> {
+fn what_is_asked_for(cluster: &Known) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     cluster.meta().generation?.hash(&mut hasher);
     cluster
@@ -263,7 +266,7 @@ fn pods(
     watched: &Arc<Watched>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + use<> {
     let nodes = format!("{LABEL_NAME}={PRODUCT},{LABEL_COMPONENT}=node");
-    let nodes = watcher::Config::default().labels(&nodes);
+    let nodes = watcher::Config::default().page_size(PAGE).labels(&nodes);
     noted(
         watcher(scoped::<Pod>(client, namespace), nodes).modify(slim),
         watched,
@@ -272,7 +275,8 @@ fn pods(
 }
 
 fn ours() -> watcher::Config {
-    watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}"))
+    let labels = format!("{LABEL_MANAGED_BY}={OPERATOR}");
+    watcher::Config::default().page_size(PAGE).labels(&labels)
 }
 
 /// The managers of fields are read only from objects that are read anew.
@@ -312,7 +316,7 @@ where
 /// Secrets have no owner while their volumes are kept, so the label names their cluster; clusters name the others.
 fn clusters_of_secret(
     watched: &Arc<Watched>,
-) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> + Send + Sync + 'static {
+) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Known>> + Send + Sync + 'static {
     let watched = Arc::clone(watched);
     move |secret| {
         let namespace = secret.namespace().unwrap_or_default();
@@ -328,7 +332,7 @@ fn clusters_of_secret(
     clippy::needless_pass_by_value,
     reason = "the watch hands over the object"
 )]
-fn cluster_of_claim(claim: PartialObjectMeta<PersistentVolumeClaim>) -> Option<ObjectRef<Guarded>> {
+fn cluster_of_claim(claim: PartialObjectMeta<PersistentVolumeClaim>) -> Option<ObjectRef<Known>> {
     let name = claim.name_any();
     Some(ObjectRef::new(claim_owner(&name)?).within(&claim.namespace()?))
 }
@@ -337,19 +341,21 @@ fn cluster_of_claim(claim: PartialObjectMeta<PersistentVolumeClaim>) -> Option<O
     clippy::needless_pass_by_value,
     reason = "the watch hands over the object"
 )]
-fn cluster_of_pod(pod: Pod) -> Option<ObjectRef<Guarded>> {
+fn cluster_of_pod(pod: Pod) -> Option<ObjectRef<Known>> {
     let name = pod.labels().get(LABEL_INSTANCE)?;
     Some(ObjectRef::new(name).within(&pod.namespace()?))
 }
 
-async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
-    if guard
-        .namespace()
-        .is_some_and(|namespace| context.excluded.contains(&namespace))
-    {
+async fn reconcile(known: Arc<Known>, context: Arc<Context>) -> Result<Action, Error> {
+    let (namespace, name) = (known.namespace().unwrap_or_default(), known.name_any());
+    if context.excluded.contains(&namespace) {
         return Ok(Action::await_change());
     }
     let start = Instant::now();
+    let watched = context.watched(&namespace);
+    let Some(guard) = watched.and_then(|watched| watched.cluster(&namespace, &name)) else {
+        return Ok(Action::await_change());
+    };
     let _running = context.metrics.reconciling();
     let result = match &guard.0 {
         Ok(cluster) => Box::pin(reconcile_cluster(cluster, &context)).await,
@@ -368,8 +374,8 @@ async fn reconcile(guard: Arc<Guarded>, context: Arc<Context>) -> Result<Action,
     clippy::needless_pass_by_value,
     reason = "the driver hands over its pointers"
 )]
-fn error_policy(guard: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let (name, namespace) = (guard.name_any(), guard.namespace().unwrap_or_default());
+fn error_policy(known: Arc<Known>, error: &Error, context: Arc<Context>) -> Action {
+    let (name, namespace) = (known.name_any(), known.namespace().unwrap_or_default());
     tracing::warn!(name, namespace, phase = error.phase(), error = %chain(error), "reconcile_failed");
     if matches!(error, Error::Malformed(_)) {
         return Action::await_change();

@@ -95,7 +95,7 @@ impl Converged {
 impl Plans<'_> {
     /// Whether claims or the StatefulSet need a write, by the objects that were read.
     fn are_due(&self, found: &DereferencedObjects) -> bool {
-        let there = found.stateful_set.as_ref();
+        let there = found.stateful_set.as_deref();
         match self.growth {
             Growth::Growing { asks, .. } => !asks.is_empty(),
             Growth::Following { .. } => {
@@ -246,7 +246,7 @@ async fn write(
     let stalled = match make_secrets(cluster, found, secrets, with, waits, done).await? {
         Allowed::All => None,
         Allowed::Certificates(stalled) => Some(stalled),
-        Allowed::Nothing(None) => return Ok(Ok(found.stateful_set.clone())),
+        Allowed::Nothing(None) => return Ok(Ok(found.stateful_set.as_deref().cloned())),
         Allowed::Nothing(Some(stalled)) => return Ok(Err(stalled)),
     };
     let now = context.now();
@@ -262,7 +262,7 @@ async fn write(
         return Ok(Err(stalled));
     }
     let mut resources = build::build(cluster, &roots);
-    let there = found.stateful_set.as_ref();
+    let there = found.stateful_set.as_deref();
     let let_in;
     (*upcoming, let_in) =
         take_template(cluster, found, plans, mandate, context, &mut resources).await?;
@@ -353,7 +353,7 @@ async fn take_template(
 ) -> Result<(Upcoming, Option<LetIn>), apply::Error> {
     let situation = Situation {
         accepted: found.accepted.as_ref(),
-        metadata: found.stateful_set.as_ref().map(|set| &set.metadata),
+        metadata: found.stateful_set.as_deref().map(|set| &set.metadata),
         is_rolled_out: plans.is_rolled_out,
         may_begin: matches!(mandate, Mandate::Act),
         is_ending: plans.is_ending,

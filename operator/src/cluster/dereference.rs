@@ -41,14 +41,15 @@ use crate::{
     service_monitor::ServiceMonitor,
 };
 
+/// So many claims are asked for at once: as types of Kubernetes each takes some ten kilobytes.
+const CLAIMS: u32 = 100;
+
 /// Reads everything about one cluster.
 pub async fn dereference(
     client: &Client,
     cluster: &ValidatedCluster,
 ) -> Result<DereferencedObjects, kube::Error> {
-    let (name, namespace) = (&cluster.name, cluster.namespace.as_str());
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-    let no_filter = ListParams::default();
+    let name = &cluster.name;
     let api_key = &cluster.spec.api_key.secret_ref;
     let (secrets, user_api_key, client_tls, claims, monitor, certificate, foreign_references) = try_join!(
         managed_secrets(client, cluster),
@@ -58,7 +59,7 @@ pub async fn dereference(
             api_key.as_ref().map(|reference| reference.name.clone())
         ),
         user_secret(client, cluster, cluster.client_certificate_secret()),
-        claims.list(&no_filter),
+        claims(client, cluster),
         optional_child::<ServiceMonitor>(client, cluster),
         optional_child::<Certificate>(client, cluster),
         foreign_references(client, cluster),
@@ -92,11 +93,6 @@ pub async fn dereference(
         monitor,
         certificate,
     ];
-    let claims: Vec<_> = claims
-        .items
-        .into_iter()
-        .filter(|claim| claim_owner(&claim.name_any()) == Some(own))
-        .collect();
     let api_key = match &cluster.spec.api_key.secret_ref {
         // The user's own Secret stays the user's, whatever its labels.
         Some(reference) => user_api_key
@@ -123,12 +119,34 @@ pub async fn dereference(
         claims: claims.iter().map(ResourceExt::name_any).collect(),
         volumes: claims.iter().filter_map(VolumeClaim::read).collect(),
         children: children.into_iter().flatten().collect(),
-        stateful_set,
+        stateful_set: stateful_set.map(Box::new),
         accepted,
         service_monitors,
         certificates,
         foreign_references,
     })
+}
+
+/// The volume claims of a cluster by their names: those that a user restored may lack its labels. A namespace may have thousands,
+/// so they are read in parts, and those of other clusters are dropped with each part.
+async fn claims(
+    client: &Client,
+    cluster: &ValidatedCluster,
+) -> Result<Vec<PersistentVolumeClaim>, kube::Error> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &cluster.namespace);
+    let mut part = ListParams::default().limit(CLAIMS);
+    let mut own = Vec::new();
+    loop {
+        let found = api.list(&part).await?;
+        let is_own = |claim: &PersistentVolumeClaim| {
+            claim_owner(&claim.name_any()) == Some(cluster.name.as_str())
+        };
+        own.extend(found.items.into_iter().filter(is_own));
+        match found.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => part = part.continue_token(&token),
+            None => return Ok(own),
+        }
+    }
 }
 
 /// Reads only what the certificates of a cluster need, with either workload.

@@ -8,13 +8,14 @@ mod readiness;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kube::{
     Resource, ResourceExt,
-    runtime::events::{Event, EventType, Recorder},
+    runtime::events::{Event, EventType},
 };
 
 use super::{
     api_key::KeyPhase,
     apply::Done,
     namespace_end::is_ending,
+    recorder::Recorder,
     resource::{ClusterStatus, OpenSecureConfCluster},
     rollout::LetIn,
     stalled::RIGHTS_MISSING,

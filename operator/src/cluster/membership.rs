@@ -188,7 +188,7 @@ pub(super) async fn act(
     if let BootstrapStep::Lost { incarnation } = &plan.bootstrap {
         return Some(Stalled::bootstrap_node_lost(valid, incarnation));
     }
-    if let Some(set) = found.stateful_set.as_ref().filter(|_| plan.marks()) {
+    if let Some(set) = found.stateful_set.as_deref().filter(|_| plan.marks()) {
         readmission::write(&context.client, valid, set, &plan.scaling.marks).await;
     }
     let nodes = &nodes?.client;

@@ -29,6 +29,7 @@ mod failing;
 mod figures;
 pub mod hibernation;
 mod judged_deletion;
+mod known;
 mod lag;
 mod last_reports;
 mod layout;
@@ -64,4 +65,4 @@ mod workload;
 
 pub use workload::Workload;
 
-use crate::controller::{difference, namespace_end, packed, port_clash, watch_retries};
+use crate::controller::{difference, namespace_end, packed, port_clash, recorder, watch_retries};

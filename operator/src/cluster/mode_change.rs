@@ -17,7 +17,7 @@ pub(super) fn to_shared(
     cluster: &ValidatedCluster,
     found: &DereferencedObjects,
 ) -> Option<Stalled> {
-    found.stateful_set.as_ref()?;
+    found.stateful_set.as_deref()?;
     let (name, namespace) = (&cluster.name, &cluster.namespace);
     Some(stalled(format!(
         "StatefulSet {name} runs nodes of this cluster that have volumes, and mode cannot be changed: set it back. To begin anew on the \

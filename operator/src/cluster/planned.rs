@@ -44,7 +44,7 @@ pub(super) async fn plan(
     found: &DereferencedObjects,
     pods: &[(Pod, Option<NodeDetails>)],
 ) -> Result<Planned, kube::Error> {
-    let there = found.stateful_set.as_ref();
+    let there = found.stateful_set.as_deref();
     let own_pods = pods.iter().map(|(pod, _)| pod);
     let situation = hibernation::Situation {
         hibernate: valid.spec.hibernate,

@@ -7,7 +7,7 @@ use crate::metrics::ClusterFigures;
 const SWITCHED_OFF: &str = "Disabled";
 
 /// The figures of a status.
-pub(super) fn figures(status: &ClusterStatus) -> ClusterFigures<'static> {
+pub(super) fn figures(status: &ClusterStatus) -> ClusterFigures {
     let conditions = CONDITIONS.map(|type_| {
         let found = status.conditions.iter().find(|found| found.type_ == type_);
         let holds = found.and_then(|found| match found.status.as_str() {

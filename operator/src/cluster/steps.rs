@@ -73,7 +73,7 @@ pub(super) async fn steps(
         && let Some(pods) = watched.pods(&valid)
     {
         let found = DereferencedObjects {
-            stateful_set: watched.stateful_set(&valid),
+            stateful_set: watched.stateful_set(&valid).map(Box::new),
             accepted: settled.accepted(),
             ..settled.found.clone()
         };

@@ -1,6 +1,7 @@
 //! The objects in the watches. Of most objects only a number is kept that changes with them: enough to know that a cluster is
 //! unchanged since the last whole read. Pods and workloads, from which its status is made, are kept themselves.
 
+mod kept;
 mod shelf;
 
 use std::{
@@ -17,18 +18,17 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Resource, ResourceExt, runtime::watcher};
-use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::watch;
 
 use super::{
     Workload,
+    known::Guarded,
     packed::Packed,
     secrets::ManagedSecret,
     validate::{ValidatedCluster, claim_owner, names_secrets},
 };
-use crate::names::{
-    ANNOTATION_OPERATOR, ANNOTATION_ROLLING_OUT, LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR,
-};
+use crate::names::{LABEL_INSTANCE, LABEL_MANAGED_BY, OPERATOR};
+use kept::{Kept, KeptCluster};
 use shelf::Shelf;
 
 /// A namespace, and a cluster in it; an empty name stands for objects that belong to none.
@@ -64,28 +64,9 @@ struct State {
     deployments: Shelf<Kept<Deployment>>,
     pods: Shelf<Packed<Pod>>,
     clusters: Shelf<Standing>,
-    /// Clusters that look for a Secret of this name, whatever made it.
-    named: HashMap<(String, String), BTreeSet<String>>,
-}
-
-/// The workloads of a cluster.
-#[derive(Debug)]
-struct Kept<W> {
-    packed: Packed<W>,
-    /// The operator that replaces its pods for changes of its own.
-    rolled_out_by: Option<String>,
-}
-
-impl<W: Resource + Serialize + DeserializeOwned> Kept<W> {
-    fn new(workload: &W) -> Self {
-        let annotations = workload.annotations();
-        let is_rolling = annotations.contains_key(ANNOTATION_ROLLING_OUT);
-        let operator = annotations.get(ANNOTATION_OPERATOR);
-        Self {
-            packed: Packed::new(workload),
-            rolled_out_by: operator.filter(|_| is_rolling).cloned(),
-        }
-    }
+    resources: Shelf<KeptCluster>,
+    /// By namespace and cluster, the Secrets that it looks for by their names, whatever made them.
+    named: HashMap<String, HashMap<String, Box<[String]>>>,
 }
 
 /// Whether a cluster stays.
@@ -122,14 +103,13 @@ impl Watched {
         let kind = K::kind(&());
         let mut state = self.lock();
         let shelf = state.versions.entry(kind.into_owned()).or_default();
-        shelf.note(event, |object| (place(object), version(object.meta())));
+        shelf.note(event, place, |object| version(object.meta()));
     }
 
     /// The same of `StatefulSets`.
     pub fn note_stateful_set(&self, event: &Result<watcher::Event<StatefulSet>, watcher::Error>) {
         self.note(event);
-        let keep = |set: &StatefulSet| (place(set), Kept::new(set));
-        self.lock().stateful_sets.note(event, keep);
+        self.lock().stateful_sets.note(event, place, Kept::new);
         if !matches!(event, Ok(watcher::Event::InitApply(_))) {
             self.moves.send_replace(());
         }
@@ -138,8 +118,7 @@ impl Watched {
     /// The same of Deployments.
     pub fn note_deployment(&self, event: &Result<watcher::Event<Deployment>, watcher::Error>) {
         self.note(event);
-        let keep = |deployment: &Deployment| (place(deployment), Kept::new(deployment));
-        self.lock().deployments.note(event, keep);
+        self.lock().deployments.note(event, place, Kept::new);
         if !matches!(event, Ok(watcher::Event::InitApply(_))) {
             self.moves.send_replace(());
         }
@@ -147,8 +126,7 @@ impl Watched {
 
     /// The same of pods.
     pub fn note_pod(&self, event: &Result<watcher::Event<Pod>, watcher::Error>) {
-        let keep = |pod: &Pod| (place(pod), Packed::new(pod));
-        self.lock().pods.note(event, keep);
+        self.lock().pods.note(event, place, Packed::new);
     }
 
     /// The same of clusters, of which only names count, and whether they stay.
@@ -156,11 +134,15 @@ impl Watched {
     where
         K: Resource<DynamicType = ()>,
     {
-        let keep = |cluster: &K| {
-            let namespace = cluster.namespace().unwrap_or_default();
-            (nobodys(&namespace), Standing::of(cluster.meta()))
-        };
-        self.lock().clusters.note(event, keep);
+        let mut state = self.lock();
+        let keep = |cluster: &K| Standing::of(cluster.meta());
+        state.clusters.note(event, among_clusters, keep);
+        if let Ok(watcher::Event::Delete(gone)) = event
+            && let Some(named) = state.named.get_mut(&gone.namespace().unwrap_or_default())
+        {
+            named.remove(&gone.name_any());
+        }
+        drop(state);
         let is_of_no_interest = match event {
             Ok(watcher::Event::Apply(cluster)) => Standing::of(cluster.meta()) == Standing::Stays,
             Ok(watcher::Event::InitApply(_)) => true,
@@ -171,27 +153,27 @@ impl Watched {
         }
     }
 
+    /// Keeps the resources of clusters, by an event of their watch.
+    pub fn keep_cluster(&self, event: &Result<watcher::Event<Guarded>, watcher::Error>) {
+        let mut state = self.lock();
+        state
+            .resources
+            .note(event, among_clusters, KeptCluster::new);
+    }
+
+    /// The resource of a cluster; `None` where there is none.
+    pub(super) fn cluster(&self, namespace: &str, name: &str) -> Option<Guarded> {
+        let state = self.lock();
+        state.resources.get(&nobodys(namespace), name)?.open()
+    }
+
     /// Notes the Secrets that a cluster looks for by their names: the user's own, and its own, which a user may restore without
     /// labels.
     pub(super) fn note_named(&self, cluster: &ValidatedCluster) {
-        let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
         let mut state = self.lock();
-        for (_, clusters) in state
-            .named
-            .iter_mut()
-            .filter(|((of, _), _)| of == namespace)
-        {
-            clusters.remove(name);
-        }
-        for secret in named_secrets(cluster) {
-            let place = (namespace.to_owned(), secret);
-            state
-                .named
-                .entry(place)
-                .or_default()
-                .insert(name.to_owned());
-        }
-        state.named.retain(|_, clusters| !clusters.is_empty());
+        let namespace = state.named.entry(cluster.namespace.clone()).or_default();
+        let name = cluster.name.as_str().to_owned();
+        namespace.insert(name, named_secrets(cluster).collect());
     }
 
     /// The clusters that a Secret belongs to, or that name it.
@@ -200,13 +182,13 @@ impl Watched {
         K: Resource<DynamicType = ()>,
     {
         let (namespace, owner) = place(secret);
-        let named = self
-            .lock()
-            .named
-            .get(&(namespace, secret.name_any()))
-            .cloned();
+        let name = secret.name_any();
+        let state = self.lock();
+        let named = state.named.get(&namespace).into_iter().flatten();
+        let named = named.filter(|(_, secrets)| secrets.contains(&name));
+        let named = named.map(|(cluster, _)| cluster.clone());
         let owner = Some(owner).filter(|owner| !owner.is_empty());
-        named.into_iter().flatten().chain(owner).collect()
+        named.chain(owner).collect()
     }
 
     /// A number that stays the same while no object of a cluster changes; `None` while that is not known.
@@ -279,7 +261,7 @@ impl Watched {
         if !state.stateful_sets.is_listed() || !state.clusters.is_listed() {
             return None;
         }
-        let stays = |(namespace, name): &Place| {
+        let stays = |(namespace, name): &(&str, &str)| {
             let standing = state.clusters.get(&nobodys(namespace), name);
             standing == Some(&Standing::Stays)
         };
@@ -290,8 +272,9 @@ impl Watched {
         let deployments = deployments.map(|(place, kept)| (place, &kept.rolled_out_by));
         let all = sets.chain(deployments);
         let marked = all.filter(|(_, by)| by.as_deref() == Some(operator));
-        let places = marked.map(|(place, _)| place);
-        Some(places.filter(|place| stays(place)).cloned().collect())
+        let places = marked.map(|(place, _)| place).filter(stays);
+        let owned = places.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
+        Some(owned.collect())
     }
 
     /// Whether all clusters were listed, and this one is not among them.
@@ -316,6 +299,11 @@ impl Watched {
 /// The place of objects that belong to no cluster.
 fn nobodys(namespace: &str) -> Place {
     (namespace.to_owned(), String::new())
+}
+
+/// The place of a cluster's own resource.
+fn among_clusters<K: Resource<DynamicType = ()>>(cluster: &K) -> Place {
+    nobodys(&cluster.namespace().unwrap_or_default())
 }
 
 /// Secrets that the operator reads by their names.

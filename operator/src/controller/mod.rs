@@ -5,4 +5,5 @@ pub mod difference;
 pub(crate) mod namespace_end;
 pub(crate) mod packed;
 pub(crate) mod port_clash;
+pub(crate) mod recorder;
 pub(crate) mod watch_retries;

@@ -10,14 +10,26 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{
-    Certificate as Root, Client, Identity,
+    Client,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy,
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{
+        PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 
 use crate::pki::{Authority, Fingerprint, IssueError, StoredPki};
 
 const CONNECT: Duration = Duration::from_secs(1);
+/// How long an unused connection stays. Nodes that are waited for are asked every few seconds, all others every five minutes.
+const IDLE: Duration = Duration::from_secs(10);
+const HTTP: &[u8] = b"http/1.1";
 /// The operator's certificate lives a year; another one is made long before.
 const OWN_CERTIFICATE: SignedDuration = SignedDuration::from_hours(24 * 30);
 
@@ -54,6 +66,12 @@ pub enum ConnectError {
     /// The operator's certificate cannot be made.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// Its key cannot be read.
+    #[error("failed to read the key of the operator's certificate")]
+    Key(#[from] pem::Error),
+    /// Its certificate or the cluster's authorities cannot be used.
+    #[error("failed to use certificates for connections to nodes")]
+    Tls(#[from] rustls::Error),
     /// The client cannot be made.
     #[error("failed to make a client for nodes")]
     Client(#[from] reqwest::Error),
@@ -124,22 +142,35 @@ fn connect(
     addresses: PodAddresses,
     now: Timestamp,
 ) -> Result<Client, ConnectError> {
-    let own = signer.issue_operator_leaf(now)?;
-    let identity = own.certificate.pem() + own.key.pem();
-    let roots = pki
-        .bundle
-        .iter()
-        .map(|certificate| Root::from_der(&certificate.der))
-        .collect::<Result<Vec<_>, _>>()?;
     Ok(Client::builder()
         .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE)
         .no_proxy()
         // Keys go to nodes and nowhere else.
         .redirect(Policy::none())
-        .tls_certs_only(roots)
-        .identity(Identity::from_pem(identity.as_bytes())?)
+        .tls_backend_preconfigured(tls(signer, pki, now)?)
         .dns_resolver(addresses)
         .build()?)
+}
+
+/// The operator's side of handshakes. Every cluster has its own.
+fn tls(signer: &Authority, pki: &StoredPki, now: Timestamp) -> Result<ClientConfig, ConnectError> {
+    let own = signer.issue_operator_leaf(now)?;
+    let key = PrivateKeyDer::from_pem_slice(own.key.pem().as_bytes())?;
+    let mut roots = RootCertStore::empty();
+    for authority in &pki.bundle {
+        roots.add(authority.der.clone())?;
+    }
+    let provider = CryptoProvider::get_default().map(Arc::clone);
+    let provider = provider.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![own.certificate.der], key)?;
+    tls.alpn_protocols = vec![HTTP.to_vec()];
+    // A store of sessions takes 20 kB, and their tickets more: a handshake every five minutes costs less.
+    tls.resumption = Resumption::disabled();
+    Ok(tls)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod local_cluster;
 mod local_database;
 mod local_tls;
 mod looking;
+mod memory;
 #[path = "../../../node/tests/structure/mentions.rs"]
 mod mentions;
 mod namespace_end;
@@ -44,6 +45,7 @@ mod readmission;
 mod reasons;
 mod rebuild;
 mod reconcile;
+mod remedies;
 mod rights;
 mod rollout;
 mod serving;

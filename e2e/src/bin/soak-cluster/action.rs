@@ -16,8 +16,8 @@ pub(crate) enum Action {
     Grow,
     Hibernate,
     RenewCertificates,
-    Upgrade,
     Downgrade,
+    Upgrade,
 }
 
 impl Action {
@@ -31,8 +31,8 @@ impl Action {
         Self::Grow,
         Self::Hibernate,
         Self::RenewCertificates,
-        Self::Upgrade,
         Self::Downgrade,
+        Self::Upgrade,
     ];
 
     /// Its name in the table.
@@ -47,8 +47,8 @@ impl Action {
             Self::Grow => "volumes grown",
             Self::Hibernate => "hibernated",
             Self::RenewCertificates => "certificates renewed",
-            Self::Upgrade => "node image upgraded",
-            Self::Downgrade => "node image downgraded",
+            Self::Downgrade => "nodes downgraded",
+            Self::Upgrade => "nodes upgraded",
         }
     }
 
@@ -69,8 +69,8 @@ impl Action {
             Self::Grow => planned::grow(stage).await,
             Self::Hibernate => planned::hibernate(stage).await,
             Self::RenewCertificates => planned::renew_certificates(stage).await,
-            Self::Upgrade => planned::upgrade(stage, &settings.other_image).await,
-            Self::Downgrade => planned::downgrade(stage, &settings.other_image).await,
+            Self::Downgrade => planned::downgrade(stage, settings).await,
+            Self::Upgrade => planned::upgrade(stage, settings).await,
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use crate::{
     CLUSTER,
     cluster::{pods, recovered, serves, until, until_pod, want},
+    settings::Settings,
 };
 
 /// The size of volumes afterwards.
@@ -105,14 +106,28 @@ fn is_exchanged(before: &[Value], now: &[Value]) -> bool {
             .all(|one| now.first() == Some(one) && !before.contains(one))
 }
 
-/// The nodes get an image of their own.
-pub(crate) async fn upgrade(stage: &Stage, image: &str) -> anyhow::Result<String> {
-    exchange_image(stage, json!(image), |found| found == image).await
+/// The nodes get the image of an earlier revision, where there is one.
+pub(crate) async fn downgrade(stage: &Stage, settings: &Settings) -> anyhow::Result<String> {
+    let image = settings.other_image.as_str();
+    let seen = exchange_image(stage, json!(image), |found| found == image).await?;
+    Ok(match &settings.earlier {
+        Some(revision) => format!("{seen}; revision {revision}"),
+        None => {
+            format!(
+                "{seen}; no downgrade: the same program under another name, as there is no earlier revision"
+            )
+        }
+    })
 }
 
 /// The nodes have the operator's image again.
-pub(crate) async fn downgrade(stage: &Stage, image: &str) -> anyhow::Result<String> {
-    exchange_image(stage, Value::Null, |found| found != image).await
+pub(crate) async fn upgrade(stage: &Stage, settings: &Settings) -> anyhow::Result<String> {
+    let image = settings.other_image.as_str();
+    let seen = exchange_image(stage, Value::Null, |found| found != image).await?;
+    Ok(match &settings.earlier {
+        Some(revision) => format!("{seen}; from revision {revision}"),
+        None => format!("{seen}; no upgrade: the same program"),
+    })
 }
 
 async fn exchange_image(

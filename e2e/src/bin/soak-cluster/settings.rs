@@ -13,6 +13,8 @@ pub(crate) struct Settings {
     pub(crate) volumes_have_sizes: bool,
     /// A node image beside the operator's, which all machines have.
     pub(crate) other_image: String,
+    /// The earlier revision of which that is; without one it is the same program under another name.
+    pub(crate) earlier: Option<String>,
 }
 
 impl Settings {
@@ -26,6 +28,7 @@ impl Settings {
             time: Duration::from_mins(minutes.into()),
             volumes_have_sizes: env::var("SOAK_VOLUMES").as_deref() != Ok("folders"),
             other_image: env::var("SOAK_NODE_IMAGE").context("SOAK_NODE_IMAGE is not set")?,
+            earlier: env::var("SOAK_EARLIER").ok(),
         })
     }
 }

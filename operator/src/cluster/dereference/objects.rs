@@ -42,7 +42,7 @@ pub struct DereferencedObjects {
     /// Children by kind and name.
     pub children: Vec<Child>,
     /// The nodes' StatefulSet, where it is this cluster's.
-    pub stateful_set: Option<StatefulSet>,
+    pub stateful_set: Option<Box<StatefulSet>>,
     /// The accepted pod template; `None` where no workload exists.
     pub accepted: Option<Accepted>,
     /// Whether ServiceMonitors can be worked with.
@@ -78,7 +78,7 @@ impl DereferencedObjects {
     /// The same with this StatefulSet.
     pub(in crate::cluster) fn with_stateful_set(&self, set: StatefulSet) -> Self {
         let mut found = self.with_workload(&set);
-        found.stateful_set = Some(set);
+        found.stateful_set = Some(Box::new(set));
         found
     }
 

@@ -85,11 +85,14 @@ pub enum Error {
     },
     /// A Secret of the operator's that lost its entry.
     #[error(
-        "Secret {secret} has no entry '{entry}'; put the key back, or delete the Secret to have a new key made"
+        "Secret {secret} has no entry '{entry}'; put the key back, or delete the Secret to have a new key made: \
+         `kubectl delete secret {secret} -n {namespace} --wait=false`"
     )]
     KeyMissing {
         /// The Secret's name.
         secret: String,
+        /// Its namespace.
+        namespace: String,
         /// Its entry.
         entry: &'static str,
     },
@@ -216,8 +219,11 @@ fn is_missing(
         return Err(Error::NameTaken { secret, cluster });
     }
     if found.key(which.entry()).is_none() {
-        let entry = which.entry();
-        return Err(Error::KeyMissing { secret, entry });
+        return Err(Error::KeyMissing {
+            secret,
+            namespace: cluster.namespace.clone(),
+            entry: which.entry(),
+        });
     }
     // The schema cannot compare with a spec that is gone: the Secret's owner remembers it.
     if found.owned && which.lifetime(cluster) == Lifetime::Forever {

@@ -52,7 +52,7 @@ pub(super) async fn pass(
     let nodes = connect(valid, found, context);
     let (pods, unverified) = observe::nodes(pods, nodes.as_ref(), valid).await;
     let refused_pods =
-        pod_creation::refused(&context.client, valid, found.stateful_set.as_ref(), &pods).await;
+        pod_creation::refused(&context.client, valid, found.stateful_set.as_deref(), &pods).await;
     let planned = planned::plan(&context.client, valid, found, &pods).await;
     let mut planned = planned.map_err(Error::reading)?;
     let other_mode = mode_change::from_shared(&context.client, valid, found, mandate).await;
@@ -91,7 +91,7 @@ pub(super) async fn pass(
             let stalled = order(judged, found, &pods, &planned, ways, context).await?;
             (applied, stalled)
         }
-        Err(stalled) => (found.stateful_set.clone(), Some(stalled)),
+        Err(stalled) => (found.stateful_set.as_deref().cloned(), Some(stalled)),
     };
     let is_free = !is_held(valid, stalled.as_ref(), &planned);
     let rebuilt = rebuild(is_free, judged, found, &pods, &planned, ways, context).await?;
@@ -124,7 +124,7 @@ pub(super) async fn pass(
         claims: &found.volumes,
         rebuild: &rebuilt.plan,
         refused_pods: &refused_pods,
-        course: planned.course(found.stateful_set.as_ref(), goes_on),
+        course: planned.course(found.stateful_set.as_deref(), goes_on),
         rollout: &rollout,
         upgrade: Upgrade::of(valid, &upcoming, &pods, before),
     };
@@ -179,7 +179,7 @@ async fn converge(
     let wanted = valid.with_replicas(planned.membership.replicas());
     let (running, accepted) = (certificates::running(pods), api_key::accepted(pods));
     let now = context.now();
-    let set = found.stateful_set.as_ref();
+    let set = found.stateful_set.as_deref();
     let is_rolled_out = set.is_some_and(|set| rollout::is_rolled_out(valid, set, pods, now));
     let plans = planned.plans((&running, &accepted), is_rolled_out);
     Box::pin(converge::converge(
@@ -208,7 +208,7 @@ async fn plan_secrets(
     }
     let valid = judged.valid;
     let salt_reports = if found.is_salt_lost() {
-        observe::salt_reports(nodes, valid, found.stateful_set.as_ref(), pods).await
+        observe::salt_reports(nodes, valid, found.stateful_set.as_deref(), pods).await
     } else {
         SaltReports::default()
     };

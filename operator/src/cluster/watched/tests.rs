@@ -1,3 +1,4 @@
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
 use super::*;
@@ -33,7 +34,7 @@ fn watched(sets: Vec<StatefulSet>) -> Watched {
     for kind in KINDS.iter().filter(|kind| **kind != "StatefulSet") {
         let mut state = watched.lock();
         let shelf: &mut Shelf<u64> = state.versions.entry((*kind).to_owned()).or_default();
-        shelf.note::<Pod>(&Ok(watcher::Event::InitDone), |pod| (place(pod), 0));
+        shelf.note::<Pod>(&Ok(watcher::Event::InitDone), place, |_| 0);
     }
     listed(|event| watched.note_stateful_set(event), sets);
     listed(|event| watched.note_pod(event), Vec::new());
@@ -112,6 +113,44 @@ fn a_secret_leads_to_its_cluster_and_to_those_that_name_it() {
     assert_eq!(clusters(&secret("helm", json!({}))), Vec::<String>::new());
     watched.note_named(&cluster("{}"));
     assert_eq!(clusters(&secret("mine", json!({}))), Vec::<String>::new());
+}
+
+#[test]
+fn an_object_that_changes_its_owner_is_kept_once_and_goes_from_where_it_is() {
+    let (one, other) = ("one", "other");
+    let place = |cluster: &str| ("shop".to_owned(), cluster.to_owned());
+    let config_map = |owner: &str| -> ConfigMap {
+        serde_json::from_value(json!({ "metadata": { "name": "map", "namespace": "shop", "labels": { "owner": owner } } })).unwrap()
+    };
+    let mut shelf: Shelf<u64> = Shelf::default();
+    let mut note = |event| {
+        let owner = |map: &ConfigMap| place(&map.labels()["owner"]);
+        shelf.note(&Ok(event), owner, |_| 7);
+        [one, other].map(|cluster: &str| shelf.get(&place(cluster), "map").copied())
+    };
+    assert_eq!(
+        note(watcher::Event::Apply(config_map(one))),
+        [Some(7), None]
+    );
+    assert_eq!(
+        note(watcher::Event::Apply(config_map(other))),
+        [None, Some(7)]
+    );
+    assert_eq!(note(watcher::Event::Delete(config_map(one))), [None, None]);
+}
+
+#[test]
+fn nothing_leads_to_a_cluster_that_is_gone() {
+    use k8s_openapi::api::core::v1::Secret;
+    let watched = watched(Vec::new());
+    watched.note_named(&cluster("{apiKey: {secretRef: {name: mine, key: k}}}"));
+    let mut gone = prod("{}");
+    gone.metadata.namespace = Some("shop".to_owned());
+    watched.note_cluster(&Ok(watcher::Event::Delete(gone)));
+    let secret: Secret =
+        serde_json::from_value(json!({ "metadata": { "name": "mine", "namespace": "shop" } }))
+            .unwrap();
+    assert!(watched.clusters_of_secret(&secret).is_empty());
 }
 
 #[test]

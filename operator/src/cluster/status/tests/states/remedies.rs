@@ -79,7 +79,12 @@ const STEPS: &[(&str, &[&str])] = &[
     ("HeadNotHeld", &["wait until they have them", "bring back"]),
     ("InvalidPodTemplate", &["Correct the resource there"]),
     ("InvalidSpec", &["Correct the resource there"]),
-    ("KeyMissing", &["put the key back, or delete the Secret"]),
+    (
+        "KeyMissing",
+        &[
+            "put the key back, or delete the Secret to have a new key made: `kubectl delete secret prod-",
+        ],
+    ),
     ("KeyNotDistributed", &["delete the pod"]),
     ("Malformed", &["correct that field"]),
     ("MemberUnavailable", &["osc-node members remove "]),

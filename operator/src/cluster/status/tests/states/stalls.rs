@@ -97,6 +97,7 @@ fn secrets() -> Vec<Stalled> {
         },
         Error::KeyMissing {
             secret: name("cluster-key"),
+            namespace: "shop".to_owned(),
             entry: "cluster-key",
         },
         Error::NameTaken {
@@ -142,7 +143,7 @@ fn objects() -> Vec<Stalled> {
     };
     let resources = build(&cluster("{}"), &roots);
     let set = DereferencedObjects {
-        stateful_set: Some(StatefulSet::default()),
+        stateful_set: Some(Box::new(StatefulSet::default())),
         ..DereferencedObjects::default()
     };
     let shared = cluster("{mode: Shared, database: {secretRef: {name: pg-app}}}");
