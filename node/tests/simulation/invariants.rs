@@ -90,15 +90,21 @@ impl World {
 
     /// Whether a node whose snapshot rests on purges in vain hands over what it acknowledged: all other members hold it, and stand
     /// by it from now on.
+    ///
+    /// No write is lost by that and no fence is needless: a member that was removed in vain stands, and no feed tells this node
+    /// what that one has. Whatever the heirs lose later is theirs to answer for.
     fn others_stand_in(&mut self, id: NodeId) -> bool {
         let contents = self.nodes[id].disk.durable().clone();
+        let states = contents.roster.states(self.rules);
+        let stands = |member: &Incarnation| {
+            let state = states.get(member);
+            state.is_some_and(|state| state.counts() || *state == State::Left)
+        };
         let mut membership = contents.membership.iter();
-        if membership.all(|membership| membership.joined_without.is_empty()) {
+        if !membership.any(|membership| membership.joined_without.iter().any(stands)) {
             return false;
         }
-        let heirs: Vec<Incarnation> = contents
-            .roster
-            .states(self.rules)
+        let heirs: Vec<Incarnation> = states
             .into_iter()
             .filter(|(who, state)| *state == State::Member && *who != contents.incarnation)
             .map(|(who, _)| who)

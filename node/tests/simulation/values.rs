@@ -98,13 +98,35 @@ impl World {
                 let writers = writers.into_iter().chain([before.incarnation]);
                 let lost = writers.map(|writer| (identity.clone(), writer));
                 self.history.lost_values.extend(lost);
-                // It may be the value of an earlier life, whose version all others still name.
-                if let Some((_, token)) = before.values.get(identity) {
+                // It may be the value of an earlier life, whose version all others still name. It is lost only with the last disk
+                // that had it: a node that adopted it, or has it under an earlier version, must not lose it.
+                if let Some((_, token)) = before.values.get(identity)
+                    && !self.is_held_elsewhere(identity, token, before, after)
+                {
                     self.history
                         .value_is_gone(identity.clone(), token.clone(), before.incarnation);
                 }
             }
         }
+    }
+
+    /// Whether another disk, or this one after it changed, has a value.
+    fn is_held_elsewhere(
+        &self,
+        identity: &Identity,
+        token: &str,
+        before: &Contents,
+        after: &Contents,
+    ) -> bool {
+        let present = self.present().into_iter();
+        let disks = present.map(|node| &**self.nodes[node].disk.durable());
+        disks
+            .filter(|contents| contents.incarnation != before.incarnation)
+            .chain([after])
+            .any(|contents| {
+                let held = contents.values.get(identity);
+                held.is_some_and(|(_, held)| held == token)
+            })
     }
 
     /// Whether a node has still to judge values of an earlier life.
