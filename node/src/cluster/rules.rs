@@ -39,6 +39,8 @@ pub enum Rule {
     SnapshotsArePassedOverOnce,
     /// A snapshot is given up whose source purges deletes that are later than its first page.
     PurgesEndSnapshots,
+    /// A joined node holds what its source held at the last page, once it has read the source's feed to there.
+    SourcesBringCursors,
     /// A node joins anew whose snapshot rests on purges of a member that had removed a standing one in vain.
     VoidPurgesAreUndone,
     /// Rows that a fenced node brings back keep their stamps.
@@ -148,6 +150,7 @@ impl Rule {
         Self::SnapshotsAreFedToThoseBehind,
         Self::SnapshotsArePassedOverOnce,
         Self::PurgesEndSnapshots,
+        Self::SourcesBringCursors,
         Self::VoidPurgesAreUndone,
         Self::OwnStamps,
         Self::BootstrapIsInstructed,
