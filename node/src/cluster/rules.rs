@@ -125,6 +125,8 @@ pub enum Rule {
     StrangersAdmitNobody,
     /// A node sends requests only where the list leads, or where a member is.
     StrangersAreNotDialled,
+    /// A node acknowledges nothing to an unknown node: what it notes of that one is gone after a restart.
+    StrangersGetNoAcknowledgements,
     /// What a node notes of an unknown node it stores once its roster knows that one, and forgets with its greeting.
     StrangersAreForgotten,
 }
@@ -193,6 +195,7 @@ impl Rule {
         Self::LateRequestsAdmitNobody,
         Self::StrangersAdmitNobody,
         Self::StrangersAreNotDialled,
+        Self::StrangersGetNoAcknowledgements,
         Self::StrangersAreForgotten,
     ];
 }

@@ -132,6 +132,10 @@ switches! {
     sources_admit: shown_by(SourcesAdmit, impostors::a_cluster_whose_clock_is_really_ahead);
     strangers_admit_nobody: shown_by(StrangersAdmitNobody, impostors::a_stranger_admits_nobody);
     strangers_are_not_dialled: shown_by(StrangersAreNotDialled, impostors::a_stranger_sends_no_node_anywhere);
+    strangers_get_no_acknowledgements: shown_by(
+        StrangersGetNoAcknowledgements,
+        strangers::a_member_that_forgot_how_far_it_held_an_unknown_node_is_not_fenced
+    );
     strangers_are_forgotten: shown_by(StrangersAreForgotten, impostors::strangers_leave_nothing_behind);
 }
 

@@ -98,8 +98,7 @@ impl World {
                 let writers = writers.into_iter().chain([before.incarnation]);
                 let lost = writers.map(|writer| (identity.clone(), writer));
                 self.history.lost_values.extend(lost);
-                // It may be the value of an earlier life, whose version all others still name. It is lost only with the last disk
-                // that had it: a node that adopted it, or has it under an earlier version, must not lose it.
+                // All others may name its version of an earlier life. It is lost with the last disk that has it, under any version.
                 if let Some((_, token)) = before.values.get(identity)
                     && !self.is_held_elsewhere(identity, token, before, after)
                 {
