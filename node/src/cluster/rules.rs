@@ -39,6 +39,8 @@ pub enum Rule {
     SnapshotsArePassedOverOnce,
     /// A snapshot is given up whose source purges deletes that are later than its first page.
     PurgesEndSnapshots,
+    /// A joined node holds what its source held at the last page, once it has read the source's feed to there.
+    SourcesBringCursors,
     /// A node joins anew whose snapshot rests on purges of a member that had removed a standing one in vain.
     VoidPurgesAreUndone,
     /// Rows that a fenced node brings back keep their stamps.
@@ -123,6 +125,8 @@ pub enum Rule {
     StrangersAdmitNobody,
     /// A node sends requests only where the list leads, or where a member is.
     StrangersAreNotDialled,
+    /// A node acknowledges nothing to an unknown node: what it notes of that one is gone after a restart.
+    StrangersGetNoAcknowledgements,
     /// What a node notes of an unknown node it stores once its roster knows that one, and forgets with its greeting.
     StrangersAreForgotten,
 }
@@ -148,6 +152,7 @@ impl Rule {
         Self::SnapshotsAreFedToThoseBehind,
         Self::SnapshotsArePassedOverOnce,
         Self::PurgesEndSnapshots,
+        Self::SourcesBringCursors,
         Self::VoidPurgesAreUndone,
         Self::OwnStamps,
         Self::BootstrapIsInstructed,
@@ -190,6 +195,7 @@ impl Rule {
         Self::LateRequestsAdmitNobody,
         Self::StrangersAdmitNobody,
         Self::StrangersAreNotDialled,
+        Self::StrangersGetNoAcknowledgements,
         Self::StrangersAreForgotten,
     ];
 }

@@ -212,6 +212,10 @@ pub struct Membership {
     /// The members that a purger behind its snapshot had removed: those purges may not have waited for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined_without: Vec<Incarnation>,
+    /// How far its source held the feeds of others when it gave the last page of the snapshot, until this node has read the source's
+    /// feed to there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source_received: Vec<(Incarnation, Seq, ProcessEpoch)>,
     /// The accusations against this node that no answer has settled yet: a restart settles none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accusations: Vec<Accusation>,

@@ -12,6 +12,9 @@ use crate::{
     world::{NodeId, World},
 };
 
+/// Stands for all members of a cluster where each of them alone answers for nothing.
+const ALL_OF_THEM: Incarnation = Incarnation::from_raw(1);
+
 impl World {
     /// A cluster is bootstrapped once.
     pub(crate) fn check_bootstrap(&mut self, id: NodeId, before: &Contents) {
@@ -92,30 +95,42 @@ impl World {
     /// by it from now on.
     fn others_stand_in(&mut self, id: NodeId) -> bool {
         let contents = self.nodes[id].disk.durable().clone();
+        let states = contents.roster.states(self.rules);
+        let stands = |member: &Incarnation| {
+            let state = states.get(member);
+            state.is_some_and(|state| state.counts() || *state == State::Left)
+        };
+        // No write is lost and no fence is needless: no feed tells this node what a member has that stands, and was removed in vain.
         let mut membership = contents.membership.iter();
-        if membership.all(|membership| membership.joined_without.is_empty()) {
+        if !membership.any(|membership| membership.joined_without.iter().any(stands)) {
             return false;
         }
-        let heirs: Vec<Incarnation> = contents
-            .roster
-            .states(self.rules)
-            .into_iter()
-            .filter(|(who, state)| *state == State::Member && *who != contents.incarnation)
-            .map(|(who, _)| who)
-            .filter(|who| !self.history.void.contains_key(who))
-            .collect();
+        let members = states.iter().filter(|(who, state)| {
+            **state == State::Member
+                && **who != contents.incarnation
+                && !self.history.went_back.contains(who)
+        });
+        let members: Vec<Incarnation> = members.map(|(who, _)| *who).collect();
+        let mut heirs = members.clone();
+        heirs.retain(|who| !self.history.void.contains_key(who));
+        let holders = if heirs.is_empty() { &members } else { &heirs };
         let lacks = |identity: &Identity, version: Version| {
             let databases = self.nodes.iter().map(|node| node.disk.durable());
-            let mut heirs = databases.filter(|theirs| heirs.contains(&theirs.incarnation));
-            heirs.any(|theirs| !self.history.covers(theirs, identity, version))
+            let mut holders = databases.filter(|theirs| holders.contains(&theirs.incarnation));
+            holders.any(|theirs| !self.history.covers(theirs, identity, version))
         };
         let are_held = self.history.promised().all(|(write, version)| {
             !write.counted.contains(&contents.incarnation) || !lacks(write.identity(), version)
         });
-        if are_held && !heirs.is_empty() {
-            self.history.inherit(contents.incarnation, &heirs);
+        if !are_held || members.is_empty() {
+            return false;
         }
-        are_held && !heirs.is_empty()
+        // Members that an admin removed in vain answer for nothing else, so all of them together answer for this.
+        if heirs.is_empty() {
+            heirs.push(ALL_OF_THEM);
+        }
+        self.history.inherit(contents.incarnation, &heirs);
+        true
     }
 
     /// Records the databases that had joined before a purge of a member that did not know of them.

@@ -71,6 +71,8 @@ switches! {
         shown_by(SnapshotsArePassedOverOnce, fencing::a_source_that_went_back_passes_over_no_snapshot);
     purges_end_snapshots:
         shown_by(PurgesEndSnapshots, snapshots::a_snapshot_that_lacks_purged_deletes_is_not_put_in_force);
+    sources_bring_cursors:
+        shown_by(SourcesBringCursors, snapshots::a_delete_that_a_source_learned_between_two_pages_fences_nobody);
     void_purges_are_undone: shown_by(VoidPurgesAreUndone, fencing::a_node_that_joined_a_removed_one_joins_again);
     suspects_become_no_members:
         shown_by(SuspectsBecomeNoMembers, joining::a_joining_node_that_may_lack_deletes_becomes_no_member);
@@ -130,6 +132,10 @@ switches! {
     sources_admit: shown_by(SourcesAdmit, impostors::a_cluster_whose_clock_is_really_ahead);
     strangers_admit_nobody: shown_by(StrangersAdmitNobody, impostors::a_stranger_admits_nobody);
     strangers_are_not_dialled: shown_by(StrangersAreNotDialled, impostors::a_stranger_sends_no_node_anywhere);
+    strangers_get_no_acknowledgements: shown_by(
+        StrangersGetNoAcknowledgements,
+        strangers::a_member_that_forgot_how_far_it_held_an_unknown_node_is_not_fenced
+    );
     strangers_are_forgotten: shown_by(StrangersAreForgotten, impostors::strangers_leave_nothing_behind);
 }
 

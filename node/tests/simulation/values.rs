@@ -98,13 +98,34 @@ impl World {
                 let writers = writers.into_iter().chain([before.incarnation]);
                 let lost = writers.map(|writer| (identity.clone(), writer));
                 self.history.lost_values.extend(lost);
-                // It may be the value of an earlier life, whose version all others still name.
-                if let Some((_, token)) = before.values.get(identity) {
+                // All others may name its version of an earlier life. It is lost with the last disk that has it, under any version.
+                if let Some((_, token)) = before.values.get(identity)
+                    && !self.is_held_elsewhere(identity, token, before, after)
+                {
                     self.history
                         .value_is_gone(identity.clone(), token.clone(), before.incarnation);
                 }
             }
         }
+    }
+
+    /// Whether another disk, or this one after it changed, has a value.
+    fn is_held_elsewhere(
+        &self,
+        identity: &Identity,
+        token: &str,
+        before: &Contents,
+        after: &Contents,
+    ) -> bool {
+        let present = self.present().into_iter();
+        let disks = present.map(|node| &**self.nodes[node].disk.durable());
+        disks
+            .filter(|contents| contents.incarnation != before.incarnation)
+            .chain([after])
+            .any(|contents| {
+                let held = contents.values.get(identity);
+                held.is_some_and(|(_, held)| held == token)
+            })
     }
 
     /// Whether a node has still to judge values of an earlier life.

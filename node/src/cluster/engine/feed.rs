@@ -119,10 +119,43 @@ impl Engine {
         self.set_received(hello, to);
         if to >= hello.head {
             self.read_up.insert(hello.incarnation, to);
+            self.hold_what_the_source_held(tables)?;
         }
         // The cursor is stored with the changes, or this node would ask for them again after a crash.
         self.changed.counters = true;
         Ok(true)
+    }
+
+    /// Holds the feeds of others as far as the source of this node's snapshot held them at its last page, once this node has read the
+    /// source's feed to there. The cursors of the first page are behind what members purged meanwhile.
+    pub(super) fn hold_what_the_source_held<T: Tables>(
+        &mut self,
+        tables: &mut T,
+    ) -> Result<(), T::Error> {
+        let Some(origin) = self.membership.origin else {
+            return Ok(());
+        };
+        if self.membership.source_received.is_empty()
+            || self.read_up.get(&origin.source) < Some(&origin.source_head)
+            || !self.setup.rules.hold(Rule::SourcesBringCursors)
+        {
+            return Ok(());
+        }
+        for (member, received, process_epoch) in
+            std::mem::take(&mut self.membership.source_received)
+        {
+            if member == self.incarnation {
+                continue;
+            }
+            let cursor = self.cursors.entry(member).or_default();
+            if received > cursor.received {
+                cursor.received = received;
+                cursor.process_epoch = process_epoch;
+                self.changed.cursors.insert(member);
+            }
+        }
+        self.changed.counters = true;
+        self.put_membership(tables)
     }
 
     /// Applies rows of a member, from its feed or a repair.

@@ -38,7 +38,7 @@ impl Engine {
                 .map(|salt| salt.fingerprint().to_string()),
             ready: self.is_ready(),
             source: self.is_source(),
-            acknowledges: self.acknowledges(),
+            acknowledges: self.acknowledges() && to.is_none_or(|to| self.remembers(to.incarnation)),
             fenced: matches!(membership.status, LocalStatus::Fenced(_)),
             yields: self.waits_for_owner(),
             waits_no_longer: to.is_some_and(|to| self.peers.missed(to.incarnation).is_some()),
@@ -63,6 +63,12 @@ impl Engine {
             entries: self.entries,
             time: now.wall,
         }
+    }
+
+    /// Whether this node will know after a restart how far it holds a node's feed. An acknowledgement that it forgets looks like a
+    /// database that went back.
+    fn remembers(&self, node: Incarnation) -> bool {
+        self.is_lasting(node) || !self.setup.rules.hold(Rule::StrangersGetNoAcknowledgements)
     }
 
     /// Whether a member may pass over the snapshot with which this node joined. One that has acknowledged it needs not, or went

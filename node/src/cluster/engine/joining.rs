@@ -187,7 +187,7 @@ impl Engine {
             }));
             return self.abort_join(tables);
         }
-        let roster = head.roster.clone();
+        let (roster, received) = (head.roster.clone(), head.received.clone());
         let begun = join.head.get_or_insert(head);
         if begun.is_outlived(hello)
             && self.setup.rules.hold(Rule::PurgesEndSnapshots)
@@ -212,6 +212,7 @@ impl Engine {
         match (self.join.take().and_then(|join| join.head), salt) {
             (Some(mut head), Some(salt)) => {
                 head.roster.merge(&roster);
+                self.membership.source_received = received;
                 self.take_snapshot(tables, now, hello, head, (life, salt), out)
             }
             _ => Ok(()),
@@ -321,6 +322,7 @@ impl Engine {
         self.damaged.clear();
         self.put_roster(tables)?;
         self.put_membership(tables)?;
+        self.hold_what_the_source_held(tables)?;
         if self.salt.is_none() {
             tables.put_salt(&salt)?;
             self.salt = Some(salt.clone());

@@ -61,6 +61,7 @@ impl Setup {
             inherited: Vec::new(),
             forgiven: Vec::new(),
             joined_without: Vec::new(),
+            source_received: Vec::new(),
             accusations: Vec::new(),
             origin: None,
             process_epoch: (self.process_epoch, Seq::START),

@@ -173,6 +173,7 @@ fn begin_life(copy: &Connection, life: &NewLife) -> rusqlite::Result<()> {
             inherited: Vec::new(),
             forgiven: Vec::new(),
             joined_without: Vec::new(),
+            source_received: Vec::new(),
             accusations: Vec::new(),
             origin: None,
             ..membership

@@ -301,6 +301,7 @@ mod tests {
                 inherited: Vec::new(),
                 forgiven: Vec::new(),
                 joined_without: Vec::new(),
+                source_received: Vec::new(),
                 accusations: Vec::new(),
                 origin: None,
                 process_epoch: (ProcessEpoch::from_random(1), Seq::START),

@@ -14,6 +14,7 @@ use crate::{
 scenarios! {
     a_snapshot_that_lacks_purged_deletes_is_not_put_in_force
     a_snapshot_of_many_pages_is_taken_beside_purges
+    a_delete_that_a_source_learned_between_two_pages_fences_nobody
 }
 
 /// The source of a snapshot purges between two pages, and is gone as soon as a snapshot is in force.
@@ -54,6 +55,49 @@ pub(crate) fn a_snapshot_that_lacks_purged_deletes_is_not_put_in_force(rules: Ru
         world.value(joiner, "k0").is_none(),
         "a deleted entry is back",
     )
+}
+
+/// The source of a snapshot hears of a delete between two pages, and node 1 purges it before it knows of the joining node. That
+/// node reaches node 1 only as a member: the source's feed told it of the delete, so it lacks nothing.
+pub(crate) fn a_delete_that_a_source_learned_between_two_pages_fences_nobody(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_forgetful_cluster(rules, 2)?;
+    world.nodes[0].disk.page = 1;
+    for number in 0..9 {
+        world.put(0, &format!("k{number}"), "value")?;
+    }
+    world.profile.page = 1;
+    let joiner = world.join("node-2");
+    world.network.part(1, joiner);
+    let list = world.addresses(&world.present());
+    for node in 0..2 {
+        world.list(node, list.clone());
+    }
+    world.nodes[joiner].commit_time = Duration::from_secs(3);
+    let stages = |world: &World| world.nodes[joiner].disk.durable().staged_rows() > 2;
+    ensure(world.until(LONG, stages), "no snapshot begins")?;
+    // Its clock is ahead, so node 0 keeps the tombstone for longer.
+    world.nodes[1].skew = 3_600_000_000;
+    world.delete(1, "k0")?;
+    let purged = |world: &World| world.nodes[1].disk.durable().rows.len() == 8;
+    ensure(world.until(LONG, purged), "the tombstone is not purged")?;
+    ensure(world.holds_tombstone(0, "k0"), "node 0 purges as early")?;
+    ensure(stages(&world), "the snapshot came to its end before")?;
+    world.nodes[joiner].commit_time = Duration::ZERO;
+    let is_ready = |world: &World| world.is_ready(joiner);
+    ensure(world.until(LONG, is_ready), "it does not join")?;
+    ensure(
+        world.value(joiner, "k0").is_none(),
+        "it does not hear of the delete",
+    )?;
+    let life = world.incarnation(joiner);
+    let id = world.change(joiner, "own", put("value"), AckLevel::Local, None);
+    world.stands(id)?;
+    world.network.join(1, joiner);
+    world.ends_well()?;
+    ensure(world.incarnation(joiner) == life, "it joins anew")?;
+    ensure(world.value(1, "own").is_some(), "its write is gone")
 }
 
 /// A snapshot has many pages. Clients write and delete all the while, and both members purge every ten seconds what was deleted

@@ -15,6 +15,41 @@ scenarios! {
     e15_clone
     a_node_that_is_refused_says_why
     nobody_is_counted_twice
+    a_member_that_forgot_how_far_it_held_an_unknown_node_is_not_fenced
+}
+
+/// A node joins by way of node 1, which node 0 does not reach. It feeds node 0, whose list does not lead to it: node 0 does not know
+/// it, so it stores nothing of it, and then it starts again.
+pub(crate) fn a_member_that_forgot_how_far_it_held_an_unknown_node_is_not_fenced(
+    rules: Rules,
+) -> Outcome {
+    let mut world = World::with_cluster(rules, 2)?;
+    for number in 0..3 {
+        world.put(0, &format!("k{number}"), "value")?;
+    }
+    world.all_serve()?;
+    world.network.part(0, 1);
+    world.put(1, "later", "value")?;
+    let joiner = world.join("node-2");
+    let is_fed = |world: &World| world.value(0, "later").is_some();
+    ensure(world.until(LONG, is_fed), "node 0 is not fed")?;
+    // Until the joining node has heard of that.
+    world.pass(Duration::from_secs(5));
+    let unknown = world.incarnation(joiner);
+    ensure(
+        world.nodes[0]
+            .disk
+            .durable()
+            .roster
+            .entry(unknown)
+            .is_none(),
+        "node 0 knows the joining node",
+    )?;
+    let life = world.incarnation(0);
+    world.crash(0);
+    world.start(0);
+    world.ends_well()?;
+    ensure(world.incarnation(0) == life, "node 0 joins anew")
 }
 
 /// Two clusters get one common list: their nodes refuse each other, and both go on serving.

@@ -279,6 +279,7 @@ fn membership(purged: i64) -> Membership {
         inherited: vec![(LATER, seq(purged))],
         forgiven: Vec::new(),
         joined_without: Vec::new(),
+        source_received: Vec::new(),
         accusations: Vec::new(),
         origin: None,
         process_epoch: (ProcessEpoch::from_random(1), Seq::START),
