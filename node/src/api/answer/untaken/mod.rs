@@ -191,11 +191,20 @@ impl Answers {
         self.hold(taker, response, room)
     }
 
-    /// Keeps the room of an answer that had it before it was made, until its client has the answer.
+    /// Keeps the room of an answer that had it before it was made, until its client has the answer. One without is measured too:
+    /// nodes get short answers so, and any caller a refusal.
     pub(in crate::api) fn keep_room(&self, taker: &Taker, mut response: Response) -> Response {
+        if response.body().is_end_stream() {
+            return response;
+        }
         match response.extensions_mut().remove::<AnswerRoom>() {
             Some(room) => self.hold(taker, response, room),
-            None => response,
+            None if response.status().is_success() => self.hold(taker, response, ()),
+            None => {
+                // Where there is none it goes without: nodes wait for no room of clients.
+                let room = self.small.reserve_now(taker.address, LEAST);
+                self.hold(taker, response, room)
+            }
         }
     }
 
@@ -215,6 +224,9 @@ impl Answers {
                 Some(first) => [first, bytes].concat().into(),
             });
             if body.is_end_stream() {
+        if response.body().is_end_stream() {
+            return response;
+        }
                 break;
             }
         }
