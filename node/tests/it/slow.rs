@@ -23,6 +23,7 @@ const ALL_BUT_STALLS: Timeouts = Timeouts {
     idle: Duration::from_mins(1),
     age: Duration::from_mins(1),
     rest: Duration::from_secs(1),
+    ..Timeouts::DEFAULT
 };
 const SHORT: Timeouts = Timeouts {
     stall: Duration::from_millis(300),
