@@ -28,6 +28,7 @@ use super::{
     head_rules,
     ports::{self, Served},
     refusal_log::Refused,
+    router::has,
 };
 use crate::metrics::Operation;
 
@@ -96,8 +97,12 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     };
     let status = response.status().as_u16();
     if route != "/metrics" {
-        node.metrics
-            .request(route, method_label(&method), status, start.elapsed());
+        node.metrics.request(
+            route,
+            method_label(&method, route, status),
+            status,
+            start.elapsed(),
+        );
     }
     if let Some(operation) = operation(&method, route) {
         node.metrics.operation(operation, status);
@@ -179,15 +184,20 @@ fn hex(bytes: [u8; 16]) -> [u8; 32] {
     text
 }
 
-/// Methods of one's own invention share a label, or a scanner could fill the memory.
-fn method_label(method: &Method) -> &'static str {
+/// Methods of one's own invention share a label, or a scanner could fill the memory; so do those that the route does not have:
+/// each pair of a route and a method has a histogram for good, and any caller can ask for all of them.
+fn method_label(method: &Method, route: &str, status: u16) -> &'static str {
     const KNOWN: &[&str] = &[
         "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT",
     ];
+    const OTHER: &str = "OTHER";
+    if status >= 400 && route != UNMATCHED && !has(route, method) {
+        return OTHER;
+    }
     KNOWN
         .iter()
         .find(|known| **known == method.as_str())
-        .unwrap_or(&"OTHER")
+        .unwrap_or(&OTHER)
 }
 
 fn operation(method: &Method, route: &str) -> Option<Operation> {

@@ -1,6 +1,6 @@
 //! All routes.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::sync::LazyLock;
 
 use axum::{
     Router,
@@ -195,11 +195,22 @@ async fn unknown_route(request: Request) -> Response {
     }
 }
 
+static ROUTES: LazyLock<Vec<(Method, String)>> = LazyLock::new(routes);
+
 /// Whether a request for this path could have a handler.
 fn is_route(path: &str) -> bool {
-    static PATHS: LazyLock<BTreeSet<String>> =
-        LazyLock::new(|| routes().into_iter().map(|(_, path)| path).collect());
-    PATHS.iter().any(|route| fits(path, route))
+    ROUTES.iter().any(|(_, route)| fits(path, route))
+}
+
+/// Whether a route, given as its template, has this method.
+pub(super) fn has(route: &str, method: &Method) -> bool {
+    let wanted = match *method {
+        Method::HEAD => &Method::GET,
+        _ => method,
+    };
+    ROUTES
+        .iter()
+        .any(|(method, template)| method == wanted && template == route)
 }
 
 /// Whether a path is one of a route, whose parameters stand in braces and are one segment each.

@@ -18,7 +18,7 @@ use super::{
     list_admission::ListAdmission,
     ports::OpenPorts,
     refusal_log::RefusalLog,
-    routes::health::Pulse,
+    routes::{health::Pulse, metrics::Pages},
     value_threads::ValueThreads,
 };
 use crate::{
@@ -102,6 +102,7 @@ pub struct NodeState {
     pub(super) untrusted_forwarders: UntrustedForwarders,
     pub(super) refusal_log: RefusalLog,
     pub(super) pulse: Pulse,
+    pub(super) metrics_pages: Pages,
     pub(super) unusual_user_key_seen: AtomicBool,
 }
 
@@ -185,6 +186,7 @@ impl NodeState {
             untrusted_forwarders: UntrustedForwarders::default(),
             refusal_log: RefusalLog::default(),
             pulse: Pulse::default(),
+            metrics_pages: Pages::default(),
             unusual_user_key_seen: AtomicBool::new(false),
         })
     }

@@ -8,6 +8,7 @@ mod accounts;
 mod caches;
 mod cgroup;
 mod cut_off;
+mod messages;
 mod plan;
 mod pool;
 mod window;
@@ -15,6 +16,7 @@ mod window;
 pub use caches::CacheSizes;
 pub use cgroup::memory_limit;
 pub use cut_off::CutOff;
+pub use messages::{MessagePools, SMALL_MESSAGE};
 pub use plan::{MemoryPlan, MemorySource, PlanError, Share};
 pub use pool::{NoRoom, Pool, PoolUse, Reservation};
 pub use window::{Window, WindowPart};
@@ -34,7 +36,7 @@ pub const LARGE_TOKEN: usize = SMALL_ANSWER / 3 * 4;
 /// four parts of opening that again before it counts. SQLite's copies of the token come after them, and need no more.
 pub const SEALING: usize = 8;
 
-/// The part of a share that is kept for small bodies.
+/// The part of a share that is kept for small bodies, answers or messages.
 const SMALL_PART: usize = 4;
 
 fn small_part(share: usize) -> usize {
@@ -58,7 +60,7 @@ pub struct Budgets {
     /// Memory for opening, parsing, sealing and writing one large value.
     pub values: Pool,
     /// Messages of other nodes.
-    pub peers: Pool,
+    pub peers: MessagePools,
 }
 
 impl Budgets {
@@ -72,7 +74,7 @@ impl Budgets {
             answers: Pool::for_addresses("answers", answers - small_part(answers), 0),
             small_answers: Pool::for_addresses("small_answers", small_part(answers), 0),
             values: Pool::for_addresses("values", plan.bytes(Share::Values), 0),
-            peers: Pool::shared("peers", plan.bytes(Share::Peers)),
+            peers: MessagePools::new(plan.bytes(Share::Peers)),
             plan,
         }
     }
@@ -95,16 +97,33 @@ impl Budgets {
     }
 
     /// The bytes that every pool holds now, for the metrics.
-    pub fn in_use(&self) -> [PoolUse; 7] {
-        [
+    pub fn in_use(&self) -> [PoolUse; 8] {
+        let of_clients = [
             &self.connections,
             &self.bodies,
             &self.small_bodies,
             &self.answers,
             &self.small_answers,
             &self.values,
-            &self.peers,
+        ];
+        let [
+            connections,
+            bodies,
+            small_bodies,
+            answers,
+            small_answers,
+            values,
+        ] = of_clients.map(Pool::in_use);
+        let [peers, small_peers] = self.peers.in_use();
+        [
+            connections,
+            bodies,
+            small_bodies,
+            answers,
+            small_answers,
+            values,
+            peers,
+            small_peers,
         ]
-        .map(Pool::in_use)
     }
 }

@@ -88,6 +88,11 @@ impl Pool {
         self.0.capacity
     }
 
+    /// The bytes that one address may hold, unless it holds a single reservation.
+    pub fn most_of_address(&self) -> usize {
+        self.0.most_of_address
+    }
+
     /// The bytes that it holds now.
     pub fn in_use(&self) -> PoolUse {
         let inner = &self.0;
@@ -123,8 +128,27 @@ impl Pool {
         bytes: usize,
         limit: Duration,
     ) -> Result<Reservation, NoRoom> {
-        if let Some(reservation) = self.take(address, bytes) {
-            return Ok(reservation);
+        self.wait_for(limit, || self.take(address, bytes)).await
+    }
+
+    /// The same for callers that are no addresses of their own: only the share bounds them.
+    pub async fn reserve_for_many(
+        &self,
+        bytes: usize,
+        limit: Duration,
+    ) -> Result<Reservation, NoRoom> {
+        let account = Account::default();
+        self.wait_for(limit, || self.take_for(Arc::clone(&account), bytes))
+            .await
+    }
+
+    async fn wait_for<T>(
+        &self,
+        limit: Duration,
+        mut take: impl FnMut() -> Option<T>,
+    ) -> Result<T, NoRoom> {
+        if let Some(taken) = take() {
+            return Ok(taken);
         }
         let _place = self.wait_in_line()?;
         let room = async {
@@ -132,8 +156,8 @@ impl Pool {
                 let mut released = pin!(self.0.released.notified());
                 // Registered before the check: a release in between is not missed.
                 released.as_mut().enable();
-                if let Some(reservation) = self.take(address, bytes) {
-                    return reservation;
+                if let Some(taken) = take() {
+                    return taken;
                 }
                 released.await;
             }
@@ -208,6 +232,22 @@ impl Reservation {
         } else {
             Err(self.pool.refuse())
         }
+    }
+
+    /// Reserves more bytes, and waits for room where there is none; refused where there is none for so long. Of two that wait for
+    /// each other the first is refused first, and the second gets what that one had.
+    pub async fn grow_within(&mut self, bytes: usize, limit: Duration) -> Result<(), NoRoom> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let pool = self.pool.clone();
+        pool.wait_for(limit, || self.take(bytes).then_some(()))
+            .await
+    }
+
+    /// Whether its bytes are of this share.
+    pub fn is_of(&self, pool: &Pool) -> bool {
+        Arc::ptr_eq(&self.pool.0, &pool.0)
     }
 
     /// Reserves more bytes where there is room now, and returns whether there was. A failure does not count as a refusal: the
@@ -367,6 +407,39 @@ mod tests {
         drop(held);
         assert_eq!(waiting.await.unwrap().unwrap().bytes(), 80);
         assert_eq!(pool.0.waiting.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn who_grows_waits_for_what_another_gives_back() {
+        let pool = pool(400);
+        let held = pool.try_reserve(HERE, 350).unwrap();
+        let mut growing = pool.try_reserve(THERE, 50).unwrap();
+        growing.grow_within(0, SHORT).await.unwrap();
+        growing.grow_within(50, SHORT).await.unwrap_err();
+        assert_eq!(growing.bytes(), 50);
+        let waiting = tokio::spawn(async move {
+            growing
+                .grow_within(50, Duration::from_mins(1))
+                .await
+                .map(|()| growing.bytes())
+        });
+        while pool.0.waiting.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        assert_eq!(waiting.await.unwrap().unwrap(), 100);
+    }
+
+    #[tokio::test]
+    async fn callers_without_addresses_of_their_own_share_all_of_it() {
+        let pool = pool(400);
+        let held: Vec<_> = [200, 200]
+            .map(|bytes| pool.try_reserve_for_many(bytes).unwrap())
+            .into();
+        pool.reserve_for_many(1, SHORT).await.unwrap_err();
+        drop(held);
+        let whole = pool.reserve_for_many(9_000, SHORT).await.unwrap();
+        assert!(whole.is_whole_share() && whole.is_of(&pool));
     }
 
     #[tokio::test]

@@ -205,3 +205,10 @@ pub(super) fn max_connections(values: &mut Values<'_>) -> usize {
         .within("MAX_CONNECTIONS", "a number of connections", 64..=65_536)
         .unwrap_or(4096)
 }
+
+/// Requests that a client has on one connection of HTTP/2 at a time.
+pub(super) fn http2_streams(values: &mut Values<'_>) -> u32 {
+    values
+        .within("HTTP2_STREAMS", "a number of requests", 1..=256)
+        .unwrap_or(32)
+}

@@ -92,6 +92,8 @@ pub struct Config {
     pub write_ack: AckLevel,
     /// Connections of clients at most.
     pub max_connections: usize,
+    /// Requests that a client has on one connection of HTTP/2 at a time.
+    pub http2_streams: u32,
     /// Where `/health` and `/ready` are served as well, from a thread of their own.
     pub health_bind: Option<SocketAddr>,
     /// Largest request body.
@@ -181,7 +183,6 @@ impl Config {
         let api_key_required = values.boolean("API_KEY_REQUIRED");
         let workers = workers(&mut values);
         let drain = values.within("DRAIN_SECONDS", "a number of seconds", 0..=3600);
-        let idle = values.within("IDLE_SECONDS", "a number of seconds", 1..=86_400);
         let cluster_enabled = values.boolean("CLUSTER_ENABLED");
         let salt_policy = values.one_of(
             "BOOTSTRAP",
@@ -240,6 +241,7 @@ impl Config {
             }),
             write_ack: peers::write_ack(&mut values),
             max_connections: listening::max_connections(&mut values),
+            http2_streams: listening::http2_streams(&mut values),
             health_bind: listening::bind(&mut values, "HEALTH_BIND", "0.0.0.0:9200"),
             max_body_bytes,
             max_json_values: memory::json_values(&mut values),
@@ -253,10 +255,7 @@ impl Config {
                 .unwrap_or_default(),
             drain: Duration::from_secs(drain.unwrap_or_default()),
             stop_on_stdin_eof: values.boolean("STOP_ON_STDIN_EOF"),
-            timeouts: Timeouts {
-                idle: Duration::from_secs(idle.unwrap_or(75)),
-                ..Timeouts::default()
-            },
+            timeouts: Timeouts::of(&mut values),
             ineffective: values.ineffective(),
             weak: if api_key_required {
                 Vec::new()

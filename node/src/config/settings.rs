@@ -277,6 +277,42 @@ pub const SETTINGS: &[Setting] = &[
         "How long a connection may wait for its next request; more than a load balancer keeps its own",
     ),
     setting(
+        "CONNECTION_SECONDS",
+        Some("3600"),
+        "SECONDS",
+        "How old a connection gets before the node ends it in good order, 86400 at most; each one up to a tenth less",
+    ),
+    setting(
+        "HTTP2_STREAMS",
+        Some("32"),
+        "COUNT",
+        "Requests that a client has on one connection of HTTP/2 at a time, 256 at most",
+    ),
+    setting(
+        "HEADER_SECONDS",
+        Some("10"),
+        "SECONDS",
+        "How long the headers of a request may take, from their first byte to the last; 120 at most",
+    ),
+    setting(
+        "BODY_BYTES_PER_SECOND",
+        Some("16384"),
+        "BYTES",
+        "How fast a body arrives after its first 5 s, on the average since its beginning; 256 to 1048576",
+    ),
+    setting(
+        "ANSWER_BYTES_PER_SECOND",
+        Some("65536"),
+        "BYTES",
+        "How fast a client takes an answer after its first 10 s, on the average since its beginning; 1024 to 1048576",
+    ),
+    setting(
+        "ANSWER_SECONDS",
+        Some("120"),
+        "SECONDS",
+        "How long a client may take for a whole answer, 10 to 3600",
+    ),
+    setting(
         "MAX_BODY_BYTES",
         Some("1048576"),
         "BYTES",

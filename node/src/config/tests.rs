@@ -1,3 +1,4 @@
+mod client_limits;
 mod keys;
 
 use clap::Command;

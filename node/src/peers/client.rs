@@ -1,7 +1,7 @@
 //! Requests to other nodes over HTTP.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     access::AccessKeys,
-    budget::{Pool, ROOM_WAIT, Reservation},
+    budget::{MessagePools, ROOM_WAIT, Reservation},
     cluster::{Address, Answer, EXCHANGE_PATH, Envelope, ProcessEpoch, Request},
     config::{PeerAddress, PeerProofPolicy},
     crypto::{BodyDigest, PeerProofKey, SignedAnswer, SignedRequest},
@@ -47,7 +47,7 @@ pub struct PeerClient {
     policy: PeerProofPolicy,
     process_epoch: u64,
     held: HeldChallenges,
-    pool: Pool,
+    pools: MessagePools,
     faults: Arc<PeerFaults>,
 }
 
@@ -78,8 +78,8 @@ pub struct ResolvedHost {
 }
 
 impl PeerClient {
-    /// A client that signs its requests, and reads answers into this pool.
-    pub fn new(caller: Caller, pool: Pool) -> anyhow::Result<Self> {
+    /// A client that signs its requests, and reads answers into these pools.
+    pub fn new(caller: Caller, pools: MessagePools) -> anyhow::Result<Self> {
         let Caller {
             name,
             process_epoch,
@@ -98,7 +98,7 @@ impl PeerClient {
             policy,
             process_epoch: process_epoch.raw().unsigned_abs(),
             held: HeldChallenges::default(),
-            pool,
+            pools,
             faults: Arc::default(),
         })
     }
@@ -172,7 +172,7 @@ impl PeerClient {
             bytes,
             mut room,
         } = self.send_within(place, body, timeout).await?;
-        parts::reserve(&bytes, &self.pool, &mut room)?;
+        parts::reserve(&bytes, &self.pools, &mut room)?;
         Ok((read_answer(status, &bytes)?, room))
     }
 
@@ -337,15 +337,14 @@ impl PeerClient {
 
     /// Room for an answer and its parsed form; all nodes share it, whatever their addresses.
     async fn room(&self, bytes: usize) -> Result<Reservation, PeerError> {
-        let anyone = Ipv4Addr::UNSPECIFIED.into();
-        let bytes = bytes.saturating_mul(COPIES);
-        let room = self.pool.reserve(anyone, bytes, ROOM_WAIT).await;
-        room.map_err(PeerError::NoRoom)
+        let pool = self.pools.for_message(bytes);
+        let room = pool.reserve_for_many(bytes.saturating_mul(COPIES), ROOM_WAIT);
+        room.await.map_err(PeerError::NoRoom)
     }
 
     /// The longest answer that this process has memory for.
     fn longest(&self) -> usize {
-        parts::longest(&self.pool)
+        parts::longest(&self.pools)
     }
 
     fn request(&self, place: &Place) -> reqwest::RequestBuilder {

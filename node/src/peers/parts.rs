@@ -1,8 +1,8 @@
 //! How much memory a message between nodes takes once it is read. Its text tells, before any of it is read: `[0,0],` are six
 //! bytes, and a pair of numbers takes more than twice as many.
 
-use super::answer::MESSAGE_BYTES;
-use crate::budget::{NoRoom, Pool, Reservation};
+use super::answer::{COPIES, MESSAGE_BYTES};
+use crate::budget::{MessagePools, NoRoom, Reservation, SMALL_MESSAGE};
 
 /// The memory of a part of a message in its parsed form, in bytes, beside its texts. Its vector may be twice as long as it is full.
 const PART: usize = 64;
@@ -22,24 +22,39 @@ pub(crate) enum Unread {
 }
 
 /// The longest message that is read into this share, in bytes.
-pub(crate) fn longest(pool: &Pool) -> usize {
-    pool.capacity().clamp(ORDINARY, MESSAGE_BYTES)
+pub(crate) fn longest(pools: &MessagePools) -> usize {
+    pools.large.capacity().clamp(ORDINARY, MESSAGE_BYTES)
 }
 
 /// Makes the room of a message, which has its text twice, as large as its parsed form may become.
-pub(crate) fn reserve(text: &[u8], pool: &Pool, room: &mut Reservation) -> Result<(), Unread> {
+pub(crate) fn reserve(
+    text: &[u8],
+    pools: &MessagePools,
+    room: &mut Reservation,
+) -> Result<(), Unread> {
     let parts = parts_in(text).saturating_mul(PART);
-    let limit = longest(pool);
+    let limit = longest(pools);
     if text.len().saturating_add(parts) > limit {
         return Err(Unread::TooLarge { limit });
     }
     // A short text of many parts holds few bytes of texts, and a long one of few parts is nearly all of them.
     let more = parts.saturating_sub(text.len());
-    // Who has the whole share is alone.
-    if more == 0 || room.is_whole_share() || room.grow_now(more) {
+    if more == 0 {
         return Ok(());
     }
-    Err(Unread::NoRoom(pool.refuse()))
+    let whole = room.bytes().saturating_add(more);
+    if room.is_of(&pools.small) && whole > COPIES * SMALL_MESSAGE {
+        // A short text of many parts is no small message.
+        let larger = pools.large.try_reserve_for_many(whole);
+        *room = larger.map_err(Unread::NoRoom)?;
+        return Ok(());
+    }
+    // One that takes more than the part of an address is alone there.
+    let most = pools.large.most_of_address();
+    match more.min(most.saturating_sub(room.bytes())) {
+        0 => Ok(()),
+        more => room.grow(more).map_err(Unread::NoRoom),
+    }
 }
 
 /// How many values and names of members a JSON text has at most.
@@ -80,10 +95,11 @@ mod tests {
 
     #[test]
     fn a_message_gets_the_room_of_its_parts_and_none_gets_more_than_the_share() {
-        let pool = Pool::shared("peers", 8 << 20);
+        let pools = MessagePools::new(12 << 20);
         let room = |text: &str| {
+            let pool = pools.for_message(text.len());
             let mut room = pool.try_reserve(HERE, 2 * text.len()).unwrap();
-            reserve(text.as_bytes(), &pool, &mut room).map(|()| room)
+            reserve(text.as_bytes(), &pools, &mut room).map(|()| room)
         };
         let long = format!(r#"["{}"]"#, "x".repeat(1 << 20));
         assert_eq!(room(&long).unwrap().bytes(), 2 * long.len());
@@ -92,17 +108,20 @@ mod tests {
         let held = room(&many).unwrap();
         assert!(held.bytes() > 30_000 * PART, "{}", held.bytes());
         let too_many = room(&pairs(100_000));
-        assert!(matches!(too_many, Err(Unread::TooLarge { limit }) if limit == 8 << 20));
-        let _others = pool.try_reserve(HERE, 5 << 20).unwrap();
+        assert!(matches!(too_many, Err(Unread::TooLarge { limit }) if limit == 9 << 20));
+        // A short text of many parts takes none of the room of small messages.
+        assert!(held.is_of(&pools.large));
+        let _others = pools.large.try_reserve(HERE, 6 << 20).unwrap();
         assert!(matches!(room(&many), Err(Unread::NoRoom(_))));
         drop(held);
         assert!(room(&many).is_ok());
+        assert!(room("[0,0]").unwrap().is_of(&pools.small));
     }
 
     #[test]
     fn a_share_bounds_a_message_but_none_of_an_ordinary_length() {
-        let longest = |capacity| longest(&Pool::shared("peers", capacity));
-        assert_eq!(longest(23 << 20), 23 << 20);
+        let longest = |share| longest(&MessagePools::new(share));
+        assert_eq!(longest(24 << 20), 18 << 20);
         assert_eq!(longest(1 << 20), ORDINARY);
         assert_eq!(longest(1 << 30), MESSAGE_BYTES);
     }

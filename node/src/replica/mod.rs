@@ -225,12 +225,17 @@ impl Replica {
         self.jobs.send(job).await.map_err(|_| Ended)
     }
 
-    /// Updates the metrics that are read only on request.
-    pub async fn sample(&self) -> Result<(), ReadError> {
+    /// Counts what is counted for the metrics alone, which takes longer the more there is of it.
+    pub async fn count(&self) -> Result<(), ReadError> {
         let (tombstones, oldest) = self.reader.tombstones().await?;
         self.metrics.remembers(tombstones, oldest);
         let owned = self.reader.owned_count().await?;
         self.metrics.owns(owned);
+        Ok(())
+    }
+
+    /// Updates the other metrics that are read only on request.
+    pub fn sample(&self) {
         let (database, log) = self.reader.sizes();
         self.metrics.sizes(database, log);
         let space = self.reader.disk_space().ok();
@@ -244,7 +249,6 @@ impl Replica {
             .waiting(QUEUE.saturating_sub(self.jobs.capacity()));
         self.metrics
             .refuses_writes(self.write_health() != WriteHealth::Accepting);
-        Ok(())
     }
 
     /// The database's identity.

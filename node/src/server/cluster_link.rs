@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::listeners::StartIdentities;
 use crate::{
     api::{Node, Opener},
-    budget::Pool,
+    budget::MessagePools,
     cluster::{MemberName, Mode, ProcessEpoch},
     config::{Config, PeerList},
     crypto::{Iterations, Salt},
@@ -49,7 +49,7 @@ impl ClusterLink {
     pub(crate) fn new(
         config: &Config,
         process_epoch: ProcessEpoch,
-        pool: Pool,
+        pools: MessagePools,
         outputs: Outputs,
         iterations: Iterations,
         identities: StartIdentities,
@@ -66,7 +66,7 @@ impl ClusterLink {
             tls: identities.peers,
             resolved: None,
         };
-        let client = Arc::new(PeerClient::new(caller, pool)?);
+        let client = Arc::new(PeerClient::new(caller, pools)?);
         let federated_as =
             (cluster.mode == Mode::Federated).then(|| MemberName::new(config.node_id.clone()));
         Ok(Some(Self {

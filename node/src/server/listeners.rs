@@ -142,7 +142,7 @@ impl Listeners {
             peers: peers.transpose()?,
             metrics: metrics.transpose()?,
             client_limits: ConnectionLimits::of_clients(
-                config.max_connections,
+                (config.max_connections, config.http2_streams),
                 health.is_none(),
                 config.max_body_bytes,
                 config.trusted_proxies.clone(),

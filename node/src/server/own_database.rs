@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::{cluster_link::ClusterLink, listeners::StartIdentities};
 use crate::{
-    budget::Pool,
+    budget::MessagePools,
     cluster::{MemberName, Mode, ProcessEpoch, Rules, Setup},
     config::{Config, UsageError},
     crypto::{Iterations, Salt},
@@ -34,7 +34,7 @@ pub(super) struct OpenedStore {
 pub(super) struct LinkParts {
     pub(super) iterations: Iterations,
     pub(super) identities: StartIdentities,
-    pub(super) room: Pool,
+    pub(super) room: MessagePools,
 }
 
 /// Opens the database in the node's file, and starts the engine over it.

@@ -36,6 +36,7 @@ mod memory_limit;
 mod messages;
 mod node;
 mod peers;
+mod probes;
 mod refusals;
 mod report;
 mod resets;
@@ -97,6 +98,7 @@ fn main() {
         guesses::ATTACKS,
         peers::ATTACKS,
         messages::ATTACKS,
+        probes::ATTACKS,
         disk::ATTACKS,
     ];
     let chosen = attacks.into_iter().flatten().filter(|attack| {

@@ -15,7 +15,10 @@ use crate::{
 };
 
 const ASSET: &str = "/docs/swagger-ui-bundle.js";
+/// More than a node allows: it ends connections that ask for so many at once.
 const STREAMS: usize = 256;
+/// Fewer than a node allows: only the rules of answers end such a connection.
+pub(crate) const FEW_STREAMS: usize = 24;
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack {
@@ -56,10 +59,18 @@ async fn scene(scale: Scale) -> Scene {
     scene
 }
 
-/// Connections from two addresses; each sends as many requests as the node allows.
 async fn http_2(scale: Scale, connections: usize, path: &'static str) -> Figures {
-    let scene = scene(scale).await;
-    let to = scene.node.address;
+    http_2_at(scene(scale).await, connections, STREAMS, path).await
+}
+
+/// Connections from two addresses; each sends so many requests, or as many as the node allows.
+pub(crate) async fn http_2_at(
+    scene: Scene,
+    connections: usize,
+    streams: usize,
+    path: &'static str,
+) -> Figures {
+    let (to, scale) = (scene.node.address, scene.scale);
     scene
         .measure(async move {
             let mut attackers = Vec::new();
@@ -67,7 +78,7 @@ async fn http_2(scale: Scale, connections: usize, path: &'static str) -> Figures
                 attackers.push(tokio::spawn(async move {
                     let mut connection = Http2::connect(to, attacker(number % 2), 0).await.ok()?;
                     let mut answers = Vec::new();
-                    while answers.len() < STREAMS
+                    while answers.len() < streams
                         && let Some(answer) = connection.get(path, USER_KEY).await
                     {
                         answers.push(answer);
@@ -81,7 +92,12 @@ async fn http_2(scale: Scale, connections: usize, path: &'static str) -> Figures
             let held: Vec<_> = held.into_iter().filter_map(|held| held.unwrap()).collect();
             let asked: usize = held.iter().map(|(_, answers)| answers.len()).sum();
             let open = held.iter().filter(|(held, _)| held.is_open()).count();
-            Spoils::note(format!("{asked} asked for, {open} connections left"))
+            Spoils {
+                // Nothing of the answers was taken for three times as long as is allowed.
+                fault: (scale == Scale::Full && open > 0)
+                    .then(|| format!("{open} connections are open")),
+                ..Spoils::note(format!("{asked} asked for, {open} connections left"))
+            }
         })
         .await
 }

@@ -26,6 +26,7 @@ const PATIENT: Timeouts = Timeouts {
     idle: Duration::from_mins(1),
     age: Duration::from_mins(1),
     rest: Duration::from_secs(1),
+    ..Timeouts::DEFAULT
 };
 
 fn start(settings: &[(&str, &str)]) -> TestNode {

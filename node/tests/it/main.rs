@@ -43,6 +43,7 @@ mod irregular_files;
 mod json_against_python;
 mod large_lists;
 mod leftovers;
+mod limit_settings;
 mod lists;
 mod logged_names;
 mod logs;

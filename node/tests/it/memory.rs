@@ -53,7 +53,8 @@ async fn the_shares_are_among_the_metrics() {
     );
     let page = node.call(Method::GET, "/metrics", None).await.text;
     for line in [
-        r#"osc_memory_share_bytes{share="peers"} 15000000"#,
+        r#"osc_memory_share_bytes{share="peers"} 11250000"#,
+        r#"osc_memory_share_bytes{share="small_peers"} 3750000"#,
         r#"osc_memory_reserved_bytes{share="bodies"} 0"#,
         r#"osc_memory_refusals_total{share="answers"} 0"#,
     ] {

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::{
     node::{OTHER_USER_KEY, TestNode, client},
     process::Process,
+    raw_http::RawHttp,
 };
 
 fn repository() -> PathBuf {
@@ -107,6 +108,54 @@ async fn page_beside_another_node() -> String {
         assert!(Instant::now() < deadline, "they never met: {page}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The routes and methods of which the page of metrics has a histogram.
+fn timed(page: &str) -> BTreeSet<(String, String)> {
+    const COUNT: &str = "osc_http_request_duration_seconds_count{endpoint=\"";
+    page.lines()
+        .filter_map(|line| {
+            let (endpoint, rest) = line.strip_prefix(COUNT)?.split_once("\",method=\"")?;
+            let (method, _) = rest.split_once('"')?;
+            Some((endpoint.to_owned(), method.to_owned()))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn methods_that_a_route_does_not_have_share_one_label() {
+    let more = [("OSC_CLUSTER_KEY", CLUSTER_KEY)];
+    let node = TestNode::start_in(TempDir::new().unwrap(), &more);
+    let routes = opensecureconf_node::api::routes();
+    for (_, path) in &routes {
+        let path = path.replace("{key}", "k").replace("{file}", "f");
+        for method in [
+            "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "MINE",
+        ] {
+            // Refused by the route, by the judge of proofs, and before the route is looked at.
+            for head in ["Host: node\r\n", "Host: node\r\nX-OSC-Proof: ask\r\n", ""] {
+                let mut connection = RawHttp::connect(&node.url).await;
+                let request =
+                    format!("{method} {path} HTTP/1.1\r\n{head}Connection: close\r\n\r\n");
+                connection.send(request).await;
+                assert_ne!(connection.rest().await, "", "{method} {path}");
+            }
+        }
+    }
+    let page = node.call(Method::GET, "/metrics", None).await.text;
+    let has = |endpoint: &str, wanted: &str| {
+        let wanted = if wanted == "HEAD" { "GET" } else { wanted };
+        let mut routes = routes.iter();
+        routes.any(|(method, path)| path == endpoint && method.as_str() == wanted)
+    };
+    let timed = timed(&page);
+    assert!(timed.len() > 40, "{timed:?}");
+    let foreign: Vec<_> = timed
+        .iter()
+        .filter(|(endpoint, method)| method != "OTHER" && !has(endpoint, method))
+        .collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    node.stop().await;
 }
 
 #[tokio::test]

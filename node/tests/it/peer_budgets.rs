@@ -1,6 +1,9 @@
 //! The memory for answers between nodes is reserved before they are made, and kept until the other node has them.
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -107,9 +110,13 @@ impl Lonely {
     async fn reserved(&self) -> usize {
         let metrics = self.client.get(format!("{}/metrics", self.node.url));
         let metrics = metrics.send().await.unwrap().text().await.unwrap();
-        let name = "osc_memory_reserved_bytes{share=\"peers\"} ";
-        let figure = metrics.lines().find_map(|line| line.strip_prefix(name));
-        figure.unwrap().parse().unwrap()
+        let names = ["peers", "small_peers"]
+            .map(|share| format!("osc_memory_reserved_bytes{{share=\"{share}\"}} "));
+        let figures = metrics.lines().filter_map(|line| {
+            let figure = names.iter().find_map(|name| line.strip_prefix(name))?;
+            Some(figure.parse::<usize>().unwrap())
+        });
+        figures.sum()
     }
 
     async fn until_reserved(&self, is_so: impl Fn(usize) -> bool) {
@@ -125,6 +132,91 @@ impl Lonely {
 fn keys(from: usize, to: usize) -> Value {
     let key = |n| json!({"environment": "", "key": format!("k{n:02}")});
     (from..to).map(key).collect()
+}
+
+/// The head of a message whose length is not said.
+fn head_of_chunks() -> String {
+    format!(
+        "POST {EXCHANGE} HTTP/1.1\r\nHost: node\r\nX-Cluster-Key: {CLUSTER_KEY}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+}
+
+fn chunk_of_blanks(length: usize) -> String {
+    format!("{length:x}\r\n{}\r\n", " ".repeat(length))
+}
+
+#[tokio::test]
+async fn messages_that_do_not_come_take_no_room() {
+    let cluster = Lonely::bootstrapped(&[]).await;
+    let hello = cluster.greeting().await;
+    let announced =
+        head_of_chunks().replace("Transfer-Encoding: chunked", "Content-Length: 4000000");
+    let mut unsent = Vec::new();
+    for n in 0..16 {
+        let mut sender = RawHttp::connect_from(&cluster.node.url, "127.0.0.2").await;
+        if n % 2 == 0 {
+            sender.send(head_of_chunks()).await;
+        } else {
+            sender.send(&announced).await;
+        }
+        unsent.push(sender);
+    }
+    // Each is being read once its first bytes are.
+    for (n, sender) in unsent.iter_mut().enumerate() {
+        let first = chunk_of_blanks(1 << 10);
+        sender
+            .send(if n % 2 == 0 {
+                first
+            } else {
+                " ".repeat(1 << 10)
+            })
+            .await;
+    }
+    cluster.until_reserved(|bytes| bytes > 0).await;
+    assert!(cluster.reserved().await < 2 * MIB);
+    let (_, answer) = cluster.told(&hello, json!({"pull": {"after": 0}})).await;
+    assert!(!answer["body"]["changes"].is_null(), "{answer}");
+    cluster.told(&hello, json!("heartbeat")).await;
+    cluster.node.kill();
+}
+
+#[tokio::test]
+async fn one_address_leaves_room_for_the_messages_of_others() {
+    let share = (16 * MIB).to_string();
+    let cluster = Lonely::bootstrapped(&[("OSC_PEER_MEMORY_BYTES", &share)]).await;
+    let hello = cluster.greeting().await;
+    let mut senders = Vec::new();
+    for _ in 0..4 {
+        let mut sender = RawHttp::connect_from(&cluster.node.url, "127.0.0.2").await;
+        sender.send(head_of_chunks()).await;
+        senders.push(tokio::spawn(async move {
+            for _ in 0..48 {
+                sender.send(chunk_of_blanks(64 << 10)).await;
+            }
+            // The rest never comes.
+            sender.answer().await.map(|answer| answer.status)
+        }));
+    }
+    cluster.until_reserved(|bytes| bytes >= 7 * MIB).await;
+    for _ in 0..8 {
+        cluster.told(&hello, json!({"pull": {"after": 0}})).await;
+        cluster.told(&hello, json!("heartbeat")).await;
+    }
+    senders.iter().for_each(tokio::task::JoinHandle::abort);
+    cluster.node.kill();
+}
+
+#[tokio::test]
+async fn a_message_that_stops_is_given_up_as_a_clients_body_is() {
+    let cluster = Lonely::bootstrapped(&[]).await;
+    let mut sender = RawHttp::connect(&cluster.node.url).await;
+    sender.send(head_of_chunks()).await;
+    sender.send(chunk_of_blanks(1)).await;
+    let began = Instant::now();
+    sender.answer().await.unwrap().assert_refusal(408);
+    // Five seconds, and not the thirty that a message may take as a whole.
+    assert!(began.elapsed() < Duration::from_secs(20));
+    cluster.node.kill();
 }
 
 #[tokio::test]
@@ -156,20 +248,20 @@ async fn an_answer_is_not_made_where_there_is_no_room_for_it() {
     let cluster = Lonely::bootstrapped(&[("OSC_PEER_MEMORY_BYTES", &share)]).await;
     cluster.create("k", "a value").await;
     let hello = cluster.greeting().await;
-    // A slow message that takes nearly all of the room: it is held as a text and as its parsed form.
-    let mut slow = RawHttp::connect(&cluster.node.url).await;
-    let length = 8 * MIB - (256 << 10);
-    slow.send(format!(
-        "POST {EXCHANGE} HTTP/1.1\r\nHost: node\r\nX-Cluster-Key: {CLUSTER_KEY}\r\nContent-Length: {length}\r\n\r\n"
-    ))
-    .await;
-    cluster.until_reserved(|bytes| bytes >= 2 * length).await;
-    let sends = tokio::spawn(async move {
-        loop {
-            slow.send(vec![b' '; 64 << 10]).await;
-            sleep(Duration::from_millis(200)).await;
-        }
-    });
+    // Two slow messages that take nearly all of the room together: each is held as a text and as its parsed form.
+    let mut sends = Vec::new();
+    for (source, length) in [("127.0.0.2", 4 * MIB), ("127.0.0.3", MIB + (256 << 10))] {
+        let mut slow = RawHttp::connect_from(&cluster.node.url, source).await;
+        slow.send(head_of_chunks()).await;
+        slow.send(chunk_of_blanks(length)).await;
+        sends.push(tokio::spawn(async move {
+            loop {
+                slow.send(chunk_of_blanks(4 << 10)).await;
+                sleep(Duration::from_millis(200)).await;
+            }
+        }));
+    }
+    cluster.until_reserved(|bytes| bytes >= 10 * MIB).await;
     for asked in [
         json!({"pull": {"after": 0}}),
         json!({"snapshot": {"after": null}}),
@@ -181,7 +273,7 @@ async fn an_answer_is_not_made_where_there_is_no_room_for_it() {
         // A node that only sends a heartbeat waits for nothing.
         cluster.told(&hello, json!("heartbeat")).await;
     }
-    sends.abort();
+    sends.iter().for_each(tokio::task::JoinHandle::abort);
     cluster.until_reserved(|bytes| bytes == 0).await;
     let (_, answer) = cluster.told(&hello, json!({"pull": {"after": 0}})).await;
     assert_eq!(answer["body"]["changes"]["rows"][0]["key"], "k");

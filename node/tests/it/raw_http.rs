@@ -79,6 +79,17 @@ impl RawHttp {
         }
     }
 
+    /// A connection with a small receive buffer.
+    pub(crate) async fn connect_narrow(url: &str) -> Self {
+        let address: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self {
+            stream: socket.connect(address).await.unwrap(),
+            read: Vec::new(),
+        }
+    }
+
     /// Sends some bytes. Where the node has closed the connection, the write fails, and the answer shows it.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;

@@ -23,6 +23,7 @@ const ALL_BUT_STALLS: Timeouts = Timeouts {
     idle: Duration::from_mins(1),
     age: Duration::from_mins(1),
     rest: Duration::from_secs(1),
+    ..Timeouts::DEFAULT
 };
 const SHORT: Timeouts = Timeouts {
     stall: Duration::from_millis(300),
@@ -257,26 +258,43 @@ async fn slow_readers_of_lists_make_others_wait_but_not_for_ever() {
     node.stop().await;
 }
 
-#[tokio::test]
-async fn a_client_of_http2_that_opens_no_window_loses_its_connection_although_it_answers_pings() {
-    let node = node(&[], SHORT);
+/// A client of HTTP/2 that opens no window, sends eight of these requests, and answers pings until the node ends the connection.
+async fn asks_and_opens_no_window(node: &TestNode, method: &Method, path: &str) {
     let stream = connect(&node.url).await;
     let handshake = h2::client::Builder::new()
         .initial_window_size(0)
         .handshake::<_, bytes::Bytes>(stream);
     let (mut client, connection) = handshake.await.unwrap();
-    // It reads, and so answers pings, until the node ends it.
     let connection = tokio::spawn(connection);
     let mut unread = Vec::new();
     for _ in 0..8 {
-        let request = http::Request::get(format!("http://node{ASSET}"));
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("http://node{path}"));
         let (answer, _) = client
             .send_request(request.body(()).unwrap(), true)
             .unwrap();
         unread.push(answer.await.unwrap());
     }
     let ended = timeout(Duration::from_secs(20), connection).await;
-    let _ = ended.expect("the node ends it").unwrap();
-    assert!(counts_one(&node, "slow_reader").await);
-    node.stop().await;
+    // How it ends is not said: with an error or without.
+    let _ = ended.unwrap().unwrap();
+    assert!(counts_one(node, "slow_reader").await, "{method} {path}");
+}
+
+#[tokio::test]
+async fn a_client_of_http2_that_opens_no_window_loses_its_connection_although_it_answers_pings() {
+    const ALONE: &[(&str, &str)] = &[];
+    const CLUSTER: &[(&str, &str)] = &[("OSC_CLUSTER_KEY", "the cluster key of the tests")];
+    for (method, path, more) in [
+        (Method::GET, ASSET, ALONE),
+        // Refusals of the routes of nodes, which have a budget of their own.
+        (Method::POST, "/cluster/v1/exchange", ALONE),
+        (Method::POST, "/cluster/v1/exchange", CLUSTER),
+        (Method::GET, "/cluster/v1/exchange", CLUSTER),
+    ] {
+        let node = node(more, SHORT);
+        asks_and_opens_no_window(&node, &method, path).await;
+        node.stop().await;
+    }
 }

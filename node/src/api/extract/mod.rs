@@ -11,6 +11,7 @@ pub(super) mod entry_path;
 pub(super) mod min_version;
 pub(super) mod page;
 mod partial;
+mod peer_body;
 pub(super) mod peer_proof;
 pub(super) mod query;
 pub(super) mod received_body;

@@ -1,6 +1,6 @@
 //! Requests of nodes and our own programs prove themselves by what they sign: judged before a byte of the body is read.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     body::{Body, to_bytes},
@@ -10,16 +10,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{auth::origin_of, body::read_up_to};
+use super::{
+    auth::origin_of,
+    body::read_up_to,
+    client_address::client_address,
+    peer_body::{Length, receive},
+};
 use crate::{
     api::{Node, NodeState, answer::error::ApiError, connection::ConnectionMark, ports},
-    budget::{ROOM_WAIT, Reservation},
+    budget::Reservation,
     cluster::EXCHANGE_PATH,
     crypto::BodyDigest,
     metrics::AuthFailure,
     peers::{
-        ASK, CHALLENGE, COPIES, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven, Unread,
-        longest, reserve,
+        ASK, CHALLENGE, MESSAGE_BYTES, PROOF, PeerProofs, Proven, Unproven, Unread, longest,
+        reserve,
     },
 };
 
@@ -68,7 +73,9 @@ pub(in crate::api) async fn judge(node: Node, request: Request, next: Next) -> R
             // The room is kept until the answer is made.
             let answer = match take_body(&node, request, &proven).await {
                 Ok((mut request, room)) => {
-                    request.extensions_mut().insert(Arc::clone(&room));
+                    if let Some(room) = &room {
+                        request.extensions_mut().insert(Arc::clone(room));
+                    }
                     next.run(request).await
                 }
                 Err(error) => error.into_response(),
@@ -98,7 +105,7 @@ async fn take_body(
     node: &NodeState,
     request: Request,
     proven: &Proven,
-) -> Result<(Request, Arc<Reservation>), ApiError> {
+) -> Result<(Request, Option<Arc<Reservation>>), ApiError> {
     let (mut parts, body) = request.into_parts();
     let limit = longest(&node.budgets.peers);
     let length = usize::try_from(proven.body.length)
@@ -109,17 +116,14 @@ async fn take_body(
     if announced.is_some_and(|announced| announced.as_bytes() != length.to_string().as_bytes()) {
         return Err(ApiError::UnreadableProof);
     }
-    let mut room = room(node, length).await?;
-    let bytes = read_up_to(length, body, node).await?;
-    if BodyDigest::of(&bytes) != proven.body {
-        return Err(ApiError::UnreadableProof);
-    }
-    reserve(&bytes, &node.budgets.peers, &mut room)?;
+    let address = client_address(&parts.extensions, &parts.headers, &node.trusted_proxies);
+    let length = Length {
+        limit: length,
+        announced: Some(length),
+    };
+    let (bytes, room) = arrived(node, address, body, length, Some(proven)).await?;
     parts.extensions.insert(proven.clone());
-    Ok((
-        Request::from_parts(parts, Body::from(bytes)),
-        Arc::new(room),
-    ))
+    Ok((Request::from_parts(parts, Body::from(bytes)), room))
 }
 
 /// The body of a message between nodes, and the room that it takes until this and its clones are dropped.
@@ -140,17 +144,32 @@ pub(in crate::api) async fn body(node: &NodeState, request: Request) -> Result<P
     }
     let announced = parts.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-    let announced = announced.unwrap_or(limit);
-    if announced > limit {
+    if announced.is_some_and(|announced| announced > limit) {
         return Err(ApiError::BodyTooLarge { limit });
     }
-    let mut room = room(node, announced).await?;
-    let bytes = read_up_to(limit, body, node).await?;
-    reserve(&bytes, &node.budgets.peers, &mut room)?;
-    Ok(PeerBody {
-        bytes,
-        room: Some(Arc::new(room)),
-    })
+    let address = client_address(&parts.extensions, &parts.headers, &node.trusted_proxies);
+    let length = Length { limit, announced };
+    let (bytes, room) = arrived(node, address, body, length, None).await?;
+    Ok(PeerBody { bytes, room })
+}
+
+/// Reads a message, and takes the room of what will be read of it.
+async fn arrived(
+    node: &NodeState,
+    address: IpAddr,
+    body: Body,
+    length: Length,
+    proven: Option<&Proven>,
+) -> Result<(bytes::Bytes, Option<Arc<Reservation>>), ApiError> {
+    let pools = &node.budgets.peers;
+    let (bytes, mut room) = receive(&node.timeouts, pools, address, body, length).await?;
+    if proven.is_some_and(|proven| BodyDigest::of(&bytes) != proven.body) {
+        return Err(ApiError::UnreadableProof);
+    }
+    if let Some(room) = &mut room {
+        reserve(&bytes, pools, room)?;
+    }
+    Ok((bytes, room.map(Arc::new)))
 }
 
 impl From<Unread> for ApiError {
@@ -160,15 +179,6 @@ impl From<Unread> for ApiError {
             Unread::NoRoom(_) => Self::PeersBusy,
         }
     }
-}
-
-/// Room for a message and for what is read of it.
-async fn room(node: &NodeState, bytes: usize) -> Result<Reservation, ApiError> {
-    // The nodes share it, whatever their addresses.
-    let anyone = Ipv4Addr::UNSPECIFIED.into();
-    let bytes = bytes.saturating_mul(COPIES);
-    let room = node.budgets.peers.reserve(anyone, bytes, ROOM_WAIT).await;
-    room.map_err(|_| ApiError::PeersBusy)
 }
 
 /// An answer that is whole in memory, as all answers of these routes are, with its proof.

@@ -1,6 +1,6 @@
 //! Bodies of clients: charged for what has arrived, and given up where it does not arrive fast enough.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use axum::body::{Body, HttpBody};
 use http_body_util::BodyExt;
@@ -9,13 +9,12 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     api::{NodeState, answer::error::ApiError},
     budget::{Budgets, NoRoom, Reservation, SMALL_BODY},
+    config::Timeouts,
 };
 
 /// What a body is charged with at a time, in bytes: small ones, and others.
 const SMALL_STEP: usize = 1 << 10;
 const STEP: usize = 16 << 10;
-/// How fast a body must arrive after its grace, in bytes per second.
-const BYTES_PER_SECOND: usize = 16 << 10;
 
 /// A whole body, and the memory that it is charged with.
 #[derive(Debug, Default)]
@@ -45,12 +44,12 @@ impl ReceivedBody {
         body: Body,
         limit: usize,
     ) -> Result<Self, ApiError> {
-        Self::receive_after(node.timeouts.body, &node.budgets, address, body, limit).await
+        Self::receive_within(&node.timeouts, &node.budgets, address, body, limit).await
     }
 
-    /// The same, where it must come at its rate after this time.
-    async fn receive_after(
-        grace: Duration,
+    /// The same, with these times.
+    async fn receive_within(
+        timeouts: &Timeouts,
         budgets: &Budgets,
         address: IpAddr,
         mut body: Body,
@@ -70,7 +69,7 @@ impl ReceivedBody {
         let mut arrived = Arrived::default();
         loop {
             let length = arrived.bytes.len();
-            let due = began + grace + time_of(length);
+            let due = began + timeouts.body + timeouts.time_of_body(length);
             let frame = timeout_at(due, body.frame())
                 .await
                 .map_err(|_| ApiError::SlowBody)?;
@@ -139,22 +138,16 @@ impl Arrived {
     }
 }
 
-/// How long so many bytes may take.
-fn time_of(bytes: usize) -> Duration {
-    let micros = bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND;
-    Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::{convert::Infallible, time::Duration};
 
     use bytes::Bytes;
     use futures::stream::unfold;
     use tokio::time::sleep;
 
     use super::*;
-    use crate::{budget::MemoryPlan, config::Timeouts};
+    use crate::budget::MemoryPlan;
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
@@ -196,6 +189,13 @@ mod tests {
     /// A whole body of three mebibytes that comes in steps of a tenth of a second, and the seconds until it was there or given
     /// up.
     async fn receive_in_steps(
+        bytes_of_step: impl FnMut(usize) -> usize + Send + 'static,
+    ) -> (Result<usize, ApiError>, f64) {
+        receive_in_steps_within(&Timeouts::DEFAULT, bytes_of_step).await
+    }
+
+    async fn receive_in_steps_within(
+        timeouts: &Timeouts,
         mut bytes_of_step: impl FnMut(usize) -> usize + Send + 'static,
     ) -> (Result<usize, ApiError>, f64) {
         const LENGTH: usize = 3 << 20;
@@ -212,9 +212,8 @@ mod tests {
         });
         let plan = MemoryPlan::new(Some(160 << 20), None, |_| None).unwrap();
         let budgets = Budgets::new(plan, LENGTH);
-        let (grace, body) = (Timeouts::default().body, Body::from_stream(steps));
-        let began = Instant::now();
-        let received = ReceivedBody::receive_after(grace, &budgets, HERE, body, LENGTH).await;
+        let (body, began) = (Body::from_stream(steps), Instant::now());
+        let received = ReceivedBody::receive_within(timeouts, &budgets, HERE, body, LENGTH).await;
         let length = received.map(|body| body.as_bytes().len());
         (length, began.elapsed().as_secs_f64())
     }
@@ -228,6 +227,19 @@ mod tests {
         let (slower, seconds) = receive_in_steps(|_| 15 * 1024 / 10).await;
         assert!(matches!(slower, Err(ApiError::SlowBody)), "{slower:?}");
         assert!((75.0..85.0).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_comes_at_the_rate_of_its_setting() {
+        let slow = Timeouts {
+            body_rate: 4 << 10,
+            ..Timeouts::DEFAULT
+        };
+        // A quarter of the usual rate, and somewhat more.
+        let (whole, _) = receive_in_steps_within(&slow, |_| 5 * 1024 / 10).await;
+        assert_eq!(whole.unwrap(), 3 << 20);
+        let (slower, _) = receive_in_steps(|_| 5 * 1024 / 10).await;
+        assert!(matches!(slower, Err(ApiError::SlowBody)), "{slower:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,5 @@
 //! What nodes of one cluster exchange: one route, one message, one answer.
 
-use std::net::Ipv4Addr;
-
 use axum::{
     extract::{Request, State},
     response::Response,
@@ -89,9 +87,9 @@ async fn room_for_answer(
         None => 0,
     };
     let bytes = COPIES * ENTRIES_BYTES.max(first);
-    let anyone = Ipv4Addr::UNSPECIFIED.into();
-    let room = node.budgets.peers.reserve(anyone, bytes, ROOM_WAIT).await;
-    room.map(Some).map_err(|_| ApiError::PeersBusy)
+    // The nodes share it, whatever their addresses.
+    let room = node.budgets.peers.large.reserve_for_many(bytes, ROOM_WAIT);
+    room.await.map(Some).map_err(|_| ApiError::PeersBusy)
 }
 
 /// Writes an answer into room of its own length, which it keeps until its taker has it.

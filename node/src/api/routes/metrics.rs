@@ -1,5 +1,10 @@
 //! `GET /metrics`: names of entries are never in it. What concerns keys is shown only to the cluster admin.
 
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
 use axum::{
     RequestPartsExt,
     extract::{Request, State},
@@ -12,7 +17,10 @@ use super::health::is_readable;
 use crate::{
     api::{
         Node, NodeState,
-        answer::error::ApiError,
+        answer::{
+            error::ApiError,
+            untaken::{AnswerRoom, Taker},
+        },
         extract::auth::Owner,
         openapi::{OptionalOwnerHeaders, Refusal},
     },
@@ -38,6 +46,7 @@ use crate::{
 )]
 pub(in crate::api) async fn metrics(
     State(node): State<Node>,
+    taker: Taker,
     request: Request,
 ) -> Result<Response, ApiError> {
     let mut parts = request.into_parts().0;
@@ -49,20 +58,100 @@ pub(in crate::api) async fn metrics(
     } else {
         Reader::AnyClient
     };
-    page(&node, reader).await
+    page(&node, &taker, reader).await
 }
 
 /// The same on a port of its own, which only the cluster admin is meant to reach.
 pub(in crate::api) async fn on_its_own_port(
     State(node): State<Node>,
+    taker: Taker,
 ) -> Result<Response, ApiError> {
-    page(&node, Reader::Operator).await
+    page(&node, &taker, Reader::Operator).await
 }
 
-async fn page(node: &NodeState, reader: Reader) -> Result<Response, ApiError> {
+/// The pages of one node. They are made one at a time, so that those who ask for many cost no more than a page.
+#[derive(Debug, Default)]
+pub(in crate::api) struct Pages {
+    /// The last count of rows that are counted for it alone.
+    counted: tokio::sync::Mutex<Option<Count>>,
+    /// The length of the last one.
+    length: AtomicUsize,
+}
+
+/// A count of rows, which reads an index.
+#[derive(Debug)]
+struct Count {
+    at: Instant,
+    /// The live entries then: where there are others, rows came and went.
+    entries: u64,
+}
+
+impl Count {
+    fn is_good_for(&self, entries: u64) -> bool {
+        self.entries == entries && self.at.elapsed() < COUNTED_FOR
+    }
+}
+
+impl Pages {
+    /// The room that the next one takes, and somewhat: figures grow.
+    fn room(&self) -> usize {
+        match self.length.load(Relaxed) {
+            0 => FIRST_PAGE,
+            length => length + length / 8,
+        }
+    }
+}
+
+const CONTENT_TYPE: &str = "text/plain; version=1.0.0; charset=utf-8";
+/// The room of the first page, in bytes.
+const FIRST_PAGE: usize = 48 << 10;
+/// How long a count of rows is good for.
+const COUNTED_FOR: Duration = Duration::from_secs(1);
+
+/// Makes a page within room that it takes before: who waits for it holds no page.
+async fn page(node: &NodeState, taker: &Taker, reader: Reader) -> Result<Response, ApiError> {
+    let bytes = node.metrics_pages.room();
+    let mut counted = node.metrics_pages.counted.lock().await;
+    let mut room = if let Some(room) = node.answers.reserve_any_now(taker.address, bytes) {
+        room
+    } else {
+        // Who waits for room keeps no other from making a page.
+        drop(counted);
+        let room = node.answers.reserve(taker.address, bytes).await?;
+        counted = node.metrics_pages.counted.lock().await;
+        room
+    };
+    let mut page = text(node, reader, &mut counted).await?;
+    drop(counted);
+    page.shrink_to_fit();
+    node.metrics_pages.length.store(page.len(), Relaxed);
+    let more = page.len().saturating_sub(room.bytes());
+    if more > 0 {
+        room.grow(more)?;
+    }
+    room.shrink_to(page.len());
+    let mut response = ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response();
+    response.extensions_mut().insert(AnswerRoom::new(room));
+    Ok(response)
+}
+
+async fn text(
+    node: &NodeState,
+    reader: Reader,
+    counted: &mut Option<Count>,
+) -> Result<String, ApiError> {
     match &node.kind {
         NodeKind::Replicating(replicating) => {
-            replicating.replica.sample().await?;
+            let entries = node.entries.store().live_entries();
+            if !counted
+                .as_ref()
+                .is_some_and(|count| count.is_good_for(entries))
+            {
+                let at = Instant::now();
+                replicating.replica.count().await?;
+                *counted = Some(Count { at, entries });
+            }
+            replicating.replica.sample();
             let view = replicating.replica.view();
             page_of(node, KindReadings::Replicating(&view), reader)
         }
@@ -102,7 +191,7 @@ fn reading_of(usage: DatabaseUsage, is_reachable: bool, takes_writes: bool) -> D
     }
 }
 
-fn page_of(node: &NodeState, kind: KindReadings<'_>, reader: Reader) -> Result<Response, ApiError> {
+fn page_of(node: &NodeState, kind: KindReadings<'_>, reader: Reader) -> Result<String, ApiError> {
     let memory = node.budgets.in_use();
     let readings = Readings {
         entries: node.entries.store().live_entries(),
@@ -111,16 +200,19 @@ fn page_of(node: &NodeState, kind: KindReadings<'_>, reader: Reader) -> Result<R
         memory: &memory,
         dropped_log_lines: node.log.dropped_lines(),
     };
-    let page = node
-        .metrics
-        .page(readings, reader)
-        .map_err(|error| ApiError::Internal(error.into()))?;
-    Ok((
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=1.0.0; charset=utf-8",
-        )],
-        page,
-    )
-        .into_response())
+    let page = node.metrics.page(readings, reader);
+    page.map_err(|error| ApiError::Internal(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_gets_the_room_of_the_last_one_and_somewhat() {
+        let pages = Pages::default();
+        assert_eq!(pages.room(), FIRST_PAGE);
+        pages.length.store(80_000, Relaxed);
+        assert_eq!(pages.room(), 90_000);
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) use import::import;
 pub(crate) use unfence::unfence;
 
 use crate::{
-    budget::Pool,
+    budget::MessagePools,
     cluster::ProcessEpoch,
     config::{Config, PeerAddress, UsageError},
     peers::{Caller, MESSAGE_BYTES, PeerClient, PeerError, ResolvedHost},
@@ -42,6 +42,8 @@ use crate::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// For messages to and from the node, in bytes: the longest one is not small.
+const MEMORY: usize = MESSAGE_BYTES / 3 * 4;
 
 /// The status that a node reports.
 #[derive(Debug)]
@@ -102,7 +104,7 @@ impl RunningNode {
             resolved,
         };
         Ok(Self {
-            client: PeerClient::new(caller, Pool::shared("peers", MESSAGE_BYTES))?,
+            client: PeerClient::new(caller, MessagePools::new(MEMORY))?,
             address: PeerAddress {
                 host: host.unwrap_or_else(|| ip.to_string()),
                 port: listen.port(),

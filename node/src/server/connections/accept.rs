@@ -71,7 +71,7 @@ impl Port {
         } = self;
         let listener = TcpListener::from_std(listener)?;
         let limits = &table.limits;
-        let timeouts = limits.timeouts;
+        let (timeouts, streams) = (limits.timeouts, limits.streams);
         let keep_alive = format!("timeout={}", timeouts.idle.as_secs());
         let edge = EdgeParts {
             service,
@@ -84,10 +84,11 @@ impl Port {
             keep_alive: HeaderValue::try_from(keep_alive).map_err(io::Error::other)?,
         };
         let shared = Arc::new(Shared {
-            http: connection::http(),
+            http: connection::http(streams),
             edge: Arc::new(edge),
             tls,
             timeouts,
+            streams,
             metrics,
             stop: stop.clone(),
         });

@@ -328,12 +328,7 @@ mod tests {
     const TIMEOUTS: Timeouts = Timeouts {
         headers: Duration::from_secs(10),
         idle: Duration::from_secs(75),
-        body: Duration::ZERO,
-        message: Duration::ZERO,
-        stall: Duration::ZERO,
-        list: Duration::ZERO,
-        age: Duration::ZERO,
-        rest: Duration::ZERO,
+        ..Timeouts::DEFAULT
     };
 
     #[test]

@@ -28,8 +28,7 @@ use super::{
     intake::Intake,
     leave::{Leave, Next},
     limits::{
-        EVICTION, FAREWELL, FINISH, LAST_ANSWERS, MAX_HEAD_BYTES, MAX_STREAMS, RECEIVE_WINDOW,
-        SEND_BUFFER,
+        EVICTION, FAREWELL, FINISH, MAX_HEAD_BYTES, RECEIVE_WINDOW, SEND_BUFFER, last_answers,
     },
     refusal::Refusal,
     stall_guard::StallGuard,
@@ -48,13 +47,15 @@ pub(super) struct Shared {
     pub(super) edge: Arc<EdgeParts>,
     pub(super) tls: Option<LiveTls>,
     pub(super) timeouts: Timeouts,
+    /// HTTP/2 requests of one connection at a time.
+    pub(super) streams: u32,
     pub(super) metrics: PortMetrics,
     /// Ends all connections gracefully.
     pub(super) stop: CancellationToken,
 }
 
-/// How hyper bounds a client, where this module does not.
-pub(super) fn http() -> auto::Builder<TokioExecutor> {
+/// How hyper bounds a client, where this module does not. One connection of HTTP/2 has so many requests at a time.
+pub(super) fn http(streams: u32) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -68,12 +69,12 @@ pub(super) fn http() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         // `HeadRoom` judges heads up to 64 KiB, and answers in JSON; h2 itself refuses far larger ones.
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES / 4 * 5).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(streams)
         .initial_stream_window_size(RECEIVE_WINDOW)
         .initial_connection_window_size(RECEIVE_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(MAX_STREAMS as usize)
-        .max_local_error_reset_streams(2 * MAX_STREAMS as usize)
+        .max_pending_accept_reset_streams(streams as usize)
+        .max_local_error_reset_streams(2 * streams as usize)
         .keep_alive_interval(Duration::from_secs(20));
     builder
 }
@@ -141,7 +142,13 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) -> ConnectionEnd {
     let outdated = activity.outdated();
     let room = shared.edge.room.clone();
-    let wire = Wire::new(stream, Arc::clone(&activity), room, shared.metrics.clone());
+    let wire = Wire::new(
+        stream,
+        Arc::clone(&activity),
+        room,
+        shared.streams,
+        shared.metrics.clone(),
+    );
     let edge = Edge {
         parts: Arc::clone(&shared.edge),
         activity: Arc::clone(&activity),
@@ -277,7 +284,7 @@ impl<'a> Conduct<'a> {
         let http2 = self.activity.protocol() == Protocol::Http2;
         let old = now >= self.retires_at;
         if old && http2 {
-            self.leave(ConnectionEnd::Age, LAST_ANSWERS);
+            self.leave(ConnectionEnd::Age, last_answers(&self.timeouts));
             return Next::Again;
         }
         if old {

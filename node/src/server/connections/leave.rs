@@ -89,7 +89,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{
-        super::limits::{EVICTION, FINISH, LAST_ANSWERS},
+        super::limits::{EVICTION, FINISH},
         *,
     };
     use crate::api::ConnectionMark;
@@ -101,6 +101,8 @@ mod tests {
         Arc::new(activity)
     }
 
+    /// As long as an answer by default, and somewhat.
+    const LAST_ANSWERS: Duration = Duration::from_secs(150);
     const ENDS: [(ConnectionEnd, Duration); 3] = [
         (ConnectionEnd::Stopped, FINISH),
         (ConnectionEnd::Evicted, EVICTION),

@@ -16,8 +16,8 @@ pub(super) const MAX_SECRET_BYTES: usize = 48 << 10;
 /// Bytes of an answer that wait in TLS for their client. A record that the socket accepted in part stays whole, so twice as
 /// many at most.
 pub(super) const TLS_SEND_BUFFER: usize = 4 << 10;
-/// HTTP/2 requests of one connection at a time.
-pub(super) const MAX_STREAMS: u32 = 32;
+/// HTTP/2 requests of one connection at a time, where there is no setting for them.
+const STREAMS: u32 = 32;
 /// Bytes of bodies that one HTTP/2 connection may send before this node reads them. The protocol allows no less.
 pub(super) const RECEIVE_WINDOW: u32 = 65_535;
 /// Bytes of an answer that wait in an HTTP/2 stream for its client.
@@ -34,6 +34,8 @@ pub(crate) struct ConnectionLimits {
     pub(crate) reserved: usize,
     /// Proxies, whose connections are those of many clients.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// HTTP/2 requests of one connection at a time.
+    pub(crate) streams: u32,
     /// The largest rest of a refused request's body that is read.
     pub(crate) max_rest_bytes: u64,
     /// The time limits of clients.
@@ -43,7 +45,7 @@ pub(crate) struct ConnectionLimits {
 impl ConnectionLimits {
     /// The limits of the port for clients. Where probes have a port of their own, `reserves` is false.
     pub(crate) fn of_clients(
-        maximum: usize,
+        (maximum, streams): (usize, u32),
         reserves: bool,
         max_body_bytes: usize,
         trusted_proxies: Vec<IpNet>,
@@ -57,6 +59,7 @@ impl ConnectionLimits {
                 0
             },
             trusted_proxies,
+            streams,
             max_rest_bytes: max_body_bytes as u64,
             timeouts,
         }
@@ -68,6 +71,7 @@ impl ConnectionLimits {
             maximum: 512,
             reserved: RESERVED,
             trusted_proxies: Vec::new(),
+            streams: STREAMS,
             max_rest_bytes: max_body_bytes as u64,
             timeouts,
         }
@@ -79,6 +83,7 @@ impl ConnectionLimits {
             maximum: 64,
             reserved: 16,
             trusted_proxies: Vec::new(),
+            streams: STREAMS,
             max_rest_bytes: SMALL_HEAD_BYTES as u64,
             timeouts,
         }
@@ -99,8 +104,10 @@ impl ConnectionLimits {
 
 /// How long running requests may take after the node stopped listening.
 pub(super) const FINISH: Duration = Duration::from_secs(30);
-/// The time that a connection gets to end in good order: two minutes, as an answer does, and some more.
-pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(150);
+/// The time that a connection gets to end in good order: as long as an answer, and some more.
+pub(super) fn last_answers(timeouts: &Timeouts) -> Duration {
+    timeouts.list + Duration::from_secs(30)
+}
 /// The same for an idle connection.
 pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 /// The same of a connection that must make room.

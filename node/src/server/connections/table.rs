@@ -201,7 +201,11 @@ mod tests {
         let trusted = vec!["10.0.0.0/8".parse().unwrap()];
         let timeouts = Timeouts::default();
         ConnectionTable::new(ConnectionLimits::of_clients(
-            maximum, true, 1, trusted, timeouts,
+            (maximum, 32),
+            true,
+            1,
+            trusted,
+            timeouts,
         ))
     }
 

@@ -3,10 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    frames::{DATA, FrameHeads, HEADERS, RST_STREAM},
-    limits::MAX_STREAMS,
-};
+use super::frames::{DATA, FrameHeads, HEADERS, RST_STREAM};
 
 const END_STREAM: u8 = 1;
 
@@ -14,6 +11,8 @@ const END_STREAM: u8 = 1;
 #[derive(Debug)]
 pub(super) struct UnsentAnswers {
     heads: FrameHeads,
+    /// Streams that are open at a time, at most.
+    most: usize,
     /// Streams whose answer has begun.
     begun: Vec<u32>,
     /// Streams that the client has reset last, before their answers began. The head of such an answer may wait in h2 to be sent,
@@ -22,9 +21,11 @@ pub(super) struct UnsentAnswers {
 }
 
 impl UnsentAnswers {
-    pub(super) fn new() -> Self {
+    /// Of a connection with so many streams at a time.
+    pub(super) fn new(streams: u32) -> Self {
         Self {
             heads: FrameHeads::after(0),
+            most: streams as usize,
             begun: Vec::new(),
             reset: VecDeque::new(),
         }
@@ -47,7 +48,7 @@ impl UnsentAnswers {
             return;
         }
         // No more are open at a time: the client has ended the first one while its head was on its way.
-        if self.begun.len() >= MAX_STREAMS as usize {
+        if self.begun.len() >= self.most {
             self.begun.remove(0);
         }
         self.begun.push(stream);
@@ -59,7 +60,7 @@ impl UnsentAnswers {
             self.forget(stream);
             return;
         }
-        if self.reset.len() >= MAX_STREAMS as usize {
+        if self.reset.len() >= self.most {
             self.reset.pop_front();
         }
         self.reset.push_back(stream);
@@ -101,7 +102,7 @@ mod tests {
         ];
         let (began, ended) = (began.concat(), frame(DATA, END_STREAM, 1, 0));
         for piece in [1, 2, 7, 9, 64, 200] {
-            let mut answers = UnsentAnswers::new();
+            let mut answers = UnsentAnswers::new(32);
             assert!(answers.is_empty());
             began.chunks(piece).for_each(|part| answers.sent(part));
             assert!(!answers.is_empty(), "in pieces of {piece}");
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_one_side_resets_has_no_answer_any_more() {
-        let mut answers = UnsentAnswers::new();
+        let mut answers = UnsentAnswers::new(32);
         answers.sent(&frame(HEADERS, 4, 1, 20));
         answers.sent(&frame(HEADERS, 4, 3, 20));
         answers.is_reset(1);
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_head_that_is_sent_after_its_stream_was_reset_begins_no_answer() {
-        let mut answers = UnsentAnswers::new();
+        let mut answers = UnsentAnswers::new(32);
         answers.is_reset(1);
         answers.sent(&frame(HEADERS, 4, 1, 20));
         assert!(answers.is_empty());
@@ -134,16 +135,16 @@ mod tests {
         (5..200)
             .step_by(2)
             .for_each(|stream| answers.is_reset(stream));
-        assert_eq!(answers.reset.len(), MAX_STREAMS as usize);
+        assert_eq!(answers.reset.len(), 32);
         assert!(answers.is_empty());
     }
 
     #[test]
     fn streams_that_were_reset_in_the_middle_of_their_heads_take_no_more_than_one_connection_has() {
-        let mut answers = UnsentAnswers::new();
+        let mut answers = UnsentAnswers::new(32);
         for stream in (1..200).step_by(2) {
             answers.sent(&frame(HEADERS, 4, stream, 0));
         }
-        assert_eq!(answers.begun.len(), MAX_STREAMS as usize);
+        assert_eq!(answers.begun.len(), 32);
     }
 }

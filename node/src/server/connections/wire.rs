@@ -77,6 +77,7 @@ impl<T: AsyncRead> Wire<T> {
         stream: T,
         activity: Arc<Activity>,
         room: HeadRoom,
+        streams: u32,
         metrics: PortMetrics,
     ) -> Self {
         Self {
@@ -89,7 +90,7 @@ impl<T: AsyncRead> Wire<T> {
             head_bytes: 0,
             head_may_grow: false,
             frames: Frames::new(),
-            unsent: UnsentAnswers::new(),
+            unsent: UnsentAnswers::new(streams),
             is_full: false,
             frame_room: None,
             refusal: None,

@@ -12,15 +12,13 @@ use slab::Slab;
 
 use crate::{budget::CutOff, config::Timeouts};
 
-/// How fast an answer must be taken after its grace, in bytes per second.
-const BYTES_PER_SECOND: u64 = 64 << 10;
 /// Maps that are locked one by one, so that requests do not wait for each other.
 const SHARDS: usize = 16;
 
 /// What a client owes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// The answer was all there: the client takes it at the rate above, within two minutes.
+    /// The answer was all there: the client takes it at its rate, and within a time.
     Whole,
     /// It is made while it is sent: the client takes what waits for it.
     Streamed,
@@ -115,8 +113,7 @@ impl Meter {
         }
         match self.rule {
             Rule::Whole => {
-                let taken = u64::try_from(self.taken.load(Relaxed)).unwrap_or(u64::MAX);
-                let time = Duration::from_millis(taken.saturating_mul(1000) / BYTES_PER_SECOND);
+                let time = timeouts.time_of_answer(self.taken.load(Relaxed));
                 elapsed > (timeouts.stall + time).min(timeouts.list)
             }
             Rule::Streamed => self.since_moved(elapsed) > timeouts.stall,
@@ -200,6 +197,32 @@ mod tests {
         assert!(overdue_after(&meter, 21));
         meter.taken(50 << 20);
         assert!(overdue_after(&meter, 121), "two minutes at most");
+    }
+
+    #[test]
+    fn the_rate_of_an_answer_and_its_longest_time_are_settings() {
+        let meter = meter(Rule::Whole);
+        meter.handed_over(100 << 20);
+        meter.taken(640 << 10);
+        let timeouts = Timeouts {
+            answer_rate: 16 << 10,
+            list: Duration::from_secs(40),
+            ..Timeouts::default()
+        };
+        // Ten seconds, and forty for what was taken; but no more than forty together.
+        for (seconds, list, overdue) in [
+            (39, 40, false),
+            (41, 40, true),
+            (49, 120, false),
+            (51, 120, true),
+        ] {
+            let timeouts = Timeouts {
+                list: Duration::from_secs(list),
+                ..timeouts
+            };
+            let is_overdue = meter.is_overdue(Duration::from_secs(seconds), &timeouts);
+            assert_eq!(is_overdue, overdue, "{seconds} of {list}");
+        }
     }
 
     #[test]

@@ -107,12 +107,27 @@ impl Answers {
         address: IpAddr,
         bytes: usize,
     ) -> Result<Reservation, ApiError> {
-        let pool = if bytes <= SMALL_ANSWER {
+        Ok(self
+            .pool_for(bytes)
+            .reserve(address, bytes, ROOM_WAIT)
+            .await?)
+    }
+
+    /// The same where there is room now.
+    pub(in crate::api) fn reserve_any_now(
+        &self,
+        address: IpAddr,
+        bytes: usize,
+    ) -> Option<Reservation> {
+        self.pool_for(bytes).reserve_now(address, bytes)
+    }
+
+    fn pool_for(&self, bytes: usize) -> &Pool {
+        if bytes <= SMALL_ANSWER {
             &self.small
         } else {
             &self.large
-        };
-        Ok(pool.reserve(address, bytes, ROOM_WAIT).await?)
+        }
     }
 
     /// The same for an answer of more than a small one, where there is room now.
@@ -182,7 +197,14 @@ impl Answers {
             return self.hold(taker, response, ());
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let room = match self.reserve(taker.address, length.max(LEAST)).await {
+        let room = if length > SMALL_ANSWER {
+            // It is there already: many of them would wait beside the memory that is planned.
+            let room = self.large.try_reserve(taker.address, length);
+            room.map_err(ApiError::from)
+        } else {
+            self.reserve(taker.address, length.max(LEAST)).await
+        };
+        let room = match room {
             Ok(room) => Some(room),
             // Of a refusal's own size are the headers of the refused answer too.
             Err(refusal) if response.status().is_success() => return refusal.into_response(),
@@ -191,11 +213,20 @@ impl Answers {
         self.hold(taker, response, room)
     }
 
-    /// Keeps the room of an answer that had it before it was made, until its client has the answer.
+    /// Keeps the room of an answer that had it before it was made, until its client has the answer. One without is measured too:
+    /// nodes get short answers so, and any caller a refusal.
     pub(in crate::api) fn keep_room(&self, taker: &Taker, mut response: Response) -> Response {
+        if response.body().is_end_stream() {
+            return response;
+        }
         match response.extensions_mut().remove::<AnswerRoom>() {
             Some(room) => self.hold(taker, response, room),
-            None => response,
+            None if response.status().is_success() => self.hold(taker, response, ()),
+            None => {
+                // Where there is none it goes without: nodes wait for no room of clients.
+                let room = self.small.reserve_now(taker.address, LEAST);
+                self.hold(taker, response, room)
+            }
         }
     }
 
@@ -260,5 +291,38 @@ impl Streamed {
     /// For how long the client has taken nothing, although something waits for it.
     pub(in crate::api) fn idle(&self) -> Duration {
         self.0.idle()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::budget::MemoryPlan;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_there_waits_for_room_only_where_it_is_small() {
+        let plan = MemoryPlan::new(Some(40 << 20), None, |_| None).unwrap();
+        let budgets = Budgets::new(plan, 1 << 20);
+        let answers = Answers::new(&budgets, Timeouts::default());
+        let [here, there] = [1, 2].map(|last| [192, 0, 2, last].into());
+        let _full = [&budgets.answers, &budgets.small_answers]
+            .map(|pool| pool.try_reserve(there, usize::MAX).unwrap());
+        let taker = Taker {
+            address: here,
+            cut_off: None,
+        };
+        for (length, waits) in [
+            (SMALL_ANSWER, ROOM_WAIT),
+            (SMALL_ANSWER + 1, Duration::ZERO),
+        ] {
+            let began = Instant::now();
+            let answer = "x".repeat(length).into_response();
+            let answer = answers.charge(&taker, answer).await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(began.elapsed().as_secs(), waits.as_secs(), "{length}");
+        }
     }
 }

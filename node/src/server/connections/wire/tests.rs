@@ -60,7 +60,7 @@ fn at_rest() -> Wire<Client> {
     activity.speaks(Protocol::Http2);
     let room = HeadRoom::new(Pool::shared("connections", 64 << 10), &[]);
     let metrics = Metrics::new().unwrap().connections.at(CountedPort::Http);
-    let mut wire = Wire::new(Client::default(), activity, room, metrics);
+    let mut wire = Wire::new(Client::default(), activity, room, 32, metrics);
     let began = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     wire.follow_frames(began).unwrap();
     wire
@@ -151,6 +151,7 @@ async fn read(held: usize) -> (Vec<u8>, usize) {
         node,
         Arc::new(Activity::new(mark)),
         HeadRoom::new(room, &[]),
+        32,
         metrics,
     );
     let (mut all, mut largest) = (Vec::new(), 0);
@@ -194,6 +195,7 @@ async fn read_pipelined(held: usize) -> (usize, usize) {
         node,
         Arc::clone(&activity),
         HeadRoom::new(room.clone(), &[]),
+        32,
         metrics,
     );
     let mut first = Vec::new();
