@@ -21,6 +21,7 @@ mod full_disk;
 mod history;
 mod hosts;
 mod in_flight;
+mod large_lists;
 mod monitoring;
 mod nodes;
 mod pooler;

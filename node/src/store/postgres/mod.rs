@@ -18,6 +18,7 @@
 //! | `set_aside` | connections that no caller waits for any more |
 //! | `changes` | changes, in an order that no late commit disturbs |
 //! | `listing` | many entries of one state of the database |
+//! | `large_rows` | rows of a list whose tokens did not come with them |
 //! | `wake` | readers that wait for the next commit |
 //! | `condition` | the store's knowledge of itself without a query |
 //! | `watch` | the store's own background work |
@@ -41,6 +42,7 @@ mod entries;
 mod entry_store;
 mod error;
 mod identity;
+mod large_rows;
 mod listing;
 mod one_by_one;
 mod retirement;
