@@ -51,8 +51,7 @@ pub async fn adopt(
     let has_asked = AtomicBool::new(false);
     let adopting = async {
         let mut connection = connections.writes.get().await?;
-        connection.begin();
-        let transaction = connection.client_mut()?.transaction().await?;
+        let transaction = connection.transaction().await?;
         schema::take_turn(&transaction, settings.timeout).await?;
         let before = identity::read_if_any(&transaction).await?;
         before.must_have(salt_fingerprint)?;

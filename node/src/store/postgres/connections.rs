@@ -10,7 +10,7 @@ use std::{
 
 use deadpool_postgres::{
     Client, Connect, Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool,
-    RecyclingMethod, Runtime,
+    RecyclingMethod, Runtime, Transaction,
 };
 use tokio_postgres::Config;
 
@@ -19,6 +19,7 @@ use super::{
     retirement::Retirement,
     routes::{Connector, Routes},
     timeline::{LatestTimeline, TIMELINE},
+    transaction::WARNED,
 };
 use crate::store::StoreLoss;
 
@@ -266,7 +267,16 @@ impl Connection {
             .ok_or_else(|| PostgresError::Away("the connection is closed".into()))
     }
 
-    /// The same, for a transaction of more than one statement.
+    /// A transaction of more than one statement, whose commit tells a cancelled wait. What is sent is unanswered until
+    /// [`Self::end`].
+    pub(super) async fn transaction(&mut self) -> Result<Transaction<'_>, PostgresError> {
+        self.begin();
+        let transaction = self.client_mut()?.transaction().await?;
+        transaction.batch_execute(WARNED).await?;
+        Ok(transaction)
+    }
+
+    /// The client, for a transaction with terms of its own.
     pub(super) fn client_mut(&mut self) -> Result<&mut Client, PostgresError> {
         self.client
             .as_mut()

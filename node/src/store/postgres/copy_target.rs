@@ -45,8 +45,7 @@ impl CopyTarget {
             .map_err(|_| PostgresError::Slow)??;
         let version = within_step(async {
             let mut connection = connections.writes.get().await?;
-            connection.begin();
-            let transaction = connection.client_mut()?.transaction().await?;
+            let transaction = connection.transaction().await?;
             let version = schema::version(&transaction).await?;
             transaction.commit().await?;
             connection.end();
@@ -93,8 +92,7 @@ impl CopyTarget {
             // The last commit waits until the standby has all earlier commits: earlier cancelled waits no longer count.
             let cancelled_before = cancelled();
             let mut connection = self.connections.writes.get().await?;
-            connection.begin();
-            let transaction = connection.client_mut()?.transaction().await?;
+            let transaction = connection.transaction().await?;
             self.must_stand(&transaction).await?;
             let set = "UPDATE opensecureconf.identity SET clocks_from = greatest(clocks_from, $1)";
             transaction.execute(set, &[&clock.raw()]).await?;
@@ -130,8 +128,7 @@ async fn begin(
 ) -> Result<Option<Uid>, PostgresError> {
     let unfinished = identity::unfinished_copy_for(cluster);
     let mut connection = connections.writes.get().await?;
-    connection.begin();
-    let transaction = connection.client_mut()?.transaction().await?;
+    let transaction = connection.transaction().await?;
     schema::take_turn(&transaction, limit).await?;
     let found = identity::read_in(&transaction).await?;
     schema::must_be_usable(found.schema, found.usable_from)?;
@@ -191,8 +188,7 @@ impl Target for CopyTarget {
         let parameters = ColumnLists::of(rows).into_parameters();
         let writing = async {
             let mut connection = self.connections.writes.get().await?;
-            connection.begin();
-            let transaction = connection.client_mut()?.transaction().await?;
+            let transaction = connection.transaction().await?;
             self.must_stand(&transaction).await?;
             let parameters = columns::lent(&parameters);
             transaction.execute(&sql, &parameters).await?;
@@ -209,8 +205,7 @@ impl Target for CopyTarget {
         let (environments, keys) = columns::name_lists(names);
         let writing = async {
             let mut connection = self.connections.writes.get().await?;
-            connection.begin();
-            let transaction = connection.client_mut()?.transaction().await?;
+            let transaction = connection.transaction().await?;
             self.must_stand(&transaction).await?;
             transaction.execute(sql, &[&environments, &keys]).await?;
             transaction.commit().await?;

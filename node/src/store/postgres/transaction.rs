@@ -106,6 +106,9 @@ impl WriteTime {
     }
 }
 
+/// SQL: the server tells a cancelled wait for a standby by a warning alone, and a role may want none.
+pub(super) const WARNED: &str = "SET LOCAL client_min_messages = warning";
+
 /// A statement that writes, with all that it needs to run without its caller.
 pub(super) struct Statement {
     pub(super) sql: String,
@@ -194,7 +197,8 @@ async fn run(
     // The server checks a row again that another transaction changed meanwhile, whatever the default isolation level. Neither
     // limit counts while a commit waits for a standby.
     let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {for_locks}; SET LOCAL statement_timeout = {for_work}"
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {for_locks}; \
+         SET LOCAL statement_timeout = {for_work}; {WARNED}"
     );
     let parameters = columns::lent(&statement.parameters);
     // Sent together: one round trip to the server. Where the statement fails, the COMMIT ends nothing.
