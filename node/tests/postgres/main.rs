@@ -26,6 +26,7 @@ mod monitoring;
 mod nodes;
 mod pooler;
 mod programs;
+mod promotions;
 mod refusals;
 mod returns;
 mod rotation;

@@ -124,7 +124,7 @@ impl PostgresStore {
         most: i64,
     ) -> Result<Found, PostgresError> {
         let sql = format!(
-            "WITH life AS MATERIALIZED (SELECT pg_is_in_recovery() AS standby, (SELECT system_identifier FROM \
+            "WITH life AS MATERIALIZED (SELECT (SELECT system_identifier FROM \
              pg_control_system()) AS system, {TIMELINE} AS timeline, pg_snapshot_xmin(pg_current_snapshot()) AS xmin), \
              standing AS MATERIALIZED (SELECT c.xid, c.number, {COLUMNS_OF_E} FROM opensecureconf.changes AS c \
              JOIN opensecureconf.entries AS e ON e.environment = c.environment AND e.key = c.key AND e.clock = c.clock \
@@ -132,7 +132,7 @@ impl PostgresStore {
              AND c.xid < (SELECT xmin FROM life) ORDER BY c.xid, c.number LIMIT $3), \
              sized AS (SELECT e.*, count(*) OVER () AS found, coalesce(sum(coalesce(octet_length(e.token), 0)) OVER \
              (ORDER BY e.xid, e.number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM standing AS e) \
-             SELECT life.standby, life.system, life.timeline, i.uid, i.changes_from, l.xid::text::bigint, l.number, \
+             SELECT life.timeline, life.system, life.timeline, i.uid, i.changes_from, l.xid::text::bigint, l.number, \
              e.found, e.xid::text::bigint, e.number, {COLUMNS_OF_E} FROM life LEFT JOIN opensecureconf.identity AS i ON true \
              LEFT JOIN LATERAL (SELECT xid, number FROM opensecureconf.changes WHERE xid < life.xmin \
              ORDER BY xid DESC, number DESC LIMIT 1) AS l ON true \

@@ -231,12 +231,14 @@ impl PostgresStore {
             live.identity.environment.as_str().as_bytes(),
             live.identity.key.as_str().as_bytes(),
         ];
-        let sql = "SELECT pg_is_in_recovery(), e.clock FROM (SELECT 1) AS one LEFT JOIN opensecureconf.entries AS e \
-                   ON e.environment = $1 AND e.key = $2 AND e.clock = $3 AND e.incarnation = $4 AND e.request_id = $5";
+        let sql = format!(
+            "SELECT {TIMELINE}, e.clock FROM (SELECT 1) AS one LEFT JOIN opensecureconf.entries AS e \
+             ON e.environment = $1 AND e.key = $2 AND e.clock = $3 AND e.incarnation = $4 AND e.request_id = $5"
+        );
         let (clock, incarnation) = (live.version.clock.raw(), live.version.incarnation.raw());
         let found = self
             .read(
-                sql,
+                &sql,
                 &[&names[0], &names[1], &clock, &incarnation, &request],
                 deadline,
             )

@@ -169,15 +169,18 @@ impl ConnectionPool {
     /// A connection, as soon as one is free; refused where too many wait for one already.
     pub(super) async fn get(&self) -> Result<Connection, PostgresError> {
         let _place = Place::in_line(&self.waiting)?;
+        // Before the pool is asked: it may have this connection from before a promotion that is learned of meanwhile.
+        let since = self.check.timeline.get();
         let client = self.pool.get().await?;
         let is_new = Object::metrics(&client).recycle_count == 0;
         let mut connection = Connection {
             client: Some(client),
             quiet: true,
+            timeline: since,
         };
         if is_new {
             connection.begin();
-            self.check.accept(connection.client()?).await?;
+            connection.timeline = self.check.accept(connection.client()?).await?;
             connection.end();
         }
         Ok(connection)
@@ -212,8 +215,8 @@ struct Check {
 }
 
 impl Check {
-    /// Refuses a connection to a server that is not the latest primary, or has another store.
-    async fn accept(&self, connection: &Client) -> Result<(), PostgresError> {
+    /// The timeline of the server. Refuses a connection to one that is not the latest primary, or has another store.
+    async fn accept(&self, connection: &Client) -> Result<i32, PostgresError> {
         let accepted = self.judge(connection).await;
         if accepted.is_err() {
             self.routes.pass_over();
@@ -221,21 +224,23 @@ impl Check {
         accepted
     }
 
-    async fn judge(&self, connection: &Client) -> Result<(), PostgresError> {
+    async fn judge(&self, connection: &Client) -> Result<i32, PostgresError> {
         let sql = format!("SELECT {TIMELINE}");
         let told = connection
             .query_one(&sql, &[])
             .await
             .map_err(|error| PostgresError::from(error).of_connection())?;
-        self.timeline.accept(told.try_get(0)?)?;
+        let told: Option<i32> = told.try_get(0)?;
+        self.timeline.accept(told)?;
+        let timeline = told.unwrap_or_default();
         let Some(store) = self.store.get() else {
-            return Ok(());
+            return Ok(timeline);
         };
         let sql = "SELECT EXISTS (SELECT FROM opensecureconf.identity WHERE uid = $1)";
         let found = connection.query_one(sql, &[&store.as_str()]).await;
         let found = found.map_err(|error| PostgresError::from(error).of_store().of_connection())?;
         if found.try_get(0)? {
-            Ok(())
+            Ok(timeline)
         } else {
             Err(StoreLoss::Another.into())
         }
@@ -247,6 +252,8 @@ impl Check {
 pub(super) struct Connection {
     client: Option<Client>,
     quiet: bool,
+    /// Of the primary that it was taken for. Once the process sees a later one, the server may have been replaced.
+    pub(super) timeline: i32,
 }
 
 impl Connection {

@@ -1,10 +1,11 @@
-//! Reads: at the primary; each statement also asks whether the server is one.
+//! Reads: at the primary; each statement also asks whether the server is one, and still the latest.
 
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     PostgresError, PostgresStore,
     columns::{self, COLUMNS_OF_E, Parameter},
+    timeline::TIMELINE,
 };
 use crate::{
     domain::{Clock, Identity, Incarnation, Row, Version},
@@ -37,14 +38,16 @@ impl PostgresStore {
         &self,
         identity: &Identity,
     ) -> Result<(Option<Version>, Clock), PostgresError> {
-        let sql = "SELECT pg_is_in_recovery(), (SELECT clocks_from FROM opensecureconf.identity), e.clock, e.incarnation \
-                   FROM (SELECT 1) AS one LEFT JOIN opensecureconf.entries AS e ON e.environment = $1 AND e.key = $2";
+        let sql = format!(
+            "SELECT {TIMELINE}, (SELECT clocks_from FROM opensecureconf.identity), e.clock, e.incarnation \
+             FROM (SELECT 1) AS one LEFT JOIN opensecureconf.entries AS e ON e.environment = $1 AND e.key = $2"
+        );
         let names = [
             identity.environment.as_str().as_bytes(),
             identity.key.as_str().as_bytes(),
         ];
         let rows = self
-            .read(sql, &[&names[0], &names[1]], self.deadline())
+            .read(&sql, &[&names[0], &names[1]], self.deadline())
             .await?;
         let Some(row) = rows.first() else {
             return Err(PostgresError::Standby);
@@ -77,7 +80,7 @@ impl PostgresStore {
         deadline: Instant,
     ) -> Result<Vec<tokio_postgres::Row>, PostgresError> {
         let sql = format!(
-            "SELECT pg_is_in_recovery(), {COLUMNS_OF_E} FROM (SELECT 1) AS one \
+            "SELECT {TIMELINE}, {COLUMNS_OF_E} FROM (SELECT 1) AS one \
              LEFT JOIN opensecureconf.entries AS e ON e.environment = $1 AND e.key = $2"
         );
         let names = [
@@ -93,7 +96,7 @@ impl PostgresStore {
         self.1.at().map_or(own, |at| own.min(at.into()))
     }
 
-    /// Runs a reading statement whose first column says whether the server is a standby, and which always has a row.
+    /// Runs a reading statement whose first column is the timeline, and which always has a row.
     pub(super) async fn read(
         &self,
         sql: &str,
@@ -111,13 +114,10 @@ impl PostgresStore {
             let client = connection.client()?;
             let statement = client.prepare_cached(sql).await?;
             let rows = client.query(&statement, parameters).await?;
+            let told = rows.first().map_or(Ok(None), |row| row.try_get(0))?;
+            // Where the server became a standby under this connection, or was replaced, a new connection leads elsewhere.
+            self.0.connections.timeline.accept(told)?;
             connection.end();
-            let standby = rows.first().map_or(Ok(true), |row| row.try_get(0))?;
-            if standby {
-                // The server became a standby under this connection: a new connection leads elsewhere.
-                connection.begin();
-                return Err(PostgresError::Standby);
-            }
             Ok(rows)
         };
         timeout_at(deadline, reading)

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{PostgresError, PostgresStore, condition::DISK_FULL, now};
+use super::{PostgresError, PostgresStore, condition::DISK_FULL, now, timeline::TIMELINE};
 use crate::{
     cluster::{AckLevel, Write, Written},
     domain::{Identity, Row, Version},
@@ -120,7 +120,8 @@ impl EntryStore for PostgresStore {
     }
 
     async fn probe(&self) -> Result<(), ReadError> {
-        let asked = self.read("SELECT pg_is_in_recovery()", &[], self.deadline());
+        let sql = format!("SELECT {TIMELINE}");
+        let asked = self.read(&sql, &[], self.deadline());
         Ok(asked.await.map(|_| ())?)
     }
 

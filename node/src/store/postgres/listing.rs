@@ -14,6 +14,7 @@ use super::{
     PostgresError, PostgresStore,
     columns::{self, withheld, withholding},
     large_rows::LargeRows,
+    timeline::{LatestTimeline, TIMELINE},
 };
 use crate::{
     domain::{Category, Row},
@@ -85,7 +86,8 @@ impl PostgresStore {
         let mut connection = until(runtime, deadline, self.0.connections.reads.get())?;
         connection.begin();
         let client = connection.client_mut()?;
-        let transaction = until(runtime, deadline, begin(client, timeout))?;
+        let timeline = &self.0.connections.timeline;
+        let transaction = until(runtime, deadline, begin(client, timeout, timeline))?;
         let (result, is_over) = read_with(transaction, runtime, timeout, read);
         if is_over {
             connection.end();
@@ -119,7 +121,11 @@ where
 }
 
 /// A transaction that sees one state of the database.
-async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>, PostgresError> {
+async fn begin<'c>(
+    client: &'c mut Client,
+    timeout: Duration,
+    timeline: &LatestTimeline,
+) -> Result<Transaction<'c>, PostgresError> {
     let transaction = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -132,17 +138,15 @@ async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>
         timeout.as_millis()
     );
     let asked = transaction
-        .prepare_cached("SELECT pg_is_in_recovery()")
+        .prepare_cached(&format!("SELECT {TIMELINE}"))
         .await?;
     // Sent together: one round trip to the server.
-    let (limited, standby) = join!(
+    let (limited, told) = join!(
         transaction.batch_execute(&terms),
         transaction.query_one(&asked, &[]),
     );
     limited?;
-    if standby?.try_get(0)? {
-        return Err(PostgresError::Standby);
-    }
+    timeline.accept(told?.try_get(0)?)?;
     Ok(transaction)
 }
 

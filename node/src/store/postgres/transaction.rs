@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     PostgresError, PostgresSettings, PostgresStore,
     columns::{self, OwnedParameter},
-    connections::Connections,
+    connections::{Connection, Connections},
     set_aside::{Sender, SetAside},
     timeline::LatestTimeline,
 };
@@ -171,23 +171,36 @@ impl PostgresStore {
     }
 }
 
+/// A connection to the latest primary, and the statement as that has prepared it.
+async fn prepare(
+    connections: &Connections,
+    sql: &str,
+) -> Result<(Connection, tokio_postgres::Statement), PostgresError> {
+    loop {
+        let mut connection = connections.writes.get().await?;
+        connection.begin();
+        let prepared = tokio::select! {
+            prepared = connection.client()?.prepare_cached(sql) => prepared,
+            // Its server was replaced, and has not been sent the write: that goes to the other one.
+            () = connections.timeline.passes(connection.timeline) => continue,
+        };
+        let prepared = prepared.map_err(|error| PostgresError::from(error).of_store())?;
+        if connections.timeline.get() <= connection.timeline {
+            return Ok((connection, prepared));
+        }
+    }
+}
+
 async fn run(
     connections: &Connections,
     statement: &Statement,
     sender: &Sender,
     time: WriteTime,
 ) -> Result<Met, PostgresError> {
-    let deadline = time.deadline;
-    let waiting = timeout_at(deadline, connections.writes.get()).await;
-    let mut connection = waiting.map_err(|_| PostgresError::Slow)??;
+    let preparing = timeout_at(time.deadline, prepare(connections, &statement.sql)).await;
+    let (mut connection, prepared) = preparing.map_err(|_| PostgresError::Slow)??;
     let cancelled_before = connections.cancelled_waits.load(Ordering::Acquire);
-    let timeline = connections.timeline.get();
-    connection.begin();
     let client = connection.client()?;
-    let preparing = timeout_at(deadline, client.prepare_cached(&statement.sql)).await;
-    let prepared = preparing
-        .map_err(|_| PostgresError::Slow)?
-        .map_err(|error| PostgresError::from(error).of_store())?;
     // A caller that is gone wants no statement sent any more.
     let limits = time.limits().filter(|_| sender.may_send());
     let Some((for_locks, for_work)) = limits else {
@@ -212,7 +225,7 @@ async fn run(
     let (begun, met, committed) = tokio::select! {
         answered = answered => answered,
         // A server that was replaced may never answer, and its connection would be taken from others for ever.
-        () = connections.timeline.passes(timeline) => return Err(PostgresError::Unknown),
+        () = connections.timeline.passes(connection.timeline) => return Err(PostgresError::Unknown),
     };
     let row = match met {
         Ok(row) => row,
