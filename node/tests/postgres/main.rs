@@ -27,6 +27,7 @@ mod nodes;
 mod pooler;
 mod programs;
 mod promotions;
+mod readiness;
 mod refusals;
 mod returns;
 mod rotation;

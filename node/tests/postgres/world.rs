@@ -256,6 +256,16 @@ impl Node {
             .await
     }
 
+    /// Returns once `/ready` names this reason: what a probe found a moment ago still counts for a moment.
+    pub(crate) async fn until_ready_says(&self, reason: &str) {
+        let telling = async {
+            while !self.get("/ready").await.text.contains(reason) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, telling).await.unwrap();
+    }
+
     /// Repeats the request until the answer has this status.
     pub(crate) async fn until(&self, path: &str, status: u16) -> Answer {
         self.caller.until(path, &[status]).await

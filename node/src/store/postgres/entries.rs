@@ -120,9 +120,11 @@ impl PostgresStore {
             connection.end();
             Ok(rows)
         };
-        timeout_at(deadline, reading)
+        let read = timeout_at(deadline, reading)
             .await
             .map_err(|_| PostgresError::Slow)?
-            .map_err(PostgresError::of_store)
+            .map_err(PostgresError::of_store);
+        self.0.answers.note(read.as_ref().err());
+        read
     }
 }

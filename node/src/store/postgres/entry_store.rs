@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{PostgresError, PostgresStore, condition::DISK_FULL, now, timeline::TIMELINE};
+use super::{PostgresError, PostgresStore, condition::DISK_FULL, now};
 use crate::{
     cluster::{AckLevel, Write, Written},
     domain::{Identity, Row, Version},
@@ -120,9 +120,7 @@ impl EntryStore for PostgresStore {
     }
 
     async fn probe(&self) -> Result<(), ReadError> {
-        let sql = format!("SELECT {TIMELINE}");
-        let asked = self.read(&sql, &[], self.deadline());
-        Ok(asked.await.map(|_| ())?)
+        self.probe_now().await
     }
 
     fn write_health(&self) -> WriteHealth {

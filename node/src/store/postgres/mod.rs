@@ -9,6 +9,7 @@
 //! | `timeline` | which primary is the latest |
 //! | `schema` | the tables, and how older ones become the current ones |
 //! | `identity` | the identity of the store, which keeps a node from writing into another one |
+//! | `answers` | whether the database answers, as far as that is known without a question |
 //! | `columns` | rows to and from SQL |
 //! | `entries` | reads |
 //! | `commit` | writes, and their outcome when the server does not answer |
@@ -28,6 +29,7 @@
 //! | `entry_store` | the database as a store of entries for requests |
 
 mod adoption;
+mod answers;
 mod batch;
 mod changes;
 mod columns;
@@ -99,6 +101,7 @@ struct Shared {
     /// The id of this process: it distinguishes its writes from those of all others.
     incarnation: Incarnation,
     confirmed: confirm::Confirmed,
+    answers: answers::Answers,
     condition: condition::Condition,
     wake: wake::Wake,
 }
@@ -124,6 +127,7 @@ impl PostgresStore {
             stamps: Mutex::new(HybridClock::resume(Clock::default())),
             incarnation,
             confirmed: confirm::Confirmed::default(),
+            answers: answers::Answers::default(),
             condition: condition::Condition::default(),
             wake: wake::Wake::default(),
         };
