@@ -139,7 +139,7 @@ impl PostgresStore {
     }
 
     /// The rows under the names of these writes, in their order; stamps come after all forgotten deletes.
-    async fn standing(
+    pub(super) async fn standing(
         &self,
         writes: &[Write],
         deadline: Instant,
@@ -186,7 +186,9 @@ impl PostgresStore {
         over: Vec<Option<Version>>,
         time: WriteTime,
     ) -> Result<(), PostgresError> {
+        let turn = self.turn_for(rows, time.deadline).await?;
         let statement = self.put_all_statement(rows, over)?;
+        drop(turn);
         match self.write(statement, time).await {
             Ok(_) => Ok(()),
             Err(PostgresError::Unknown) => {

@@ -73,6 +73,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::sync::Semaphore;
+
 use crate::{
     domain::{Clock, HybridClock, Incarnation, Timestamp},
     store::Deadline,
@@ -101,6 +103,8 @@ struct Shared {
     /// The id of this process: it distinguishes its writes from those of all others.
     incarnation: Incarnation,
     confirmed: confirm::Confirmed,
+    /// Held during the work on a large row.
+    large: Semaphore,
     answers: answers::Answers,
     condition: condition::Condition,
     wake: wake::Wake,
@@ -127,6 +131,7 @@ impl PostgresStore {
             stamps: Mutex::new(HybridClock::resume(Clock::default())),
             incarnation,
             confirmed: confirm::Confirmed::default(),
+            large: Semaphore::new(1),
             answers: answers::Answers::default(),
             condition: condition::Condition::default(),
             wake: wake::Wake::default(),
