@@ -56,7 +56,7 @@ pub async fn adopt(
         let before = identity::read_if_any(&transaction).await?;
         before.must_have(salt_fingerprint)?;
         if before.uid == *uid {
-            transaction.commit().await?;
+            connections.commit(transaction).await?;
             return Ok(before);
         }
         before.must_be_of(from)?;
@@ -66,7 +66,7 @@ pub async fn adopt(
         }
         let after = identity::read_in(&transaction).await?;
         has_asked.store(true, Ordering::Relaxed);
-        transaction.commit().await?;
+        connections.commit(transaction).await?;
         Ok(after)
     };
     // The wait for other commands has a limit of its own.

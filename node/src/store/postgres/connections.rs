@@ -97,6 +97,17 @@ impl Connections {
         drop(tokio::time::timeout(self.limit + KNOCKING, made).await);
     }
 
+    /// Commits what a command did. [`PostgresError::Unknown`] where a wait for a standby was cancelled meanwhile: the standby may
+    /// lack it.
+    pub(super) async fn commit(&self, transaction: Transaction<'_>) -> Result<(), PostgresError> {
+        let cancelled_before = self.cancelled_waits.load(Ordering::Acquire);
+        transaction.commit().await.map_err(PostgresError::of_sent)?;
+        if self.cancelled_waits.load(Ordering::Acquire) != cancelled_before {
+            return Err(PostgresError::Unknown);
+        }
+        Ok(())
+    }
+
     /// Refuses new connections to any other store from now on, whatever the address leads to.
     pub(super) fn keep_to(&self, store: &Uid) {
         // Set once: a store connects once.

@@ -1,6 +1,6 @@
 //! A database that becomes a store's copy: no node serves it before it is whole.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 
@@ -87,10 +87,7 @@ impl CopyTarget {
     }
 
     async fn try_to_finish(&self, clock: Clock, uid: &Uid) -> Result<(), PostgresError> {
-        let cancelled = || self.connections.cancelled_waits.load(Ordering::Acquire);
         let finishing = async {
-            // The last commit waits until the standby has all earlier commits: earlier cancelled waits no longer count.
-            let cancelled_before = cancelled();
             let mut connection = self.connections.writes.get().await?;
             let transaction = connection.transaction().await?;
             self.must_stand(&transaction).await?;
@@ -100,12 +97,9 @@ impl CopyTarget {
             if !identity::rename(&transaction, &unfinished, &self.cluster, uid).await? {
                 return Err(StoreLoss::Another.into());
             }
-            transaction.commit().await?;
+            // It waits until the standby has all earlier commits: earlier cancelled waits no longer count.
+            self.connections.commit(transaction).await?;
             connection.end();
-            if cancelled() != cancelled_before {
-                // The standby may lack a part of the copy.
-                return Err(PostgresError::Unknown);
-            }
             Ok(())
         };
         within_step(finishing).await
