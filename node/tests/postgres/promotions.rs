@@ -2,7 +2,7 @@
 
 use opensecureconf_node::store::{
     EntryStore,
-    postgres::{PostgresSettings, PostgresStore},
+    postgres::{PostgresSettings, PostgresStore, migrate},
 };
 use tokio::{
     task::{JoinHandle, JoinSet},
@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 
 use crate::{
     failover::{Name, pair},
-    server::Server,
+    server::{CLUSTER, SALT, Server},
     world::SOON,
     writes::{create, created, found, named, put, token},
 };
@@ -118,4 +118,34 @@ async fn a_late_answer_of_the_earlier_primary_is_not_read() {
     let read = read.and_then(|row| row.content.as_ref().map(|it| it.as_str().to_owned()));
     assert_ne!(read.as_deref(), Some("one"), "of the earlier primary");
     assert_eq!(token(&scene.store, "k").await.as_deref(), Some("two"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_server_is_no_replaced_one() {
+    let scene = Scene::new().await;
+    scene.take_over().await;
+    let uid = scene.store.identity().unwrap().uid.to_string();
+    // As pg_upgrade leaves it: another server on timeline 1, with the same store.
+    let upgraded = Server::primary().await;
+    migrate(&upgraded.settings(), CLUSTER, SALT).await.unwrap();
+    upgraded
+        .sql(&format!("UPDATE opensecureconf.identity SET uid = '{uid}'"))
+        .await;
+    scene.name.lead_to(&upgraded);
+    scene.new.disconnect_everybody().await;
+    let telling = async {
+        loop {
+            let error = create(&scene.store, "k", "one").await.unwrap_err();
+            let words = error.to_string();
+            if words.contains("timeline") || words.contains("upgraded") {
+                return words;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let words = timeout(SOON, telling).await.unwrap();
+    assert!(words.contains("Restart the nodes"), "{words}");
+    // As its words say.
+    let again = upgraded.node(4, upgraded.settings()).await;
+    created(&again, "k", "one").await;
 }

@@ -18,6 +18,7 @@ use super::{
     PostgresError, PostgresSettings, Uid,
     retirement::Retirement,
     routes::{Connector, Routes},
+    system::LatestSystem,
     timeline::{LatestTimeline, TIMELINE},
     transaction::WARNED,
 };
@@ -55,7 +56,7 @@ impl Connections {
         let timeline = LatestTimeline::ending(&retirement);
         let cancelled_waits = Arc::new(AtomicU64::new(0));
         let routes = Routes::new(settings)?;
-        let store = Arc::new(OnceLock::new());
+        let (store, system) = (Arc::new(OnceLock::new()), LatestSystem::default());
         let connector = || Connector {
             routes: routes.clone(),
             retirement: retirement.clone(),
@@ -64,6 +65,7 @@ impl Connections {
         let pool = || {
             let check = Check {
                 timeline: timeline.clone(),
+                system: system.clone(),
                 store: Arc::clone(&store),
                 routes: routes.clone(),
             };
@@ -221,6 +223,7 @@ impl Drop for Place<'_> {
 #[derive(Debug)]
 struct Check {
     timeline: LatestTimeline,
+    system: LatestSystem,
     store: Arc<OnceLock<Uid>>,
     routes: Routes,
 }
@@ -242,7 +245,10 @@ impl Check {
             .await
             .map_err(|error| PostgresError::from(error).of_connection())?;
         let told: Option<i32> = told.try_get(0)?;
-        self.timeline.accept(told)?;
+        match self.timeline.accept(told) {
+            Err(error) => return Err(self.system.explain(connection, error).await),
+            Ok(()) => self.system.note(connection, told.unwrap_or_default()).await,
+        }
         let timeline = told.unwrap_or_default();
         let Some(store) = self.store.get() else {
             return Ok(timeline);

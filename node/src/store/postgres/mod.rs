@@ -7,6 +7,7 @@
 //! | `routes` | the address of new connections, which may change |
 //! | `dialling` | the servers of an address, each of which has its share of the time |
 //! | `timeline` | which primary is the latest |
+//! | `system` | which server the latest timeline is one of |
 //! | `schema` | the tables, and how older ones become the current ones |
 //! | `identity` | the identity of the store, which keeps a node from writing into another one |
 //! | `answers` | whether the database answers, as far as that is known without a question |
@@ -53,6 +54,7 @@ mod schema;
 mod server;
 mod set_aside;
 mod settings;
+mod system;
 mod timeline;
 mod transaction;
 mod wake;
