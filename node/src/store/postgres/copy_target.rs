@@ -11,6 +11,7 @@ use super::{
     connections::Connections,
     copy_source::{marks, named, rows, within_step},
     identity, schema,
+    timeline::TIMELINE,
 };
 use crate::{
     domain::{Clock, Identity, Row},
@@ -27,6 +28,8 @@ pub(in crate::store) struct CopyTarget {
     /// Which store it is until it is whole.
     uid: Uid,
     cluster: String,
+    /// Of the server that the copy was begun at.
+    timeline: i32,
     /// How long one question may take.
     limit: Duration,
 }
@@ -55,10 +58,11 @@ impl CopyTarget {
             schema::migrate(settings, cluster, salt_fingerprint).await?;
         }
         let begun = begin(&connections, cluster, salt_fingerprint, settings.timeout);
-        let uid = within_step(begun).await?;
+        let (uid, timeline) = within_step(begun).await?.ok_or(CopyError::NotEmpty)?;
         Ok(Self {
             connections,
-            uid: uid.ok_or(CopyError::NotEmpty)?,
+            uid,
+            timeline,
             cluster: cluster.to_owned(),
             limit: settings.timeout,
         })
@@ -91,6 +95,7 @@ impl CopyTarget {
             let mut connection = self.connections.writes.get().await?;
             let transaction = connection.transaction().await?;
             self.must_stand(&transaction).await?;
+            self.must_be_of_one_life(&transaction).await?;
             let set = "UPDATE opensecureconf.identity SET clocks_from = greatest(clocks_from, $1)";
             transaction.execute(set, &[&clock.raw()]).await?;
             let unfinished = identity::unfinished_copy_for(&self.cluster);
@@ -105,6 +110,19 @@ impl CopyTarget {
         within_step(finishing).await
     }
 
+    /// Refuses a server that has taken over since the copy was begun: it may lack rows that were compared at the one before.
+    async fn must_be_of_one_life(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> Result<(), PostgresError> {
+        if timeline(transaction).await? == self.timeline {
+            return Ok(());
+        }
+        Err(PostgresError::Away(
+            "another server has taken over during the copy, and both sides have to be compared again".into(),
+        ))
+    }
+
     /// Makes sure that the database is still the copy that was begun, until the transaction ends.
     async fn must_stand(&self, transaction: &Transaction<'_>) -> Result<(), PostgresError> {
         let sql = "SELECT uid FROM opensecureconf.identity WHERE uid = $1 FOR KEY SHARE";
@@ -113,13 +131,22 @@ impl CopyTarget {
     }
 }
 
-/// The store's own name while it is no cluster's; `None` where it has entries that no copy has brought.
+/// The timeline of the server.
+async fn timeline(transaction: &Transaction<'_>) -> Result<i32, PostgresError> {
+    let sql = format!("SELECT {TIMELINE}");
+    let told = transaction.query_one(&sql, &[]).await?;
+    let told: Option<i32> = told.try_get(0)?;
+    told.ok_or(PostgresError::Standby)
+}
+
+/// The store's own name while it is no cluster's, and the timeline of its server; `None` where it has entries that no copy has
+/// brought.
 async fn begin(
     connections: &Connections,
     cluster: &str,
     salt_fingerprint: &str,
     limit: Duration,
-) -> Result<Option<Uid>, PostgresError> {
+) -> Result<Option<(Uid, i32)>, PostgresError> {
     let unfinished = identity::unfinished_copy_for(cluster);
     let mut connection = connections.writes.get().await?;
     let transaction = connection.transaction().await?;
@@ -137,9 +164,10 @@ async fn begin(
         identity::rename(&transaction, cluster, &unfinished, &Uid::random()).await?;
     }
     let begun = identity::read_in(&transaction).await?;
+    let timeline = timeline(&transaction).await?;
     transaction.commit().await?;
     connection.end();
-    Ok(Some(begun.uid))
+    Ok(Some((begun.uid, timeline)))
 }
 
 impl Table for CopyTarget {
