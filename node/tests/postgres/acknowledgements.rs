@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use opensecureconf_node::store::postgres::PostgresSettings;
 use reqwest::Method;
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::{
     failover::pair,
     server::Server,
     world::{Answer, Node, SOON, World},
-    writes::named,
+    writes::{created, named},
 };
 
 /// Cancels the waits for a standby: readers then see the writes, which are on one server alone.
@@ -101,4 +102,38 @@ async fn what_many_learn_of_one_name_is_asked_of_the_database_now_and_then() {
     assert!(told.into_iter().all(Result::unwrap));
     let touched = usize::try_from(server.count(TOUCHED).await).unwrap();
     assert!((1..CALLERS / 10).contains(&touched), "{touched}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_another_session_holds_costs_no_other_name_its_time() {
+    /// So many that the names share whatever the node keeps for several of them.
+    const NAMES: usize = 640;
+    let server = Server::primary().await;
+    server.store(1).await;
+    let settings = PostgresSettings {
+        timeout: SOON,
+        ..server.settings()
+    };
+    let store = server.node(2, settings).await;
+    let made = created(&store, "held", "one").await;
+    let mut other = server.connect("postgres").await.unwrap();
+    let holding = other.transaction().await.unwrap();
+    let hold = "SELECT FROM opensecureconf.entries FOR UPDATE";
+    holding.batch_execute(hold).await.unwrap();
+    let held = tokio::spawn({
+        let store = store.clone();
+        async move { store.confirm(&named("held"), Some(made.version)).await }
+    });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    while server.count(waits).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let told = join_all((0..NAMES).map(|number| {
+        let (store, name) = (store.clone(), named(&format!("k{number}")));
+        async move { store.confirm(&name, None).await }
+    }));
+    assert!(told.await.into_iter().all(Result::unwrap));
+    assert!(!held.is_finished(), "they waited for its end");
+    holding.rollback().await.unwrap();
+    assert!(held.await.unwrap().unwrap());
 }

@@ -1,9 +1,9 @@
 //! Each change comes once, and none is skipped.
 
 use opensecureconf_node::{
-    cluster::Expected,
+    cluster::{AckLevel, Expected},
     domain::Timestamp,
-    store::{ChangeCursor, Changes, EntryStore, postgres::PostgresStore},
+    store::{Atomicity, ChangeCursor, Changes, EntryStore, postgres::PostgresStore},
 };
 
 use crate::{
@@ -91,6 +91,27 @@ async fn whoever_is_too_far_behind_or_of_another_database_begins_again() {
     }
     let page = another.changes(&behind, 10).await.unwrap();
     assert_eq!(page, Changes::BeginAgain);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_within_a_transaction_that_is_forgotten_begins_again() {
+    let server = Server::primary().await;
+    let store = server.store(1).await;
+    let start = beginning(&store).await;
+    let writes = ["a", "b"].map(|key| write(key, Expected::NothingLive, Some("1")));
+    let made = store.commit_batch(writes.into(), AckLevel::default(), Atomicity::All);
+    assert!(made.await.iter().all(Result::is_ok));
+    let Changes::Since { rows, next } = store.changes(&start, 1).await.unwrap() else {
+        panic!("everything is there");
+    };
+    assert_eq!(rows.len(), 1, "the other one is to come");
+    let later = Timestamp::from_micros(now().as_micros() + 1);
+    assert_eq!(store.forget(later).await.unwrap(), 2);
+    let page = store.changes(&next, 10).await.unwrap();
+    assert_eq!(page, Changes::BeginAgain);
+    let end = beginning(&store).await;
+    created(&store, "c", "1").await;
+    assert_eq!(changed(&store, &end).await.0, ["c"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -238,8 +238,7 @@ async fn a_node_whose_store_is_gone_says_so_and_writes_nothing_into_what_is_ther
         .await;
     let (code, text) = world.run(&["database", "migrate"], &[]);
     assert_eq!(code, Some(0), "{text}");
-    let ready = node.until("/ready", 503).await;
-    assert!(ready.text.contains("another store"), "{}", ready.text);
+    node.until_ready_says("another store").await;
     for refused in [node.create("l", 1, &[]).await, node.get("/configs/k").await] {
         assert_eq!(refused.status, 503);
         let told = "became another store while this node was running";
@@ -251,8 +250,7 @@ async fn a_node_whose_store_is_gone_says_so_and_writes_nothing_into_what_is_ther
         .server
         .sql(&format!("SELECT pg_terminate_backend(pid) {others}"))
         .await;
-    let ready = node.until("/ready", 503).await;
-    assert!(ready.text.contains("emptied or replaced"), "{}", ready.text);
+    node.until_ready_says("emptied or replaced").await;
     for refused in [node.create("l", 1, &[]).await, node.get("/configs/k").await] {
         assert_eq!(refused.status, 503);
         assert!(

@@ -96,8 +96,7 @@ async fn a_node_that_the_database_has_no_place_for_says_so_and_goes_on() {
     let read = node.get("/configs/k").await;
     assert_eq!(read.status, 503, "{}", read.text);
     assert!(read.header("retry-after").is_some());
-    let ready = node.until("/ready", 503).await;
-    assert!(ready.text.contains("too many clients"), "{}", ready.text);
+    node.until_ready_says("too many clients").await;
     assert_eq!(node.get("/health").await.status, 200);
     drop(others);
     assert_eq!(node.until("/configs/k", 200).await.json()["value"], 1);

@@ -9,9 +9,12 @@ use opensecureconf_node::{
     },
 };
 
+use tokio::time::{Duration, sleep, timeout};
+
 use crate::{
-    failover::impatient,
+    failover::{impatient, pair},
     server::{CLUSTER, SALT, Server},
+    world::SOON,
     writes::{created, token, write},
 };
 
@@ -166,4 +169,47 @@ async fn a_database_whose_entries_cannot_be_counted_now_is_reached() {
     let store = PostgresStore::new(settings, SALT, Incarnation::from_raw(1)).unwrap();
     let reached = store.reach(Some(CLUSTER)).await;
     assert_eq!(reached.unwrap().cluster, CLUSTER);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_does_not_wait_for_a_lost_standby_without_end() {
+    let (primary, mut standby) = pair().await;
+    migrate(&primary.settings(), CLUSTER, SALT).await.unwrap();
+    standby.kill();
+    let settings = impatient(&primary);
+    // The tables are current: the commit waits, since it makes sure of the store's name.
+    let migrating = timeout(SOON, migrate(&settings, CLUSTER, SALT));
+    let ended = migrating.await.expect("it ends").unwrap_err();
+    assert!(matches!(ended, PostgresError::Unknown), "{ended}");
+    assert!(ended.may_pass(), "`--wait` tries again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_believe_no_commit_whose_wait_was_cancelled() {
+    let (primary, mut standby) = pair().await;
+    primary
+        .sql("ALTER ROLE postgres SET client_min_messages = 'error'")
+        .await;
+    migrate(&primary.settings(), CLUSTER, SALT).await.unwrap();
+    standby.kill();
+    let (settings, uid) = (primary.settings(), Uid::random());
+    let cancelling = async {
+        loop {
+            primary
+                .sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+                .await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let commands = async {
+        let migrated = migrate(&settings, CLUSTER, SALT).await.map(|_| ());
+        let adopted = adopt(&settings, CLUSTER, "another", SALT, &uid).await;
+        (migrated, adopted.map(|_| ()))
+    };
+    let ended = tokio::select! {
+        ended = timeout(SOON, commands) => ended.unwrap(),
+        () = cancelling => panic!("it has no end"),
+    };
+    assert!(matches!(ended.0, Err(PostgresError::Unknown)), "{ended:?}");
+    assert!(matches!(ended.1, Err(PostgresError::Unknown)), "{ended:?}");
 }

@@ -219,6 +219,11 @@ impl Node {
         tokio::time::timeout(SOON, ending).await.unwrap()
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
@@ -249,6 +254,16 @@ impl Node {
         let body = serde_json::json!({"key": key, "value": value});
         self.call(Method::POST, "/configs", headers, Some(body))
             .await
+    }
+
+    /// Returns once `/ready` names this reason: what a probe found a moment ago still counts for a moment.
+    pub(crate) async fn until_ready_says(&self, reason: &str) {
+        let telling = async {
+            while !self.get("/ready").await.text.contains(reason) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, telling).await.unwrap();
     }
 
     /// Repeats the request until the answer has this status.

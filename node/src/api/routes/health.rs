@@ -46,9 +46,12 @@ fn lives(node: &NodeState, store: WriteHealth) -> Value {
 pub(in crate::api) async fn ready(State(node): State<Node>) -> (StatusCode, Json<Value>) {
     let unreadable = match tokio::time::timeout(PROBE, node.entries.store().probe()).await {
         Ok(Ok(())) => None,
+        // Others read a lot, which says nothing of the database, and must not end all traffic.
+        Ok(Err(ReadError::Busy)) => last_found(&node),
         Ok(Err(error)) => {
-            tracing::error!(error = %error, "database_not_readable");
-            Some(why_unreadable(&error))
+            let reason = why_unreadable(&error);
+            node.pulse.locked().note(Some(&reason));
+            Some(reason)
         }
         // What the last look found may be the cause. Others that read a lot keep a node's own database busy, which is no fault.
         Err(_) => last_found(&node).or_else(|| match node.kind {
@@ -140,6 +143,19 @@ struct Signs {
     writes: WriteHealth,
 }
 
+impl Signs {
+    /// Notes why the store cannot be read, and logs that once: the public may ask as often as it likes.
+    fn note(&mut self, unreadable: Option<&str>) {
+        if self.unreadable.as_deref() == unreadable {
+            return;
+        }
+        if let Some(reason) = unreadable {
+            tracing::error!(reason, "database_not_readable");
+        }
+        self.unreadable = unreadable.map(str::to_owned);
+    }
+}
+
 impl Default for Pulse {
     fn default() -> Self {
         Self(Mutex::new(Signs {
@@ -184,12 +200,8 @@ pub async fn take_pulse(node: &NodeState) {
         Ok(Err(error)) => Some(why_unreadable(&error)),
         Err(_) => Some(late.to_owned()),
     };
-    if let Some(reason) = &unreadable
-        && signs.unreadable.as_ref() != Some(reason)
-    {
-        tracing::error!(reason, "database_not_readable");
-    }
-    *signs = Signs { unreadable, writes };
+    signs.note(unreadable.as_deref());
+    signs.writes = writes;
 }
 
 /// The answer to a probe, from memory alone; `None` for a path that is none of theirs.

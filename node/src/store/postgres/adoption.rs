@@ -51,13 +51,12 @@ pub async fn adopt(
     let has_asked = AtomicBool::new(false);
     let adopting = async {
         let mut connection = connections.writes.get().await?;
-        connection.begin();
-        let transaction = connection.client_mut()?.transaction().await?;
+        let transaction = connection.transaction().await?;
         schema::take_turn(&transaction, settings.timeout).await?;
         let before = identity::read_if_any(&transaction).await?;
         before.must_have(salt_fingerprint)?;
         if before.uid == *uid {
-            transaction.commit().await?;
+            connections.commit(transaction).await?;
             return Ok(before);
         }
         before.must_be_of(from)?;
@@ -67,7 +66,7 @@ pub async fn adopt(
         }
         let after = identity::read_in(&transaction).await?;
         has_asked.store(true, Ordering::Relaxed);
-        transaction.commit().await?;
+        connections.commit(transaction).await?;
         Ok(after)
     };
     // The wait for other commands has a limit of its own.

@@ -14,6 +14,7 @@ use super::{
     columns::{COLUMN_LISTS, ColumnLists, OwnedParameter, Parameter},
     commit::{Standing, here, written},
     now,
+    timeline::TIMELINE,
     transaction::{Statement, WriteTime},
 };
 use crate::{
@@ -138,15 +139,17 @@ impl PostgresStore {
     }
 
     /// The rows under the names of these writes, in their order; stamps come after all forgotten deletes.
-    async fn standing(
+    pub(super) async fn standing(
         &self,
         writes: &[Write],
         deadline: Instant,
     ) -> Result<Vec<Option<Standing>>, PostgresError> {
-        let sql = "SELECT pg_is_in_recovery(), (SELECT clocks_from FROM opensecureconf.identity), e.clock, e.incarnation, \
-                   e.created_at, e.token IS NOT NULL FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY \
-                   AS n(environment, key, place) LEFT JOIN opensecureconf.entries AS e \
-                   ON e.environment = n.environment AND e.key = n.key ORDER BY n.place";
+        let sql = format!(
+            "SELECT {TIMELINE}, (SELECT clocks_from FROM opensecureconf.identity), e.clock, e.incarnation, \
+             e.created_at, e.token IS NOT NULL FROM unnest($1::bytea[], $2::bytea[]) WITH ORDINALITY \
+             AS n(environment, key, place) LEFT JOIN opensecureconf.entries AS e \
+             ON e.environment = n.environment AND e.key = n.key ORDER BY n.place"
+        );
         let names = |name: fn(&Identity) -> &str| -> Vec<Vec<u8>> {
             let names = writes.iter().map(|write| name(&write.identity));
             names.map(|name| name.as_bytes().to_vec()).collect()
@@ -154,7 +157,7 @@ impl PostgresStore {
         let environments = names(|identity| identity.environment.as_str());
         let keys = names(|identity| identity.key.as_str());
         let parameters: [Parameter<'_>; 2] = [&environments, &keys];
-        let found = self.read(sql, &parameters, deadline).await?;
+        let found = self.read(&sql, &parameters, deadline).await?;
         let mut standing = Vec::with_capacity(writes.len());
         for row in &found {
             if let Some(forgotten) = row.try_get::<_, Option<i64>>(1)? {
@@ -183,7 +186,9 @@ impl PostgresStore {
         over: Vec<Option<Version>>,
         time: WriteTime,
     ) -> Result<(), PostgresError> {
+        let turn = self.turn_for(rows, time.deadline).await?;
         let statement = self.put_all_statement(rows, over)?;
+        drop(turn);
         match self.write(statement, time).await {
             Ok(_) => Ok(()),
             Err(PostgresError::Unknown) => {

@@ -54,6 +54,12 @@ impl Place {
         .filter(|_| parts.next().is_none())
     }
 
+    /// Whether each change behind this place is there, where those of transactions up to one are forgotten. A place within that
+    /// one may have changes of it behind itself.
+    fn comes_after(&self, forgotten: i64) -> bool {
+        self.order() >= (forgotten, i64::MAX)
+    }
+
     fn order(&self) -> (i64, i64) {
         (self.xid, self.number)
     }
@@ -69,7 +75,7 @@ struct Found {
 }
 
 /// The first column of a change; the columns before describe the log.
-const CHANGE: usize = 7;
+const CHANGE: usize = 5;
 
 impl PostgresStore {
     /// The cursor behind the latest change that may be reported.
@@ -90,7 +96,7 @@ impl PostgresStore {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let found = self.look_at_changes(after.xid, after.number, most).await?;
         let is_known = after.life == found.latest.life
-            && after.xid >= found.forgotten
+            && after.comes_after(found.forgotten)
             && after.order() <= found.latest.order();
         if !is_known {
             return Ok(Changes::BeginAgain);
@@ -124,18 +130,18 @@ impl PostgresStore {
         most: i64,
     ) -> Result<Found, PostgresError> {
         let sql = format!(
-            "WITH life AS MATERIALIZED (SELECT pg_is_in_recovery() AS standby, (SELECT system_identifier FROM \
-             pg_control_system()) AS system, {TIMELINE} AS timeline, pg_snapshot_xmin(pg_current_snapshot()) AS xmin), \
+            "WITH life AS MATERIALIZED (SELECT {TIMELINE} AS timeline, (SELECT system_identifier FROM \
+             pg_control_system()) AS system, pg_snapshot_xmin(pg_current_snapshot()) AS xmin), \
              standing AS MATERIALIZED (SELECT c.xid, c.number, {COLUMNS_OF_E} FROM opensecureconf.changes AS c \
              JOIN opensecureconf.entries AS e ON e.environment = c.environment AND e.key = c.key AND e.clock = c.clock \
              AND e.incarnation = c.incarnation WHERE (c.xid, c.number) > ($1::bigint::text::xid8, $2::bigint) \
              AND c.xid < (SELECT xmin FROM life) ORDER BY c.xid, c.number LIMIT $3), \
              sized AS (SELECT e.*, count(*) OVER () AS found, coalesce(sum(coalesce(octet_length(e.token), 0)) OVER \
              (ORDER BY e.xid, e.number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before FROM standing AS e) \
-             SELECT life.standby, life.system, life.timeline, i.uid, i.changes_from, l.xid::text::bigint, l.number, \
+             SELECT life.timeline, life.system, i.uid, i.changes_from, l.xid::text::bigint, \
              e.found, e.xid::text::bigint, e.number, {COLUMNS_OF_E} FROM life LEFT JOIN opensecureconf.identity AS i ON true \
-             LEFT JOIN LATERAL (SELECT xid, number FROM opensecureconf.changes WHERE xid < life.xmin \
-             ORDER BY xid DESC, number DESC LIMIT 1) AS l ON true \
+             LEFT JOIN LATERAL (SELECT xid FROM opensecureconf.changes WHERE xid < life.xmin \
+             ORDER BY xid DESC LIMIT 1) AS l ON true \
              LEFT JOIN sized AS e ON e.before < $4 ORDER BY e.xid, e.number"
         );
         // One more row shows whether that is all.
@@ -147,12 +153,12 @@ impl PostgresStore {
             return Err(PostgresError::Standby);
         };
         let system: i64 = first.try_get(1)?;
-        let timeline: i32 = first.try_get::<_, Option<i32>>(2)?.unwrap_or_default();
-        let uid: Option<&str> = first.try_get(3)?;
-        let forgotten = first.try_get::<_, Option<i64>>(4)?.unwrap_or(i64::MAX);
-        let last: (Option<i64>, Option<i64>) = (first.try_get(5)?, first.try_get(6)?);
-        let last = last.0.zip(last.1).unwrap_or_default();
-        let (xid, number) = last.max((forgotten, i64::MAX));
+        let timeline: i32 = first.try_get::<_, Option<i32>>(0)?.unwrap_or_default();
+        let uid: Option<&str> = first.try_get(2)?;
+        let forgotten = first.try_get::<_, Option<i64>>(3)?.unwrap_or(i64::MAX);
+        let last: Option<i64> = first.try_get(4)?;
+        // Behind the whole transaction: all its changes came at once.
+        let (xid, number) = (last.unwrap_or_default().max(forgotten), i64::MAX);
         let life = format!("{}{system:016x}{timeline:08x}", uid.unwrap_or_default());
         Ok(Found {
             latest: Place { life, xid, number },

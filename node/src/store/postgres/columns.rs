@@ -19,6 +19,28 @@ pub(super) const COLUMNS: &str = "environment, key, category, token, created_at,
 pub(super) const COLUMNS_OF_E: &str = "e.environment, e.key, e.category, e.token, e.created_at, e.updated_at, e.clock, \
     e.incarnation, e.clocks, e.extra, e.row_hash";
 
+/// The place of a token's size behind [`withholding`].
+const SIZE: usize = 11;
+
+/// The columns of an entry of `e` without a token of more than so many bytes, and behind them the size of the token.
+pub(super) fn withholding(more_than: usize) -> String {
+    format!(
+        "e.environment, e.key, e.category, CASE WHEN octet_length(e.token) <= {more_than} THEN e.token END, e.created_at, \
+         e.updated_at, e.clock, e.incarnation, e.clocks, e.extra, e.row_hash, octet_length(e.token)"
+    )
+}
+
+/// The size of the token in a row of [`withholding`], where it was withheld.
+pub(super) fn withheld(
+    found: &tokio_postgres::Row,
+    first: usize,
+    more_than: usize,
+) -> Result<Option<usize>, PostgresError> {
+    let size: Option<i32> = found.try_get(first + SIZE)?;
+    let size = usize::try_from(size.unwrap_or_default()).unwrap_or_default();
+    Ok(Some(size).filter(|size| *size > more_than))
+}
+
 /// The columns of a written row.
 #[derive(Debug)]
 pub(super) struct Columns {

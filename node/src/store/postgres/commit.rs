@@ -1,5 +1,7 @@
 //! Writes, and their outcome when the server does not answer.
 
+use std::slice;
+
 use tokio::time::Instant;
 
 use super::{
@@ -22,16 +24,6 @@ pub(super) struct Standing {
     pub(super) version: Version,
     pub(super) created_at: Timestamp,
     pub(super) is_live: bool,
-}
-
-impl Standing {
-    fn of(row: &Row) -> Self {
-        Self {
-            version: row.version,
-            created_at: row.created_at,
-            is_live: !row.is_tombstone(),
-        }
-    }
 }
 
 impl PostgresStore {
@@ -64,10 +56,10 @@ impl PostgresStore {
             ));
         }
         let deadline = time.deadline;
-        let mut stored = match write.seen {
+        let mut standing = match write.seen {
             Expected::Nothing | Expected::NothingLive => None,
             Expected::Version(seen) | Expected::Lost(seen) => {
-                let found = self.find_unread_until(&write.identity, deadline).await?;
+                let found = self.standing_under(write, deadline).await?;
                 match found.filter(|row| row.version == seen) {
                     None => return Ok(None),
                     found => found,
@@ -75,7 +67,6 @@ impl PostgresStore {
             }
         };
         for _ in 0..LOOKS {
-            let standing = stored.as_ref().map(Standing::of);
             let row = self.next_row(write, standing, now)?;
             let over = standing.map(|row| row.version);
             match self.put(&row, over, request, time).await? {
@@ -90,12 +81,22 @@ impl PostgresStore {
                 }
                 Put::SomethingElseIsThere => {}
             }
-            stored = self.find_unread_until(&write.identity, deadline).await?;
-            if let Some(live) = stored.as_ref().filter(|row| !row.is_tombstone()) {
-                return self.same_request(live, request, deadline).await;
+            standing = self.standing_under(write, deadline).await?;
+            if let Some(live) = standing.filter(|row| row.is_live) {
+                return self.same_request(write, &live, request, deadline).await;
             }
         }
         Ok(None)
+    }
+
+    /// The row under the name of a write.
+    async fn standing_under(
+        &self,
+        write: &Write,
+        deadline: Instant,
+    ) -> Result<Option<Standing>, PostgresError> {
+        let standing = self.standing(slice::from_ref(write), deadline).await?;
+        Ok(standing.into_iter().next().flatten())
     }
 
     /// The row that a write leaves.
@@ -147,7 +148,10 @@ impl PostgresStore {
         request: Option<&str>,
         time: WriteTime,
     ) -> Result<Put, PostgresError> {
+        // Hashing and copying a large one takes milliseconds, as reading it does.
+        let turn = self.turn_for(slice::from_ref(row), time.deadline).await?;
         let statement = self.put_statement(row, over, request)?;
+        drop(turn);
         match self.write(statement, time).await {
             Ok(met) if met.rows == 1 => Ok(Put::Made),
             Ok(met) if over.is_none() && row.version.clock <= met.forgotten => {
@@ -220,23 +224,27 @@ impl PostgresStore {
     /// The write of the stored row, where it came from this request.
     async fn same_request(
         &self,
-        live: &Row,
+        write: &Write,
+        live: &Standing,
         request: Option<&str>,
         deadline: Instant,
     ) -> Result<Option<Written>, PostgresError> {
         let Some(request) = request else {
             return Ok(None);
         };
+        let identity = &write.identity;
         let names = [
-            live.identity.environment.as_str().as_bytes(),
-            live.identity.key.as_str().as_bytes(),
+            identity.environment.as_str().as_bytes(),
+            identity.key.as_str().as_bytes(),
         ];
-        let sql = "SELECT pg_is_in_recovery(), e.clock FROM (SELECT 1) AS one LEFT JOIN opensecureconf.entries AS e \
-                   ON e.environment = $1 AND e.key = $2 AND e.clock = $3 AND e.incarnation = $4 AND e.request_id = $5";
+        let sql = format!(
+            "SELECT {TIMELINE}, e.updated_at FROM (SELECT 1) AS one LEFT JOIN opensecureconf.entries AS e \
+             ON e.environment = $1 AND e.key = $2 AND e.clock = $3 AND e.incarnation = $4 AND e.request_id = $5"
+        );
         let (clock, incarnation) = (live.version.clock.raw(), live.version.incarnation.raw());
         let found = self
             .read(
-                sql,
+                &sql,
                 &[&names[0], &names[1], &clock, &incarnation, &request],
                 deadline,
             )
@@ -244,10 +252,17 @@ impl PostgresStore {
         let same = found
             .first()
             .map_or(Ok(None), |row| row.try_get::<_, Option<i64>>(1))?;
-        if same.is_none() || !self.lock(&live.identity, live.version, deadline).await? {
+        let Some(updated_at) = same else {
             return Ok(None);
-        }
-        Ok(Some(written(live)))
+        };
+        let is_there = self.lock(identity, live.version, deadline).await?;
+        Ok(is_there.then(|| Written {
+            version: live.version,
+            created_at: live.created_at,
+            updated_at: Timestamp::from_micros(updated_at),
+            held_by: 1,
+            wanted: 1,
+        }))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{PostgresError, PostgresStore, transaction::Met};
+use super::{PostgresError, PostgresStore, timeline::TIMELINE, transaction::Met};
 use crate::{
     domain::{Row, Timestamp},
     store::{SharedWriteHealth, WriteHealth},
@@ -105,10 +105,12 @@ impl PostgresStore {
 
     /// Finds out whether an open transaction keeps changes from their readers.
     pub(super) async fn look_for_held_back(&self) -> Result<(), PostgresError> {
-        let sql = "SELECT pg_is_in_recovery(), (SELECT changed_at FROM opensecureconf.changes \
-                   WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, number LIMIT 1)";
+        let sql = format!(
+            "SELECT {TIMELINE}, (SELECT changed_at FROM opensecureconf.changes \
+             WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid, number LIMIT 1)"
+        );
         // A query for display only must not keep others waiting.
-        let rows = self.read(sql, &[], Instant::now() + LOOK).await?;
+        let rows = self.read(&sql, &[], Instant::now() + LOOK).await?;
         let Some(row) = rows.first() else {
             return Err(PostgresError::Standby);
         };
@@ -122,10 +124,12 @@ impl PostgresStore {
 
     /// Counts the entries anew, those of other nodes as well.
     pub(super) async fn recount(&self) -> Result<(), PostgresError> {
-        let sql = "SELECT pg_is_in_recovery(), (SELECT count(*) FROM (SELECT 1 FROM opensecureconf.entries \
-                   WHERE token IS NOT NULL LIMIT $1) AS live), (SELECT reltuples::bigint FROM pg_class \
-                   WHERE oid = 'opensecureconf.entries'::regclass)";
-        let rows = self.read(sql, &[&COUNTED], self.deadline()).await?;
+        let sql = format!(
+            "SELECT {TIMELINE}, (SELECT count(*) FROM (SELECT 1 FROM opensecureconf.entries \
+             WHERE token IS NOT NULL LIMIT $1) AS live), (SELECT reltuples::bigint FROM pg_class \
+             WHERE oid = 'opensecureconf.entries'::regclass)"
+        );
+        let rows = self.read(&sql, &[&COUNTED], self.deadline()).await?;
         let Some(row) = rows.first() else {
             return Err(PostgresError::Standby);
         };

@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex as Lock, PoisonError},
 };
 
 use tokio::{
@@ -19,10 +20,8 @@ use crate::domain::{Identity, Version};
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 /// How long to wait before the next try to find out the outcome of a write.
 const SETTLE_AGAIN: Duration = Duration::from_millis(100);
-/// Names in one part of the confirmed ones.
-const CONFIRMED_NAMES: usize = 256;
-/// Parts of the confirmed names: those of one part wait for each other.
-const PARTS: usize = 64;
+/// Confirmed names that are kept at most, beside those that are being confirmed.
+const CONFIRMED_NAMES: usize = 1 << 14;
 /// Rows of the table `barrier`.
 const BARRIERS: u64 = 64;
 
@@ -38,13 +37,11 @@ impl PostgresStore {
         version: Option<Version>,
     ) -> Result<bool, PostgresError> {
         let deadline = self.deadline();
-        let part = self.0.confirmed.part(identity).lock();
-        let part = timeout_at(deadline, part).await;
-        let mut part = part.map_err(|_| PostgresError::Slow)?;
-        if let Some((confirmed, at)) = part.get(identity)
-            && *confirmed == version
-            && at.elapsed() < CONFIRMED_FOR
-        {
+        let name = self.0.confirmed.name(identity);
+        // Callers of other names do not wait: another session may hold the row of this one.
+        let known = timeout_at(deadline, name.lock()).await;
+        let mut known = known.map_err(|_| PostgresError::Slow)?;
+        if known.is_some_and(|fact| fact.holds_for(version)) {
             return Ok(true);
         }
         let there = if let Some(version) = version {
@@ -53,14 +50,10 @@ impl PostgresStore {
             self.pass_barrier(identity, deadline).await?;
             self.find_until(identity, deadline).await?.is_none()
         };
-        if there {
-            if part.len() >= CONFIRMED_NAMES {
-                part.retain(|_, (_, at)| at.elapsed() < CONFIRMED_FOR);
-            }
-            if part.len() < CONFIRMED_NAMES {
-                part.insert(identity.clone(), (version, Instant::now()));
-            }
-        }
+        *known = there.then(|| Fact {
+            version,
+            at: Instant::now(),
+        });
         Ok(there)
     }
 
@@ -143,29 +136,76 @@ impl PostgresStore {
     }
 }
 
-/// Versions that were found durable a moment ago.
-#[derive(Debug)]
-pub(super) struct Confirmed {
-    parts: Vec<Mutex<Names>>,
-    hash: RandomState,
+/// A version that was found durable, or the absence of one, and when.
+#[derive(Debug, Clone, Copy)]
+struct Fact {
+    version: Option<Version>,
+    at: Instant,
 }
 
-type Names = HashMap<Identity, (Option<Version>, Instant)>;
+impl Fact {
+    fn holds_for(&self, version: Option<Version>) -> bool {
+        self.version == version && self.is_fresh()
+    }
 
-impl Default for Confirmed {
-    fn default() -> Self {
-        Self {
-            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
-            hash: RandomState::new(),
-        }
+    fn is_fresh(&self) -> bool {
+        self.at.elapsed() < CONFIRMED_FOR
     }
 }
 
+/// What is known of a name. Locked while the database is asked about it: one caller asks, the others of this name wait.
+type Known = Arc<Mutex<Option<Fact>>>;
+
+/// What was found durable a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Confirmed(Lock<HashMap<Identity, Known>>);
+
 impl Confirmed {
-    fn part(&self, identity: &Identity) -> &Mutex<Names> {
-        static NEVER: std::sync::LazyLock<Mutex<Names>> = std::sync::LazyLock::new(Mutex::default);
-        let parts = u64::try_from(self.parts.len()).unwrap_or(1).max(1);
-        let place = usize::try_from(self.hash.hash_one(identity) % parts).unwrap_or_default();
-        self.parts.get(place).unwrap_or(&NEVER)
+    fn name(&self, identity: &Identity) -> Known {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.get(identity) {
+            return Arc::clone(known);
+        }
+        if names.len() >= CONFIRMED_NAMES {
+            names.retain(|_, known| is_of_use(known));
+        }
+        if names.len() >= CONFIRMED_NAMES {
+            // It is asked about by each of its callers.
+            return Known::default();
+        }
+        Arc::clone(names.entry(identity.clone()).or_default())
+    }
+}
+
+/// Whether a caller has it, or may need it soon.
+fn is_of_use(known: &Known) -> bool {
+    let is_fresh = |fact: Option<Fact>| fact.is_some_and(|fact| fact.is_fresh());
+    Arc::strong_count(known) > 1 || known.try_lock().is_ok_and(|fact| is_fresh(*fact))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(number: usize) -> Identity {
+        Identity::of("", &format!("k{number}")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn names_that_are_of_no_use_any_more_make_room_for_others() {
+        let confirmed = Confirmed::default();
+        let asked = confirmed.name(&named(0));
+        let fresh = Fact {
+            version: None,
+            at: Instant::now(),
+        };
+        *confirmed.name(&named(1)).lock().await = Some(fresh);
+        for number in 2..=CONFIRMED_NAMES {
+            confirmed.name(&named(number));
+        }
+        let again = confirmed.name(&named(0));
+        assert!(Arc::ptr_eq(&asked, &again), "a caller has it");
+        assert!(confirmed.name(&named(1)).lock().await.is_some());
+        assert!(confirmed.0.lock().unwrap().len() < CONFIRMED_NAMES);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use deadpool_postgres::{
     Client, Connect, Hook, HookError, Manager, ManagerConfig, Metrics, Object, Pool,
-    RecyclingMethod, Runtime,
+    RecyclingMethod, Runtime, Transaction,
 };
 use tokio_postgres::Config;
 
@@ -18,7 +18,9 @@ use super::{
     PostgresError, PostgresSettings, Uid,
     retirement::Retirement,
     routes::{Connector, Routes},
+    system::LatestSystem,
     timeline::{LatestTimeline, TIMELINE},
+    transaction::WARNED,
 };
 use crate::store::StoreLoss;
 
@@ -54,7 +56,7 @@ impl Connections {
         let timeline = LatestTimeline::ending(&retirement);
         let cancelled_waits = Arc::new(AtomicU64::new(0));
         let routes = Routes::new(settings)?;
-        let store = Arc::new(OnceLock::new());
+        let (store, system) = (Arc::new(OnceLock::new()), LatestSystem::default());
         let connector = || Connector {
             routes: routes.clone(),
             retirement: retirement.clone(),
@@ -63,6 +65,7 @@ impl Connections {
         let pool = || {
             let check = Check {
                 timeline: timeline.clone(),
+                system: system.clone(),
                 store: Arc::clone(&store),
                 routes: routes.clone(),
             };
@@ -94,6 +97,17 @@ impl Connections {
         // An answer in time is not needed: a request finds out as well.
         let made = self.knocking.connect(&Config::new());
         drop(tokio::time::timeout(self.limit + KNOCKING, made).await);
+    }
+
+    /// Commits what a command did. [`PostgresError::Unknown`] where a wait for a standby was cancelled meanwhile: the standby may
+    /// lack it.
+    pub(super) async fn commit(&self, transaction: Transaction<'_>) -> Result<(), PostgresError> {
+        let cancelled_before = self.cancelled_waits.load(Ordering::Acquire);
+        transaction.commit().await.map_err(PostgresError::of_sent)?;
+        if self.cancelled_waits.load(Ordering::Acquire) != cancelled_before {
+            return Err(PostgresError::Unknown);
+        }
+        Ok(())
     }
 
     /// Refuses new connections to any other store from now on, whatever the address leads to.
@@ -168,15 +182,18 @@ impl ConnectionPool {
     /// A connection, as soon as one is free; refused where too many wait for one already.
     pub(super) async fn get(&self) -> Result<Connection, PostgresError> {
         let _place = Place::in_line(&self.waiting)?;
+        // Before the pool is asked: it may have this connection from before a promotion that is learned of meanwhile.
+        let since = self.check.timeline.get();
         let client = self.pool.get().await?;
         let is_new = Object::metrics(&client).recycle_count == 0;
         let mut connection = Connection {
             client: Some(client),
             quiet: true,
+            timeline: since,
         };
         if is_new {
             connection.begin();
-            self.check.accept(connection.client()?).await?;
+            connection.timeline = self.check.accept(connection.client()?).await?;
             connection.end();
         }
         Ok(connection)
@@ -206,13 +223,14 @@ impl Drop for Place<'_> {
 #[derive(Debug)]
 struct Check {
     timeline: LatestTimeline,
+    system: LatestSystem,
     store: Arc<OnceLock<Uid>>,
     routes: Routes,
 }
 
 impl Check {
-    /// Refuses a connection to a server that is not the latest primary, or has another store.
-    async fn accept(&self, connection: &Client) -> Result<(), PostgresError> {
+    /// The timeline of the server. Refuses a connection to one that is not the latest primary, or has another store.
+    async fn accept(&self, connection: &Client) -> Result<i32, PostgresError> {
         let accepted = self.judge(connection).await;
         if accepted.is_err() {
             self.routes.pass_over();
@@ -220,21 +238,26 @@ impl Check {
         accepted
     }
 
-    async fn judge(&self, connection: &Client) -> Result<(), PostgresError> {
+    async fn judge(&self, connection: &Client) -> Result<i32, PostgresError> {
         let sql = format!("SELECT {TIMELINE}");
         let told = connection
             .query_one(&sql, &[])
             .await
             .map_err(|error| PostgresError::from(error).of_connection())?;
-        self.timeline.accept(told.try_get(0)?)?;
+        let told: Option<i32> = told.try_get(0)?;
+        match self.timeline.accept(told) {
+            Err(error) => return Err(self.system.explain(connection, error).await),
+            Ok(()) => self.system.note(connection, told.unwrap_or_default()).await,
+        }
+        let timeline = told.unwrap_or_default();
         let Some(store) = self.store.get() else {
-            return Ok(());
+            return Ok(timeline);
         };
         let sql = "SELECT EXISTS (SELECT FROM opensecureconf.identity WHERE uid = $1)";
         let found = connection.query_one(sql, &[&store.as_str()]).await;
         let found = found.map_err(|error| PostgresError::from(error).of_store().of_connection())?;
         if found.try_get(0)? {
-            Ok(())
+            Ok(timeline)
         } else {
             Err(StoreLoss::Another.into())
         }
@@ -246,6 +269,8 @@ impl Check {
 pub(super) struct Connection {
     client: Option<Client>,
     quiet: bool,
+    /// Of the primary that it was taken for. Once the process sees a later one, the server may have been replaced.
+    pub(super) timeline: i32,
 }
 
 impl Connection {
@@ -266,7 +291,16 @@ impl Connection {
             .ok_or_else(|| PostgresError::Away("the connection is closed".into()))
     }
 
-    /// The same, for a transaction of more than one statement.
+    /// A transaction of more than one statement, whose commit tells a cancelled wait. What is sent is unanswered until
+    /// [`Self::end`].
+    pub(super) async fn transaction(&mut self) -> Result<Transaction<'_>, PostgresError> {
+        self.begin();
+        let transaction = self.client_mut()?.transaction().await?;
+        transaction.batch_execute(WARNED).await?;
+        Ok(transaction)
+    }
+
+    /// The client, for a transaction with terms of its own.
     pub(super) fn client_mut(&mut self) -> Result<&mut Client, PostgresError> {
         self.client
             .as_mut()

@@ -1,6 +1,6 @@
 //! A database that becomes a store's copy: no node serves it before it is whole.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 
@@ -11,6 +11,7 @@ use super::{
     connections::Connections,
     copy_source::{marks, named, rows, within_step},
     identity, schema,
+    timeline::TIMELINE,
 };
 use crate::{
     domain::{Clock, Identity, Row},
@@ -27,6 +28,8 @@ pub(in crate::store) struct CopyTarget {
     /// Which store it is until it is whole.
     uid: Uid,
     cluster: String,
+    /// Of the server that the copy was begun at.
+    timeline: i32,
     /// How long one question may take.
     limit: Duration,
 }
@@ -45,8 +48,7 @@ impl CopyTarget {
             .map_err(|_| PostgresError::Slow)??;
         let version = within_step(async {
             let mut connection = connections.writes.get().await?;
-            connection.begin();
-            let transaction = connection.client_mut()?.transaction().await?;
+            let transaction = connection.transaction().await?;
             let version = schema::version(&transaction).await?;
             transaction.commit().await?;
             connection.end();
@@ -56,10 +58,11 @@ impl CopyTarget {
             schema::migrate(settings, cluster, salt_fingerprint).await?;
         }
         let begun = begin(&connections, cluster, salt_fingerprint, settings.timeout);
-        let uid = within_step(begun).await?;
+        let (uid, timeline) = within_step(begun).await?.ok_or(CopyError::NotEmpty)?;
         Ok(Self {
             connections,
-            uid: uid.ok_or(CopyError::NotEmpty)?,
+            uid,
+            timeline,
             cluster: cluster.to_owned(),
             limit: settings.timeout,
         })
@@ -88,29 +91,36 @@ impl CopyTarget {
     }
 
     async fn try_to_finish(&self, clock: Clock, uid: &Uid) -> Result<(), PostgresError> {
-        let cancelled = || self.connections.cancelled_waits.load(Ordering::Acquire);
         let finishing = async {
-            // The last commit waits until the standby has all earlier commits: earlier cancelled waits no longer count.
-            let cancelled_before = cancelled();
             let mut connection = self.connections.writes.get().await?;
-            connection.begin();
-            let transaction = connection.client_mut()?.transaction().await?;
+            let transaction = connection.transaction().await?;
             self.must_stand(&transaction).await?;
+            self.must_be_of_one_life(&transaction).await?;
             let set = "UPDATE opensecureconf.identity SET clocks_from = greatest(clocks_from, $1)";
             transaction.execute(set, &[&clock.raw()]).await?;
             let unfinished = identity::unfinished_copy_for(&self.cluster);
             if !identity::rename(&transaction, &unfinished, &self.cluster, uid).await? {
                 return Err(StoreLoss::Another.into());
             }
-            transaction.commit().await?;
+            // It waits until the standby has all earlier commits: earlier cancelled waits no longer count.
+            self.connections.commit(transaction).await?;
             connection.end();
-            if cancelled() != cancelled_before {
-                // The standby may lack a part of the copy.
-                return Err(PostgresError::Unknown);
-            }
             Ok(())
         };
         within_step(finishing).await
+    }
+
+    /// Refuses a server that has taken over since the copy was begun: it may lack rows that were compared at the one before.
+    async fn must_be_of_one_life(
+        &self,
+        transaction: &Transaction<'_>,
+    ) -> Result<(), PostgresError> {
+        if timeline(transaction).await? == self.timeline {
+            return Ok(());
+        }
+        Err(PostgresError::Away(
+            "another server has taken over during the copy, and both sides have to be compared again".into(),
+        ))
     }
 
     /// Makes sure that the database is still the copy that was begun, until the transaction ends.
@@ -121,17 +131,25 @@ impl CopyTarget {
     }
 }
 
-/// The store's own name while it is no cluster's; `None` where it has entries that no copy has brought.
+/// The timeline of the server.
+async fn timeline(transaction: &Transaction<'_>) -> Result<i32, PostgresError> {
+    let sql = format!("SELECT {TIMELINE}");
+    let told = transaction.query_one(&sql, &[]).await?;
+    let told: Option<i32> = told.try_get(0)?;
+    told.ok_or(PostgresError::Standby)
+}
+
+/// The store's own name while it is no cluster's, and the timeline of its server; `None` where it has entries that no copy has
+/// brought.
 async fn begin(
     connections: &Connections,
     cluster: &str,
     salt_fingerprint: &str,
     limit: Duration,
-) -> Result<Option<Uid>, PostgresError> {
+) -> Result<Option<(Uid, i32)>, PostgresError> {
     let unfinished = identity::unfinished_copy_for(cluster);
     let mut connection = connections.writes.get().await?;
-    connection.begin();
-    let transaction = connection.client_mut()?.transaction().await?;
+    let transaction = connection.transaction().await?;
     schema::take_turn(&transaction, limit).await?;
     let found = identity::read_in(&transaction).await?;
     schema::must_be_usable(found.schema, found.usable_from)?;
@@ -146,9 +164,10 @@ async fn begin(
         identity::rename(&transaction, cluster, &unfinished, &Uid::random()).await?;
     }
     let begun = identity::read_in(&transaction).await?;
+    let timeline = timeline(&transaction).await?;
     transaction.commit().await?;
     connection.end();
-    Ok(Some(begun.uid))
+    Ok(Some((begun.uid, timeline)))
 }
 
 impl Table for CopyTarget {
@@ -191,8 +210,7 @@ impl Target for CopyTarget {
         let parameters = ColumnLists::of(rows).into_parameters();
         let writing = async {
             let mut connection = self.connections.writes.get().await?;
-            connection.begin();
-            let transaction = connection.client_mut()?.transaction().await?;
+            let transaction = connection.transaction().await?;
             self.must_stand(&transaction).await?;
             let parameters = columns::lent(&parameters);
             transaction.execute(&sql, &parameters).await?;
@@ -209,8 +227,7 @@ impl Target for CopyTarget {
         let (environments, keys) = columns::name_lists(names);
         let writing = async {
             let mut connection = self.connections.writes.get().await?;
-            connection.begin();
-            let transaction = connection.client_mut()?.transaction().await?;
+            let transaction = connection.transaction().await?;
             self.must_stand(&transaction).await?;
             transaction.execute(sql, &[&environments, &keys]).await?;
             transaction.commit().await?;

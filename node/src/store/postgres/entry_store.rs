@@ -120,8 +120,7 @@ impl EntryStore for PostgresStore {
     }
 
     async fn probe(&self) -> Result<(), ReadError> {
-        let asked = self.read("SELECT pg_is_in_recovery()", &[], self.deadline());
-        Ok(asked.await.map(|_| ())?)
+        self.probe_now().await
     }
 
     fn write_health(&self) -> WriteHealth {

@@ -42,6 +42,17 @@ pub enum PostgresError {
         /// The latest that was seen.
         latest: i32,
     },
+    /// The server is another one than before, on an earlier timeline: neither follows from the other.
+    #[error(
+        "the server is on timeline {found}, and the database's primary was on {latest} of another server: it was upgraded or set up \
+         anew. Restart the nodes to serve from it, once the earlier one is stopped"
+    )]
+    Another {
+        /// The server's.
+        found: i32,
+        /// The latest that was seen.
+        latest: i32,
+    },
     /// No tables of ours.
     #[error("the database is empty: run 'osc-node database migrate'")]
     Empty,
@@ -174,6 +185,7 @@ impl PostgresError {
                 | Self::Standby
                 | Self::Unknown
                 | Self::Replaced { .. }
+                | Self::Another { .. }
         )
     }
 
@@ -186,6 +198,7 @@ impl PostgresError {
                 | Self::Slow
                 | Self::Standby
                 | Self::Replaced { .. }
+                | Self::Another { .. }
         )
     }
 

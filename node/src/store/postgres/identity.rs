@@ -198,8 +198,7 @@ pub(super) async fn read(
 ) -> Result<StoreIdentity, PostgresError> {
     let reading = async {
         let mut connection = connections.writes.get().await?;
-        connection.begin();
-        let transaction = connection.client_mut()?.transaction().await?;
+        let transaction = connection.transaction().await?;
         let identity = read_if_any(&transaction).await?;
         transaction.commit().await?;
         connection.end();

@@ -12,7 +12,9 @@ use tokio_postgres::{IsolationLevel, types::ToSql};
 
 use super::{
     PostgresError, PostgresStore,
-    columns::{self, COLUMNS},
+    columns::{self, withheld, withholding},
+    large_rows::LargeRows,
+    timeline::{LatestTimeline, TIMELINE},
 };
 use crate::{
     domain::{Category, Row},
@@ -29,7 +31,10 @@ use crate::{
 const FIRST_FETCH: i32 = 16;
 const GROWTH: usize = 8;
 const MOST_OF_A_FETCH: usize = 1024;
-const FETCH_BYTES: usize = 1 << 20;
+pub(super) const FETCH_BYTES: usize = 1 << 20;
+/// Larger tokens, in bytes, do not come with their rows: the size of earlier rows says nothing of them. So a fetch has 8 MiB of
+/// tokens at most.
+const SMALL_TOKEN: usize = 8 << 10;
 
 /// The threads in which lists are read. Each list has a connection while it is read.
 #[derive(Debug)]
@@ -81,7 +86,8 @@ impl PostgresStore {
         let mut connection = until(runtime, deadline, self.0.connections.reads.get())?;
         connection.begin();
         let client = connection.client_mut()?;
-        let transaction = until(runtime, deadline, begin(client, timeout))?;
+        let timeline = &self.0.connections.timeline;
+        let transaction = until(runtime, deadline, begin(client, timeout, timeline))?;
         let (result, is_over) = read_with(transaction, runtime, timeout, read);
         if is_over {
             connection.end();
@@ -115,7 +121,11 @@ where
 }
 
 /// A transaction that sees one state of the database.
-async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>, PostgresError> {
+async fn begin<'c>(
+    client: &'c mut Client,
+    timeout: Duration,
+    timeline: &LatestTimeline,
+) -> Result<Transaction<'c>, PostgresError> {
     let transaction = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
@@ -128,17 +138,15 @@ async fn begin(client: &mut Client, timeout: Duration) -> Result<Transaction<'_>
         timeout.as_millis()
     );
     let asked = transaction
-        .prepare_cached("SELECT pg_is_in_recovery()")
+        .prepare_cached(&format!("SELECT {TIMELINE}"))
         .await?;
     // Sent together: one round trip to the server.
-    let (limited, standby) = join!(
+    let (limited, told) = join!(
         transaction.batch_execute(&terms),
         transaction.query_one(&asked, &[]),
     );
     limited?;
-    if standby?.try_get(0)? {
-        return Err(PostgresError::Standby);
-    }
+    timeline.accept(told?.try_get(0)?)?;
     Ok(transaction)
 }
 
@@ -191,7 +199,8 @@ impl Snapshot<'_> {
             None => "$1::bytea IS NULL AND (environment, key) > ($2, $3)",
         };
         let sql = format!(
-            "SELECT {COLUMNS} FROM opensecureconf.entries WHERE {place} ORDER BY environment, key LIMIT $4"
+            "SELECT {} FROM opensecureconf.entries AS e WHERE {place} ORDER BY environment, key LIMIT $4",
+            withholding(SMALL_TOKEN)
         );
         let portal = within(self.runtime, self.timeout, async {
             let statement = self.transaction.prepare_cached(&sql).await?;
@@ -206,11 +215,21 @@ impl Snapshot<'_> {
                 Ok(self.transaction.query_portal(&portal, fetch).await?)
             })?;
             let is_last = i32::try_from(fetched.len()).is_ok_and(|fetched| fetched < fetch);
+            let mut large = LargeRows::of(&fetched, SMALL_TOKEN)?;
             for found in &fetched {
                 if scanned.stopped_at.is_some() {
                     return Ok(scanned);
                 }
-                let (row, name) = match columns::read(found, 0) {
+                let size = withheld(found, 0, SMALL_TOKEN)?;
+                let whole = match size {
+                    None => None,
+                    Some(_) => Some(within(
+                        self.runtime,
+                        self.timeout,
+                        large.next(&self.transaction),
+                    )?),
+                };
+                let (row, name) = match columns::read(whole.as_ref().unwrap_or(found), 0) {
                     Ok(None) => continue,
                     Ok(Some(row)) => {
                         let name = (
@@ -238,7 +257,7 @@ impl Snapshot<'_> {
                 scanned.looked_at += 1;
                 if let Some(row) = row {
                     let length = row.content.as_ref().map_or(0, |it| it.as_str().len());
-                    bytes = bytes.saturating_add(length);
+                    bytes = bytes.saturating_add(if size.is_none() { length } else { 0 });
                     if is_wanted(&row, selection) && visit(row).is_break() {
                         return Ok(scanned);
                     }

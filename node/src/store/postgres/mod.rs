@@ -7,8 +7,10 @@
 //! | `routes` | the address of new connections, which may change |
 //! | `dialling` | the servers of an address, each of which has its share of the time |
 //! | `timeline` | which primary is the latest |
+//! | `system` | which server the latest timeline is one of |
 //! | `schema` | the tables, and how older ones become the current ones |
 //! | `identity` | the identity of the store, which keeps a node from writing into another one |
+//! | `answers` | whether the database answers, as far as that is known without a question |
 //! | `columns` | rows to and from SQL |
 //! | `entries` | reads |
 //! | `commit` | writes, and their outcome when the server does not answer |
@@ -18,6 +20,7 @@
 //! | `set_aside` | connections that no caller waits for any more |
 //! | `changes` | changes, in an order that no late commit disturbs |
 //! | `listing` | many entries of one state of the database |
+//! | `large_rows` | rows of a list whose tokens did not come with them |
 //! | `wake` | readers that wait for the next commit |
 //! | `condition` | the store's knowledge of itself without a query |
 //! | `watch` | the store's own background work |
@@ -27,6 +30,7 @@
 //! | `entry_store` | the database as a store of entries for requests |
 
 mod adoption;
+mod answers;
 mod batch;
 mod changes;
 mod columns;
@@ -41,6 +45,7 @@ mod entries;
 mod entry_store;
 mod error;
 mod identity;
+mod large_rows;
 mod listing;
 mod one_by_one;
 mod retirement;
@@ -49,6 +54,7 @@ mod schema;
 mod server;
 mod set_aside;
 mod settings;
+mod system;
 mod timeline;
 mod transaction;
 mod wake;
@@ -68,6 +74,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
+
+use tokio::sync::Semaphore;
 
 use crate::{
     domain::{Clock, HybridClock, Incarnation, Timestamp},
@@ -97,6 +105,9 @@ struct Shared {
     /// The id of this process: it distinguishes its writes from those of all others.
     incarnation: Incarnation,
     confirmed: confirm::Confirmed,
+    /// Held during the work on a large row.
+    large: Semaphore,
+    answers: answers::Answers,
     condition: condition::Condition,
     wake: wake::Wake,
 }
@@ -122,6 +133,8 @@ impl PostgresStore {
             stamps: Mutex::new(HybridClock::resume(Clock::default())),
             incarnation,
             confirmed: confirm::Confirmed::default(),
+            large: Semaphore::new(1),
+            answers: answers::Answers::default(),
             condition: condition::Condition::default(),
             wake: wake::Wake::default(),
         };

@@ -34,3 +34,19 @@ impl Retirement {
                 .is_some_and(|since| connection.created <= since)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_connection_is_used_for_longer_than_a_minute() {
+        let retirement = Retirement::default();
+        let aged = |age: Duration| Metrics {
+            created: Instant::now().checked_sub(age).unwrap(),
+            ..Metrics::default()
+        };
+        assert!(!retirement.is_due(&aged(MOST_AGE / 2)));
+        assert!(retirement.is_due(&aged(MOST_AGE + Duration::from_secs(1))));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_postgres::Transaction;
 
 use super::{PostgresError, PostgresSettings, StoreIdentity, connections::Connections, identity};
@@ -110,28 +111,43 @@ pub async fn migrate(
     cluster: &str,
     salt_fingerprint: &str,
 ) -> Result<Migrated, PostgresError> {
+    let limit = settings.timeout;
     let connections = Connections::new(&settings.for_command())?;
-    let mut connection = tokio::time::timeout(settings.timeout, connections.writes.get())
-        .await
-        .map_err(|_| PostgresError::Slow)??;
-    let transaction = connection.client_mut()?.transaction().await?;
-    take_turn(&transaction, settings.timeout).await?;
-    let migrating = migrate_in(&transaction, cluster, salt_fingerprint);
-    let migrated = migrating
-        .await
-        .map_err(|error| error.of_command(settings.timeout))?;
-    transaction.commit().await?;
+    let mut connection = within(limit, connections.writes.get()).await?;
+    // The wait for other commands has a limit of its own.
+    let beginning = within(2 * limit, async {
+        let transaction = connection.transaction().await?;
+        take_turn(&transaction, limit).await?;
+        let from = version(&transaction).await?;
+        Ok((transaction, from))
+    });
+    let (transaction, from) = beginning.await.map_err(|error| error.of_command(limit))?;
+    // The server may work on large tables for as long as that takes.
+    let stepping = take_steps(&transaction, from).await;
+    stepping.map_err(|error| error.of_command(limit))?;
+    let settling = within(
+        2 * limit,
+        settle(&transaction, from, cluster, salt_fingerprint),
+    );
+    let migrated = settling.await.map_err(|error| error.of_command(limit))?;
+    // It may wait for a standby that is lost, also where nothing was changed: the name of the store is made sure of.
+    let committed = timeout(limit, connections.commit(transaction)).await;
+    committed.unwrap_or(Err(PostgresError::Unknown))?;
     Ok(migrated)
 }
 
-async fn migrate_in(
-    transaction: &Transaction<'_>,
-    cluster: &str,
-    salt_fingerprint: &str,
-) -> Result<Migrated, PostgresError> {
-    let from = version(transaction).await?;
-    // Tables of the next release stay as they are: nodes of this one may start beside its own.
-    let is_later = from > VERSION;
+/// Waits for the database so long at most.
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    timeout(limit, work)
+        .await
+        .map_err(|_| PostgresError::Slow)?
+}
+
+/// Makes the tables, or changes older ones.
+async fn take_steps(transaction: &Transaction<'_>, from: i32) -> Result<(), PostgresError> {
     if from == 0 {
         transaction
             .batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
@@ -141,6 +157,18 @@ async fn migrate_in(
     for step in STEPS.iter().skip(done) {
         transaction.batch_execute(step).await?;
     }
+    Ok(())
+}
+
+/// Gives the store its name, or makes sure that it has the one that it should have.
+async fn settle(
+    transaction: &Transaction<'_>,
+    from: i32,
+    cluster: &str,
+    salt_fingerprint: &str,
+) -> Result<Migrated, PostgresError> {
+    // Tables of the next release stay as they are: nodes of this one may start beside its own.
+    let is_later = from > VERSION;
     if !is_later {
         let versions = (VERSION, USABLE_FROM);
         identity::settle(transaction, cluster, salt_fingerprint, versions).await?;

@@ -52,7 +52,7 @@ impl PostgresStore {
     async fn ask_primary(&self) -> Result<Primary, PostgresError> {
         // Of other roles' standbys this role sees the number, but no details.
         let sql = format!(
-            "SELECT pg_is_in_recovery(), current_setting('server_version'), {TIMELINE}, current_setting('synchronous_commit'), \
+            "SELECT {TIMELINE}, current_setting('server_version'), current_setting('synchronous_commit'), \
              current_setting('synchronous_standby_names'), s.standbys, s.synchronous FROM (SELECT count(*) AS standbys, \
              CASE WHEN count(*) = count(sync_state) THEN count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) END \
              AS synchronous FROM pg_stat_replication) AS s"
@@ -63,11 +63,11 @@ impl PostgresStore {
         };
         Ok(Primary {
             version: row.try_get(1)?,
-            timeline: row.try_get::<_, Option<i32>>(2)?.unwrap_or_default(),
-            synchronous_commit: row.try_get(3)?,
-            synchronous_standby_names: row.try_get(4)?,
-            standbys: row.try_get(5)?,
-            synchronous_standbys: row.try_get(6)?,
+            timeline: row.try_get::<_, Option<i32>>(0)?.unwrap_or_default(),
+            synchronous_commit: row.try_get(2)?,
+            synchronous_standby_names: row.try_get(3)?,
+            standbys: row.try_get(4)?,
+            synchronous_standbys: row.try_get(5)?,
         })
     }
 

@@ -48,18 +48,26 @@ impl LatestTimeline {
         let Some(found) = told else {
             return Err(PostgresError::Standby);
         };
+        // What almost every answer says. It takes no lock from others.
+        if found == self.get() {
+            return Ok(());
+        }
         let mut before = 0;
         self.latest.send_if_modified(|latest| {
             before = *latest;
-            *latest = found.max(before);
-            found > before
+            if found <= before {
+                return false;
+            }
+            // Before others learn of it: none of them is to get one of these connections afterwards.
+            if before != 0 {
+                self.retirement.retire_all();
+            }
+            *latest = found;
+            true
         });
         if found < before {
             let latest = before;
             return Err(PostgresError::Replaced { found, latest });
-        }
-        if found > before && before != 0 {
-            self.retirement.retire_all();
         }
         Ok(())
     }

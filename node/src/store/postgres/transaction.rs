@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     PostgresError, PostgresSettings, PostgresStore,
     columns::{self, OwnedParameter},
-    connections::Connections,
+    connections::{Connection, Connections},
     set_aside::{Sender, SetAside},
     timeline::LatestTimeline,
 };
@@ -106,6 +106,9 @@ impl WriteTime {
     }
 }
 
+/// SQL: the server tells a cancelled wait for a standby by a warning alone, and a role may want none.
+pub(super) const WARNED: &str = "SET LOCAL client_min_messages = warning";
+
 /// A statement that writes, with all that it needs to run without its caller.
 pub(super) struct Statement {
     pub(super) sql: String,
@@ -168,23 +171,36 @@ impl PostgresStore {
     }
 }
 
+/// A connection to the latest primary, and the statement as that has prepared it.
+async fn prepare(
+    connections: &Connections,
+    sql: &str,
+) -> Result<(Connection, tokio_postgres::Statement), PostgresError> {
+    loop {
+        let mut connection = connections.writes.get().await?;
+        connection.begin();
+        let prepared = tokio::select! {
+            prepared = connection.client()?.prepare_cached(sql) => prepared,
+            // Its server was replaced, and has not been sent the write: that goes to the other one.
+            () = connections.timeline.passes(connection.timeline) => continue,
+        };
+        let prepared = prepared.map_err(|error| PostgresError::from(error).of_store())?;
+        if connections.timeline.get() <= connection.timeline {
+            return Ok((connection, prepared));
+        }
+    }
+}
+
 async fn run(
     connections: &Connections,
     statement: &Statement,
     sender: &Sender,
     time: WriteTime,
 ) -> Result<Met, PostgresError> {
-    let deadline = time.deadline;
-    let waiting = timeout_at(deadline, connections.writes.get()).await;
-    let mut connection = waiting.map_err(|_| PostgresError::Slow)??;
+    let preparing = timeout_at(time.deadline, prepare(connections, &statement.sql)).await;
+    let (mut connection, prepared) = preparing.map_err(|_| PostgresError::Slow)??;
     let cancelled_before = connections.cancelled_waits.load(Ordering::Acquire);
-    let timeline = connections.timeline.get();
-    connection.begin();
     let client = connection.client()?;
-    let preparing = timeout_at(deadline, client.prepare_cached(&statement.sql)).await;
-    let prepared = preparing
-        .map_err(|_| PostgresError::Slow)?
-        .map_err(|error| PostgresError::from(error).of_store())?;
     // A caller that is gone wants no statement sent any more.
     let limits = time.limits().filter(|_| sender.may_send());
     let Some((for_locks, for_work)) = limits else {
@@ -194,7 +210,8 @@ async fn run(
     // The server checks a row again that another transaction changed meanwhile, whatever the default isolation level. Neither
     // limit counts while a commit waits for a standby.
     let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {for_locks}; SET LOCAL statement_timeout = {for_work}"
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {for_locks}; \
+         SET LOCAL statement_timeout = {for_work}; {WARNED}"
     );
     let parameters = columns::lent(&statement.parameters);
     // Sent together: one round trip to the server. Where the statement fails, the COMMIT ends nothing.
@@ -208,7 +225,7 @@ async fn run(
     let (begun, met, committed) = tokio::select! {
         answered = answered => answered,
         // A server that was replaced may never answer, and its connection would be taken from others for ever.
-        () = connections.timeline.passes(timeline) => return Err(PostgresError::Unknown),
+        () = connections.timeline.passes(connection.timeline) => return Err(PostgresError::Unknown),
     };
     let row = match met {
         Ok(row) => row,
