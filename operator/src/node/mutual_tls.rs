@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_operators_certificate_is_made_anew_after_thirty_days_and_for_another_authority() {
         // Another test of this process may have done it.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let _ = aws_lc_rs::default_provider().install_default();
         let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let (pki, clients) = (stored(begin), NodeClients::default());
         // Each client that is made has addresses of its own.
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_operators_certificate_is_made_anew_where_the_clock_was_ahead() {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let _ = aws_lc_rs::default_provider().install_default();
         let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let (pki, clients) = (stored(begin), NodeClients::default());
         let at = |days: i64| {
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn clusters_share_no_client_and_one_that_is_gone_leaves_none() {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let _ = aws_lc_rs::default_provider().install_default();
         let begin: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         let (pki, clients) = (stored(begin), NodeClients::default());
         let of = |name: &str| {

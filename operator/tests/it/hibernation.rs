@@ -129,7 +129,7 @@ async fn a_set_that_changes_between_the_proof_and_the_end_of_its_pods_is_looked_
 
 #[tokio::test]
 async fn all_nodes_come_back_before_anything_else_is_wanted_of_them() {
-    let (server, context, mut cluster) = asleep().await;
+    let (server, context, mut cluster) = Box::pin(asleep()).await;
     // While the nodes sleep, a user asks for fewer, and the operator starts anew.
     let context = {
         drop(context);
@@ -161,7 +161,7 @@ async fn all_nodes_come_back_before_anything_else_is_wanted_of_them() {
 
 #[tokio::test]
 async fn a_cluster_at_rest_costs_nothing_but_its_certificates_are_renewed() {
-    let (server, context, mut cluster) = asleep().await;
+    let (server, context, mut cluster) = Box::pin(asleep()).await;
     reconcile(&server, &mut cluster, &context).await;
     assert_eq!(server.writes(), Vec::<String>::new());
     date_back(&server, HUNDRED_DAYS);
@@ -173,7 +173,7 @@ async fn a_cluster_at_rest_costs_nothing_but_its_certificates_are_renewed() {
 
 #[tokio::test]
 async fn a_cluster_that_sleeps_for_years_has_a_certificate_on_each_day() {
-    let (server, _, mut cluster) = asleep().await;
+    let (server, _, mut cluster) = Box::pin(asleep()).await;
     let begin = Timestamp::now();
     for days in (0..800).step_by(61) {
         let now = begin + SignedDuration::from_hours(24 * days);

@@ -33,7 +33,7 @@ impl Story {
 
 #[tokio::test]
 async fn a_pod_is_named_before_it_is_deleted() {
-    let mut story = Story::before_a_rollout().await;
+    let mut story = Box::pin(Story::before_a_rollout()).await;
     let uid = story.pod(2)["metadata"]["uid"].clone();
     story.operate().await;
     let patch = format!("PATCH {}", config_map());
@@ -48,7 +48,7 @@ async fn a_pod_is_named_before_it_is_deleted() {
 
 #[tokio::test]
 async fn a_deletion_that_may_still_arrive_is_carried_out_first() {
-    let mut story = Story::before_a_rollout().await;
+    let mut story = Box::pin(Story::before_a_rollout()).await;
     story.record(0, "1");
     story.operate().await;
     assert_eq!(story.ordinals_deleted(), [0], "and not the highest one");
@@ -60,7 +60,7 @@ async fn a_deletion_that_may_still_arrive_is_carried_out_first() {
 
 #[tokio::test]
 async fn a_deletion_that_can_do_nothing_any_more_holds_nothing_up() {
-    let mut story = Story::before_a_rollout().await;
+    let mut story = Box::pin(Story::before_a_rollout()).await;
     story.record(0, "0");
     story.operate().await;
     assert_eq!(story.ordinals_deleted(), [2]);
@@ -68,7 +68,7 @@ async fn a_deletion_that_can_do_nothing_any_more_holds_nothing_up() {
 
 #[tokio::test]
 async fn whoever_finds_another_record_than_it_read_deletes_nothing() {
-    let mut story = Story::before_a_rollout().await;
+    let mut story = Box::pin(Story::before_a_rollout()).await;
     story
         .server
         .refuse(Method::PATCH, &config_map(), StatusCode::CONFLICT);
