@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::{
     head_room::HeadRoom,
-    limits::{MAX_HEAD_BYTES, MAX_SECRET_BYTES, SMALL_HEAD_BYTES},
+    limits::{MAX_HEAD_BYTES, MAX_SECRET_BYTES, MAX_SECRETS_BYTES, SMALL_HEAD_BYTES},
 };
 use crate::budget::Reservation;
 
@@ -27,7 +27,7 @@ pub(super) struct Intake<T> {
     senseless: usize,
     /// How many these may be now.
     most: usize,
-    /// Room for a handshake that is larger than most.
+    /// Room for more than most clients need.
     growth: Option<Reservation>,
 }
 
@@ -53,15 +53,27 @@ impl<T> Intake<T> {
     /// How many bytes may be read now.
     fn allowed(&mut self) -> io::Result<usize> {
         if self.senseless >= self.most {
-            if self.most != SMALL_HEAD_BYTES {
+            if self.growth.is_some() {
                 return Err(io::Error::other("what came over TLS has no end"));
             }
             let growth = self.room.for_growth(self.address);
-            let refused = || io::Error::other("this handshake is larger than there is room for");
+            let refused = || io::Error::other("what came over TLS is more than there is room for");
             self.growth = Some(growth.ok_or_else(refused)?);
-            self.most = MAX_HEAD_BYTES;
+            self.most = if self.most == SMALL_HEAD_BYTES {
+                MAX_HEAD_BYTES
+            } else {
+                MAX_SECRETS_BYTES
+            };
         }
         Ok(self.most - self.senseless)
+    }
+
+    /// Something of it can be read, so the handshake is over, and what came is complete.
+    fn made_sense(&mut self) {
+        self.senseless = 0;
+        if self.growth.is_some() {
+            self.shaken();
+        }
     }
 }
 
@@ -131,7 +143,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Plaintext<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.0).poll_read(context, buffer))?;
-        self.0.get_mut().0.senseless = 0;
+        self.0.get_mut().0.made_sense();
         Poll::Ready(Ok(()))
     }
 }
