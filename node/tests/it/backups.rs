@@ -461,8 +461,10 @@ async fn a_name_that_is_no_utf_8_is_left_out_and_found_by_check() {
 
 fn folder_copy(folder: &TempDir) -> TempDir {
     let copy = TempDir::new().unwrap();
-    for file in ["configurations.db", "encryption.salt"] {
-        fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        // The log of the database too: a connection that was open in this process until just now leaves it.
+        let file = file.unwrap();
+        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
     copy
 }
