@@ -289,9 +289,9 @@ pub(crate) fn a_joining_node_that_may_lack_deletes_remembers_that(rules: Rules) 
     ends_as_no_member(&mut world, joiner)
 }
 
-/// A node that joins from node 0, and that node 1 accuses: it purged a delete of which node 0 heard between two pages. Node 0 is out of
-/// reach after the last page, so its feed tells of no delete.
-fn joining_below_a_mark(rules: Rules) -> Result<(World, NodeId), String> {
+/// A node that joins from node 0, which hears of a delete between two pages of its snapshot; node 1, out of the joining node's
+/// reach, purges that delete meanwhile.
+pub(crate) fn joining_beside_a_purge(rules: Rules) -> Result<(World, NodeId), String> {
     let mut world = World::with_forgetful_cluster(rules, 2)?;
     world.nodes[0].disk.page = 1;
     for number in 0..9 {
@@ -315,6 +315,13 @@ fn joining_below_a_mark(rules: Rules) -> Result<(World, NodeId), String> {
     ensure(world.holds_tombstone(0, "k0"), "node 0 purges as early")?;
     ensure(stages(&world), "the snapshot came to its end before")?;
     world.nodes[joiner].commit_time = Duration::ZERO;
+    Ok((world, joiner))
+}
+
+/// A node that joins from node 0, and that node 1 accuses: it purged a delete of which node 0 heard between two pages. Node 0 is out of
+/// reach after the last page, so its feed tells of no delete.
+fn joining_below_a_mark(rules: Rules) -> Result<(World, NodeId), String> {
+    let (mut world, joiner) = joining_beside_a_purge(rules)?;
     let joined = |world: &World| world.nodes[joiner].disk.durable().state(rules).is_some();
     ensure(world.until(LONG, joined), "it does not join")?;
     world.network.part(0, joiner);

@@ -6,7 +6,7 @@ use opensecureconf_node::cluster::{AckLevel, Rules};
 
 use crate::{
     chaos::Profile,
-    scenarios::scenarios,
+    scenarios::{joining::joining_beside_a_purge, scenarios},
     script::{LONG, Outcome, ensure, put},
     world::World,
 };
@@ -62,29 +62,7 @@ pub(crate) fn a_snapshot_that_lacks_purged_deletes_is_not_put_in_force(rules: Ru
 pub(crate) fn a_delete_that_a_source_learned_between_two_pages_fences_nobody(
     rules: Rules,
 ) -> Outcome {
-    let mut world = World::with_forgetful_cluster(rules, 2)?;
-    world.nodes[0].disk.page = 1;
-    for number in 0..9 {
-        world.put(0, &format!("k{number}"), "value")?;
-    }
-    world.profile.page = 1;
-    let joiner = world.join("node-2");
-    world.network.part(1, joiner);
-    let list = world.addresses(&world.present());
-    for node in 0..2 {
-        world.list(node, list.clone());
-    }
-    world.nodes[joiner].commit_time = Duration::from_secs(3);
-    let stages = |world: &World| world.nodes[joiner].disk.durable().staged_rows() > 2;
-    ensure(world.until(LONG, stages), "no snapshot begins")?;
-    // Its clock is ahead, so node 0 keeps the tombstone for longer.
-    world.nodes[1].skew = 3_600_000_000;
-    world.delete(1, "k0")?;
-    let purged = |world: &World| world.nodes[1].disk.durable().rows.len() == 8;
-    ensure(world.until(LONG, purged), "the tombstone is not purged")?;
-    ensure(world.holds_tombstone(0, "k0"), "node 0 purges as early")?;
-    ensure(stages(&world), "the snapshot came to its end before")?;
-    world.nodes[joiner].commit_time = Duration::ZERO;
+    let (mut world, joiner) = joining_beside_a_purge(rules)?;
     let is_ready = |world: &World| world.is_ready(joiner);
     ensure(world.until(LONG, is_ready), "it does not join")?;
     ensure(
