@@ -124,6 +124,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Intake<T> {
     }
 }
 
+/// The plaintext that is read at a time: less than a record has at most, so that no second large one is read for it.
+const PIECE: usize = 4 << 10;
+
 /// The bytes of one client above TLS.
 #[derive(Debug)]
 pub(super) struct Plaintext<T>(TlsStream<Intake<T>>);
@@ -142,7 +145,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Plaintext<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.0).poll_read(context, buffer))?;
+        // `tokio-rustls` reads until this is full, one record after the other, and only then it counts as readable.
+        let room = buffer.remaining().min(PIECE);
+        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.0).poll_read(context, &mut piece))?;
+        let read = piece.filled().len();
+        buffer.advance(read);
         self.0.get_mut().0.made_sense();
         Poll::Ready(Ok(()))
     }

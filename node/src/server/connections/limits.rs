@@ -13,7 +13,7 @@ pub(super) const SMALL_HEAD_BYTES: usize = 8 << 10;
 /// The bytes that may come over TLS before any of them is readable and without room of their own: one record (RFC 8446,
 /// section 5.2), and some messages of TLS itself.
 pub(super) const MAX_SECRET_BYTES: usize = 24 << 10;
-/// The same with room. Rustls reads ahead, so an honest client's may be several records; what it keeps ends at 64 KiB.
+/// The same with room: a client's may be many small records; what rustls keeps ends at 64 KiB.
 pub(super) const MAX_SECRETS_BYTES: usize = 256 << 10;
 /// Bytes of an answer that wait in TLS for their client. A record that the socket accepted in part stays whole, so twice as
 /// many at most.
