@@ -6,7 +6,7 @@ use anyhow::ensure;
 use opensecureconf_e2e::{IMAGE, Stage, over_volume};
 use serde_json::json;
 
-use super::{Desk, READS, WRITES, command, ready, sleep, told, until_another_claim, want};
+use super::{Desk, READS, WRITES, command, ready, sleep, told, told_of, until_another_claim, want};
 use crate::{
     replication::{run, three_nodes},
     report,
@@ -58,8 +58,9 @@ fn a_volume_from_before_the_cluster_began_anew_is_copied_given_up_and_brought_in
         want(&stage, json!({ "hibernate": false })).await?;
 
         let began = Instant::now();
-        let said = told(&stage, "Ready", "DifferentClusterUid").await?;
-        ensure!(said.contains("config-0 and config-1 to cluster"), "{said}");
+        // Until all have answered, the status has the commands for both ways.
+        let said = told_of(&stage, "config-0 and config-1 to cluster").await?;
+        ensure!(!said.contains("Decide"), "{said}");
         report("until the status tells of two clusters", began);
         let claims = super::claims(&stage).await?;
         desk.run(&command(&said, "osc-node backup")?)?;

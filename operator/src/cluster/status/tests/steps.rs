@@ -131,11 +131,17 @@ fn a_volume_on_a_machine_that_is_gone_names_how_the_node_comes_back_without_it()
     );
 }
 
+/// The node does not answer.
+const SILENT: &str = "";
+
 /// The message about nodes that belong to these clusters.
 fn of_clusters(uids: &[&str]) -> String {
     let pods: Vec<_> = (0..)
         .zip(uids)
         .map(|(ordinal, uid)| {
+            if *uid == SILENT {
+                return (pod(ordinal, false), None);
+            }
             let mut details = answer("aa", 1);
             details.as_mut().unwrap().cluster_uid = Some((*uid).to_owned());
             // A node of another cluster does not serve: it waits for nodes of its own.
@@ -182,6 +188,27 @@ fn where_as_many_nodes_belong_to_each_a_person_decides() {
         let claim = format!("`kubectl delete pvc data-{goes} -n shop");
         assert!(way.unwrap().contains(&claim), "{told}");
     }
+}
+
+#[test]
+fn no_volume_is_given_up_for_a_majority_that_silent_nodes_may_turn() {
+    let told = of_clusters(&["old", SILENT, "new"]);
+    assert!(
+        told.contains("prod-1 has not told yet to which it belongs: wait for it"),
+        "{told}"
+    );
+    assert!(told.contains("To go on with prod-0: ") && told.contains("To go on with prod-2: "));
+
+    let told = of_clusters(&["old", "old", SILENT, "new", SILENT]);
+    assert!(
+        told.contains("prod-2 and prod-4 have not told yet"),
+        "{told}"
+    );
+    assert!(told.contains("To go on with prod-3: "), "{told}");
+
+    let told = of_clusters(&["new", "new", "new", "old", SILENT]);
+    assert!(!told.contains("Decide"), "{told}");
+    assert!(!told.contains("delete pvc data-prod-0"), "{told}");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Nodes of one resource that belong to different clusters: a volume came back from before the cluster was bootstrapped anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
 use super::{
     Verdict,
-    leaving::{ordinal, stays},
+    leaving::{ALL, ordinal, stays},
     verdict,
 };
 use crate::cluster::{recovery, status::Observation, volumes};
@@ -28,25 +28,41 @@ pub(super) fn differ(
             clusters.entry(uid).or_default().push(pod.name_any());
         }
     }
+    if clusters.len() < 2 {
+        return None;
+    }
+    let silent = silent(seen, wanted, clusters.values().flatten());
     let most = clusters.values().map(Vec::len).max()?;
-    let (largest, smaller): (Vec<_>, Vec<_>) =
-        clusters.values().partition(|nodes| nodes.len() == most);
-    let step = match (largest.as_slice(), smaller.as_slice()) {
-        ([_], []) => return None,
-        ([these], others) => give_up(
-            seen,
+    // Nodes that have not answered may belong to any of them.
+    let perhaps_largest = clusters
+        .values()
+        .filter(|nodes| nodes.len() + silent.len() >= most);
+    let ways = perhaps_largest.map(|these| {
+        let others = clusters.values().filter(|nodes| *nodes != these);
+        (
             these,
-            &others.iter().copied().flatten().collect::<Vec<_>>(),
-        ),
-        (_, _) => {
-            let ways = largest.iter().map(|these| {
-                let others = clusters.values().filter(|nodes| nodes != these);
-                let others: Vec<_> = others.flatten().collect();
-                let step = give_up(seen, these, &others);
-                format!("To go on with {}: {step}", these.join(" and "))
-            });
+            give_up(seen, these, &others.flatten().collect::<Vec<_>>()),
+        )
+    });
+    let ways: Vec<_> = ways.collect();
+    let step = match ways.as_slice() {
+        [(_, step)] => step.clone(),
+        ways => {
+            let wait = match silent.as_slice() {
+                [] => String::new(),
+                [node] => format!(
+                    "{node} has not told yet to which it belongs: wait for it if it can come back. "
+                ),
+                nodes => format!(
+                    "{} have not told yet to which they belong: wait for them if they can come back. ",
+                    nodes.join(" and ")
+                ),
+            };
+            let ways = ways
+                .iter()
+                .map(|(these, step)| format!("To go on with {}: {step}", these.join(" and ")));
             format!(
-                "Decide which of them it is. {}",
+                "{wait}Decide which of them it is. {}",
                 ways.collect::<Vec<_>>().join(". ")
             )
         }
@@ -60,6 +76,22 @@ pub(super) fn differ(
          reach the one or the other. {step}"
     );
     Some(verdict(type_, false, DIFFERENT_CLUSTER_UID, message))
+}
+
+/// The wanted nodes that are none of these. Nodes without a StatefulSet have no names before they answer.
+fn silent<'a>(
+    seen: &Observation<'_>,
+    wanted: usize,
+    told: impl Iterator<Item = &'a String>,
+) -> Vec<String> {
+    if wanted == ALL {
+        return Vec::new();
+    }
+    let told: BTreeSet<_> = told.collect();
+    (0..wanted)
+        .map(|ordinal| format!("{}-{ordinal}", seen.cluster.name))
+        .filter(|name| !told.contains(name))
+        .collect()
 }
 
 /// The steps by which some nodes go on, and the others join them.
