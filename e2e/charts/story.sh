@@ -142,6 +142,12 @@ operator_is_ready opensecureconf-operator 2
 [ -z "$(short_name)" ] || fail "the definition was not rolled back"
 step "operator: upgrade again" upgrade opensecureconf-operator "$operator" -n $own "${wait_flags[@]}"
 [ "$(pod)" = "$runs" ] || fail "a node was restarted"
+# Helm 3 and each way of Helm 4 have words of their own for it.
+refused "operator: upgrade to an image that does not exist" "not ready\|deadline exceeded" \
+  "$program" upgrade opensecureconf-operator "$operator" -n $own "${method[@]}" "${wait_flags[@]}" --timeout 30s --set image.repository=nothing
+[ "$(kubectl -n $own get deployment opensecureconf-operator -o jsonpath='{.status.readyReplicas}')" = 2 ] || fail "the operator's pods that worked are gone"
+step "operator: roll back what never was ready" rollback opensecureconf-operator 4 -n $own "${wait_flags[@]}"
+operator_is_ready opensecureconf-operator 2
 
 kubectl -n $own scale deployment/opensecureconf-operator --replicas=0 >/dev/null
 kubectl -n $own wait --for=delete pod -l app.kubernetes.io/name=opensecureconf-operator --timeout=120s >/dev/null 2>&1 || fail "the operator's pods go on"
