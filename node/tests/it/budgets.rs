@@ -179,5 +179,7 @@ async fn one_address_has_its_part(route: &str) {
         created.status, 201,
         "small bodies have a reserve of their own"
     );
+    // The node waits for requests that run.
+    drop(held);
     node.stop().await;
 }
