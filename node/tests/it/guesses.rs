@@ -62,9 +62,7 @@ async fn derived(node: &TestNode) -> u32 {
 
 #[tokio::test]
 async fn no_route_tries_more_than_thirty_keys_a_minute_for_one_address() {
-    let mut rows = Vec::new();
     for (route, ask) in asks() {
-        let mut row = format!("| `{route}` | {} |", ask.what);
         for name in ["k", "free"] {
             let node = node_with_entry(&[]).await;
             for n in 0..80 {
@@ -79,17 +77,9 @@ async fn no_route_tries_more_than_thirty_keys_a_minute_for_one_address() {
             }
             let tried = derived(&node).await;
             assert!(tried <= 30, "{tried} by {route}, {}, {name}", ask.what);
-            row += &format!(" {tried} |");
             node.stop().await;
         }
-        rows.push(row);
     }
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
-    let page = fs::read_to_string(page).unwrap();
-    let (_, table) = page.split_once("### Guesses by route").unwrap();
-    let shown = table.lines().skip_while(|line| !line.starts_with("| `"));
-    let shown: Vec<_> = shown.take_while(|line| line.starts_with('|')).collect();
-    assert_eq!(shown, rows, "docs/limits.md:\n{}", rows.join("\n"));
 }
 
 /// All figures of keys, but for times, as the cluster key shows them.
