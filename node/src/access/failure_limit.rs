@@ -14,8 +14,10 @@ use crate::{domain::Origin, keys::KeyPlace};
 /// Keys remembered of all origins together: about 16 MB. Beyond it the node drops the forgiven keys, then all: a flood from
 /// everywhere must not let the memory grow.
 const REMEMBERED: usize = 500_000;
-/// Keys remembered of one origin, which may not try more anyway.
+/// Keys remembered of one origin, which may not try more anyway unless the setting says so.
 const OF_ONE_ORIGIN: usize = 32;
+/// Origins remembered at most.
+const ORIGINS: usize = REMEMBERED / OF_ONE_ORIGIN;
 /// Failures of one key a minute; each of them may have cost a derivation.
 const OF_ONE_KEY: u32 = 30;
 /// Refusals a minute after which the node assumes that an origin guesses beside honest clients.
@@ -27,6 +29,8 @@ pub(crate) struct FailureLimit {
     /// Keys that an origin may try; 0 switches the limit off.
     per_minute: usize,
     origins: HashMap<Origin, Tried>,
+    /// Keys of all of them, and those that were forgotten since they were counted last.
+    remembered: usize,
     /// Until when some origin may be flooding.
     flooding_until: Option<Instant>,
 }
@@ -69,6 +73,7 @@ impl FailureLimit {
         Self {
             per_minute: usize::try_from(per_minute).unwrap_or(usize::MAX),
             origins: HashMap::new(),
+            remembered: 0,
             flooding_until: None,
         }
     }
@@ -189,6 +194,7 @@ impl FailureLimit {
         let tried = self.origins.entry(place.origin()).or_default();
         tried.keys.retain(|key| key.until > now);
         if tried.key(place.number()).is_none() && tried.keys.len() < most {
+            self.remembered += 1;
             tried.keys.push(TriedKey {
                 number: place.number(),
                 until: now + MINUTE,
@@ -204,16 +210,17 @@ impl FailureLimit {
     }
 
     fn make_room(&mut self, now: Instant) {
-        let most = REMEMBERED / self.most_of_one_origin();
-        if self.origins.len() < most {
+        if self.origins.len() < ORIGINS && self.remembered < REMEMBERED {
             return;
         }
         self.origins.retain(|_, tried| {
             tried.keys.retain(|key| key.until > now);
             !tried.keys.is_empty() || !tried.refused.is_empty(now)
         });
-        if self.origins.len() >= most {
+        self.remembered = self.origins.values().map(|tried| tried.keys.len()).sum();
+        if self.origins.len() >= ORIGINS || self.remembered >= REMEMBERED {
             self.origins.clear();
+            self.remembered = 0;
         }
     }
 }

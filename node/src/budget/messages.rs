@@ -1,6 +1,6 @@
 //! The share of messages between nodes. Small ones have a part of their own, so that greetings never wait for what is large.
 
-use super::{Pool, PoolUse, small_part};
+use super::{Pool, small_part};
 
 /// Messages up to this size, in bytes, count as small.
 pub const SMALL_MESSAGE: usize = 64 << 10;
@@ -32,9 +32,5 @@ impl MessagePools {
         } else {
             &self.large
         }
-    }
-
-    pub(super) fn in_use(&self) -> [PoolUse; 2] {
-        [self.large.in_use(), self.small.in_use()]
     }
 }

@@ -98,32 +98,16 @@ impl Budgets {
 
     /// The bytes that every pool holds now, for the metrics.
     pub fn in_use(&self) -> [PoolUse; 8] {
-        let of_clients = [
+        let pools = [
             &self.connections,
             &self.bodies,
             &self.small_bodies,
             &self.answers,
             &self.small_answers,
             &self.values,
+            &self.peers.large,
+            &self.peers.small,
         ];
-        let [
-            connections,
-            bodies,
-            small_bodies,
-            answers,
-            small_answers,
-            values,
-        ] = of_clients.map(Pool::in_use);
-        let [peers, small_peers] = self.peers.in_use();
-        [
-            connections,
-            bodies,
-            small_bodies,
-            answers,
-            small_answers,
-            values,
-            peers,
-            small_peers,
-        ]
+        pools.map(Pool::in_use)
     }
 }

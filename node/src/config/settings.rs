@@ -274,7 +274,7 @@ pub const SETTINGS: &[Setting] = &[
         "IDLE_SECONDS",
         Some("75"),
         "SECONDS",
-        "How long a connection may wait for its next request; more than a load balancer keeps its own",
+        "How long a connection may wait for its next request, 86400 at most; more than a load balancer keeps its own",
     ),
     setting(
         "CONNECTION_SECONDS",
@@ -340,7 +340,7 @@ pub const SETTINGS: &[Setting] = &[
         "LISTS_AT_ONCE",
         Some("1"),
         "COUNT",
-        "Lists without limit that are made for one client address at a time, where the store has more entries than a page looks at; who waits for 5 s is refused with 429",
+        "Lists without limit that are made for one client address at a time, where the store has more entries than a page looks at; who waits for 5 s is refused with 429; 1024 at most",
     ),
     setting(
         "LIST_SNAPSHOT_ROWS",
@@ -352,7 +352,7 @@ pub const SETTINGS: &[Setting] = &[
         "READ_SECONDS",
         Some("30"),
         "SECONDS",
-        "How long one state of the store is kept for a list; one that takes longer is ended, and its client asks for pages",
+        "How long one state of the store is kept for a list; one that takes longer is ended, and its client asks for pages; 3600 at most",
     ),
     setting(
         "MEMORY_BYTES",

@@ -96,10 +96,11 @@ impl DerivationPool {
         let pushed = waiting.jobs.push(origin, job, Job::is_wanted);
         self.metrics.waiting(waiting.jobs.len());
         drop(waiting);
-        pushed.map_err(|Full| {
+        // One that lost its place to another origin is refused as well.
+        if !matches!(pushed, Ok(None)) {
             self.metrics.refused();
-            DerivationQueueFull
-        })?;
+        }
+        pushed.map_err(|Full| DerivationQueueFull)?;
         self.queue.changed.notify_one();
         Ok(running)
     }
@@ -155,5 +156,41 @@ impl Deriver {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn a_derivation_that_loses_its_place_to_another_address_is_counted_as_refused() {
+        let metrics = KeyMetrics::unregistered().unwrap();
+        // No thread takes any of them.
+        let waiting = Waiting {
+            jobs: TurnQueue::new(4),
+            closed: false,
+        };
+        let pool = DerivationPool {
+            queue: Arc::new(Queue {
+                waiting: Mutex::new(waiting),
+                changed: Condvar::new(),
+            }),
+            metrics: metrics.clone(),
+        };
+        let derive = |key: u8, from: u8| {
+            let origin = IpAddr::from([192, 0, 2, from]).into();
+            pool.derive(UserKey::from_header(&[b'k', key]), origin)
+        };
+        let mut first: Vec<_> = (0..4).map(|key| derive(key, 1).unwrap()).collect();
+        assert_eq!(metrics.refusals(), 0);
+        let _other = derive(4, 2).unwrap();
+        let last = first.pop().unwrap();
+        assert!(last.has_changed().is_err(), "it lost its place");
+        assert_eq!(metrics.refusals(), 1);
+        derive(5, 1).unwrap_err();
+        assert_eq!(metrics.refusals(), 2);
     }
 }

@@ -35,7 +35,7 @@ impl<T> TurnQueue<T> {
     }
 
     /// Puts an item at the end of its origin's line. While others wait, one origin holds at most a quarter; in a full queue the
-    /// longest line gives up its newest item for a shorter line.
+    /// longest line gives up its newest item for a shorter line, which is returned.
     ///
     /// # Errors
     /// [`Full`] where there is no such place. Items that are not wanted any more never take one.
@@ -44,7 +44,7 @@ impl<T> TurnQueue<T> {
         origin: Origin,
         item: T,
         is_wanted: impl Fn(&T) -> bool,
-    ) -> Result<(), Full> {
+    ) -> Result<Option<T>, Full> {
         let quarter = (self.capacity / 4).max(1);
         if self.length >= self.capacity || self.line(origin) >= quarter {
             self.retain(is_wanted);
@@ -53,8 +53,9 @@ impl<T> TurnQueue<T> {
         if self.length > own && own >= quarter {
             return Err(Full);
         }
+        let mut given_up = None;
         if self.length >= self.capacity {
-            self.shorten_the_longest(own)?;
+            given_up = self.shorten_the_longest(own)?;
         }
         let line = self.lines.entry(origin).or_default();
         if line.is_empty() {
@@ -62,7 +63,7 @@ impl<T> TurnQueue<T> {
         }
         line.push_back(item);
         self.length += 1;
-        Ok(())
+        Ok(given_up)
     }
 
     /// The next item in turn.
@@ -92,13 +93,13 @@ impl<T> TurnQueue<T> {
         self.length = self.lines.values().map(VecDeque::len).sum();
     }
 
-    fn shorten_the_longest(&mut self, own: usize) -> Result<(), Full> {
+    fn shorten_the_longest(&mut self, own: usize) -> Result<Option<T>, Full> {
         let longest = self.lines.values_mut().max_by_key(|line| line.len());
         // That line stays at least as long as the new item's line becomes.
         let longest = longest.filter(|line| line.len() > own + 1).ok_or(Full)?;
-        longest.pop_back();
-        self.length -= 1;
-        Ok(())
+        let given_up = longest.pop_back();
+        self.length -= usize::from(given_up.is_some());
+        Ok(given_up)
     }
 }
 
@@ -136,9 +137,10 @@ mod tests {
             queue.push(origin(1), n, all).unwrap();
         }
         assert_eq!(queue.push(origin(1), 16, all), Err(Full));
-        queue.push(origin(2), 100, all).unwrap();
+        let given_up = queue.push(origin(2), 100, all).unwrap();
+        assert_eq!(given_up, Some(15));
         assert_eq!((queue.pop(), queue.pop()), (Some(0), Some(100)));
-        queue.push(origin(2), 101, all).unwrap();
+        assert_eq!(queue.push(origin(2), 101, all), Ok(None));
         assert_eq!(queue.push(origin(1), 17, all), Err(Full), "others wait");
     }
 

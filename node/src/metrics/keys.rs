@@ -108,9 +108,14 @@ impl KeyMetrics {
         self.derivations.observe(duration.as_secs_f64());
     }
 
-    /// Counts a derivation that found the queue full.
+    /// Counts a derivation that found the queue full, or lost its place in it to another origin.
     pub fn refused(&self) {
         self.refused.inc();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refused.get()
     }
 }
 

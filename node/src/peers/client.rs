@@ -172,7 +172,7 @@ impl PeerClient {
             bytes,
             mut room,
         } = self.send_within(place, body, timeout).await?;
-        parts::reserve(&bytes, &self.pools, &mut room)?;
+        parts::reserve(&bytes, &self.pools, None, &mut room)?;
         Ok((read_answer(status, &bytes)?, room))
     }
 

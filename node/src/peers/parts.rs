@@ -1,6 +1,8 @@
 //! How much memory a message between nodes takes once it is read. Its text tells, before any of it is read: `[0,0],` are six
 //! bytes, and a pair of numbers takes more than twice as many.
 
+use std::net::IpAddr;
+
 use super::answer::{COPIES, MESSAGE_BYTES};
 use crate::budget::{MessagePools, NoRoom, Reservation, SMALL_MESSAGE};
 
@@ -26,10 +28,12 @@ pub(crate) fn longest(pools: &MessagePools) -> usize {
     pools.large.capacity().clamp(ORDINARY, MESSAGE_BYTES)
 }
 
-/// Makes the room of a message, which has its text twice, as large as its parsed form may become.
+/// Makes the room of a message, which has its text twice, as large as its parsed form may become. An answer has no address: all
+/// nodes share its room.
 pub(crate) fn reserve(
     text: &[u8],
     pools: &MessagePools,
+    sender: Option<IpAddr>,
     room: &mut Reservation,
 ) -> Result<(), Unread> {
     let parts = parts_in(text).saturating_mul(PART);
@@ -45,7 +49,12 @@ pub(crate) fn reserve(
     let whole = room.bytes().saturating_add(more);
     if room.is_of(&pools.small) && whole > COPIES * SMALL_MESSAGE {
         // A short text of many parts is no small message.
-        let larger = pools.large.try_reserve_for_many(whole);
+        let larger = match sender {
+            Some(sender) => pools
+                .large
+                .try_reserve(sender, whole.min(pools.large.most_of_address())),
+            None => pools.large.try_reserve_for_many(whole),
+        };
         *room = larger.map_err(Unread::NoRoom)?;
         return Ok(());
     }
@@ -76,7 +85,7 @@ fn parts_in(text: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
     #[test]
     fn every_value_and_every_name_is_a_part_and_what_stands_in_texts_is_none() {
@@ -99,7 +108,7 @@ mod tests {
         let room = |text: &str| {
             let pool = pools.for_message(text.len());
             let mut room = pool.try_reserve(HERE, 2 * text.len()).unwrap();
-            reserve(text.as_bytes(), &pools, &mut room).map(|()| room)
+            reserve(text.as_bytes(), &pools, None, &mut room).map(|()| room)
         };
         let long = format!(r#"["{}"]"#, "x".repeat(1 << 20));
         assert_eq!(room(&long).unwrap().bytes(), 2 * long.len());
@@ -116,6 +125,21 @@ mod tests {
         drop(held);
         assert!(room(&many).is_ok());
         assert!(room("[0,0]").unwrap().is_of(&pools.small));
+    }
+
+    #[test]
+    fn short_messages_of_many_parts_of_one_address_leave_room_for_those_of_others() {
+        let pools = MessagePools::new(12 << 20);
+        let many = format!("[{}0]", "[0,0],".repeat(10_000));
+        let room = |from: IpAddr| {
+            let pool = pools.for_message(many.len());
+            let mut room = pool.try_reserve(from, 2 * many.len()).unwrap();
+            reserve(many.as_bytes(), &pools, Some(from), &mut room).map(|()| room)
+        };
+        let held: Vec<_> = std::iter::from_fn(|| room(HERE).ok()).collect();
+        assert_eq!(held.len(), 3);
+        assert!(pools.large.in_use().reserved <= pools.large.most_of_address());
+        assert!(room([192, 0, 2, 1].into()).is_ok());
     }
 
     #[test]

@@ -107,14 +107,16 @@ async fn large_values_come_back_as_they_were_sent() {
     node.stop().await;
 }
 
+const CLUSTER_KEY: &str = "the cluster key of the tests";
+
 /// A body that never ends, of which so much is sent.
-async fn unfinished(url: &str, sent: usize) -> TcpStream {
+async fn unfinished(url: &str, route: &str, sent: usize) -> TcpStream {
     let mut connection = TcpStream::connect(url.strip_prefix("http://").unwrap())
         .await
         .unwrap();
     let head = format!(
-        "POST /configs HTTP/1.1\r\nHost: node\r\nX-API-Key: {API_KEY}\r\nX-User-Key: {USER_KEY}\r\n\
-         Content-Length: 1000000\r\n\r\n"
+        "{route} HTTP/1.1\r\nHost: node\r\nX-API-Key: {API_KEY}\r\nX-User-Key: {USER_KEY}\r\n\
+         X-Cluster-Key: {CLUSTER_KEY}\r\nContent-Length: 1000000\r\n\r\n"
     );
     connection.write_all(head.as_bytes()).await.unwrap();
     // The node may refuse it in the middle.
@@ -124,12 +126,33 @@ async fn unfinished(url: &str, sent: usize) -> TcpStream {
 
 #[tokio::test]
 async fn unfinished_bodies_of_one_address_take_no_more_than_its_part() {
-    let memory = [("OSC_MEMORY_BYTES", "40000000")];
-    let node = node(TempDir::new().unwrap(), &memory);
+    for route in ["POST /configs", "PUT /configs/k", "POST /configs/batch"] {
+        one_address_has_its_part(route).await;
+    }
+}
+
+#[tokio::test]
+async fn unfinished_bodies_of_orders_take_no_more_than_that_either() {
+    for route in [
+        "POST /cluster/salt",
+        "POST /cluster/bootstrap",
+        "PUT /admin/log-level",
+    ] {
+        one_address_has_its_part(route).await;
+    }
+}
+
+/// Unfinished bodies to this route leave room for those of others.
+async fn one_address_has_its_part(route: &str) {
+    let settings = [
+        ("OSC_MEMORY_BYTES", "40000000"),
+        ("OSC_CLUSTER_KEY", CLUSTER_KEY),
+    ];
+    let node = node(TempDir::new().unwrap(), &settings);
     let mut refused = 0;
     let mut held = Vec::new();
     for _ in 0..12 {
-        let mut connection = unfinished(&node.url, 500_000).await;
+        let mut connection = unfinished(&node.url, route, 500_000).await;
         let mut answer = [0; 64];
         let read = connection.read(&mut answer);
         match timeout(Duration::from_millis(300), read).await {
@@ -144,7 +167,7 @@ async fn unfinished_bodies_of_one_address_take_no_more_than_its_part() {
             }
         }
     }
-    assert!(refused >= 8, "{refused} were refused");
+    assert!(refused >= 8, "{route}: {refused} were refused");
     assert!(!held.is_empty());
     let reserved = of_share(&node, "osc_memory_reserved_bytes", "bodies").await;
     let size = of_share(&node, "osc_memory_share_bytes", "bodies").await;
@@ -156,5 +179,7 @@ async fn unfinished_bodies_of_one_address_take_no_more_than_its_part() {
         created.status, 201,
         "small bodies have a reserve of their own"
     );
+    // The node waits for requests that run.
+    drop(held);
     node.stop().await;
 }

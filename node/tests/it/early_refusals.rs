@@ -248,6 +248,25 @@ async fn a_body_over_the_limit_is_refused_before_a_byte_of_it_and_ends_the_conne
 }
 
 #[tokio::test]
+async fn a_body_in_chunks_that_grows_over_the_limit_is_refused_and_ends_the_connection() {
+    let node = node(Timeouts::default()).await;
+    let mut client = RawHttp::connect(&node.url).await;
+    let head = format!(
+        "POST /configs HTTP/1.1\r\nHost: node\r\nX-API-Key: {API_KEY}\r\nX-User-Key: {USER_KEY}\r\n\
+         Transfer-Encoding: chunked\r\n\r\n"
+    );
+    client.send(head).await;
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    for _ in 0..18 {
+        client.send(&chunk).await;
+    }
+    let answer = client.answer().await.unwrap();
+    answer.assert_refusal(413);
+    assert!(answer.closes(), "{answer:?}");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn who_waits_for_a_continue_gets_it_or_an_answer_that_ends_the_connection() {
     let node = node(Timeouts::default()).await;
     let body = r#"{"key": "k", "value": 1}"#;

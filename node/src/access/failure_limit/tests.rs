@@ -100,6 +100,24 @@ fn origins_are_forgotten_before_they_fill_the_memory() {
 }
 
 #[test]
+fn a_generous_limit_holds_for_many_addresses_and_the_memory_has_its_bound_all_the_same() {
+    let (start, mut limit) = (Instant::now(), FailureLimit::new(100_000));
+    for from in 0..100 {
+        limit.failed(&place(from, 1), start);
+    }
+    assert!((0..100).all(|from| limit.has_failed(&place(from, 1), start)));
+    let mut limit = FailureLimit::new(40);
+    for from in 0..15_000_u32 {
+        let origin = IpAddr::from(from.to_be_bytes()).into();
+        for key in 0..40 {
+            limit.hold(&KeyPlace::of_test(key, origin), start);
+        }
+    }
+    let keys: usize = limit.origins.values().map(|tried| tried.keys.len()).sum();
+    assert!(keys <= REMEMBERED, "{keys}");
+}
+
+#[test]
 fn zero_switches_the_limit_off() {
     let (start, mut limit) = (Instant::now(), FailureLimit::new(0));
     for key in 0..1000 {

@@ -2,14 +2,10 @@
 
 use std::{borrow::Cow, net::IpAddr, ops::Range, sync::Arc};
 
-use axum::body::HttpBody as _;
 use axum::{
-    body::{Body, to_bytes},
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
-use http_body_util::LengthLimitError;
-use tokio::time::timeout;
 
 use super::{body_text::decode, received_body::ReceivedBody};
 use crate::{
@@ -208,34 +204,13 @@ pub(super) fn unreadable(error: ParseError) -> ApiError {
     }
 }
 
-/// Reads a whole body.
-pub(in crate::api) async fn read(body: Body, node: &NodeState) -> Result<bytes::Bytes, ApiError> {
-    read_up_to(node.max_body_bytes, body, node).await
-}
-
-/// The same with another limit.
-pub(in crate::api) async fn read_up_to(
-    limit: usize,
-    body: Body,
+/// Receives a whole body, whatever it holds.
+pub(in crate::api) async fn read(
+    request: Request,
     node: &NodeState,
-) -> Result<bytes::Bytes, ApiError> {
-    // Before a byte is read, and so before `100 Continue`.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(ApiError::BodyTooLarge { limit });
-    }
-    let bytes = timeout(node.timeouts.message, to_bytes(body, limit))
-        .await
-        .map_err(|_| ApiError::SlowBody)?;
-    bytes.map_err(|error| {
-        let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
-            error.source()
-        });
-        if causes.any(<dyn std::error::Error>::is::<LengthLimitError>) {
-            ApiError::BodyTooLarge { limit }
-        } else {
-            ApiError::UnreadableBody
-        }
-    })
+) -> Result<ReceivedBody, ApiError> {
+    let address = Taker::of(node, request.extensions(), request.headers()).address;
+    ReceivedBody::receive(node, address, request.into_body(), node.max_body_bytes).await
 }
 
 /// `application/json`, `application/*+json`, or no type at all.

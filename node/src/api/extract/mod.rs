@@ -1,5 +1,6 @@
 //! What a handler takes from a request, and the proofs of who sent it.
 
+mod arriving;
 pub(super) mod auth;
 pub(super) mod body;
 mod body_text;

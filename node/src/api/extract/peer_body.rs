@@ -3,20 +3,16 @@
 
 use std::net::IpAddr;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout_at};
 
+use super::arriving::{self, Room, Terms, grown};
 use crate::{
     api::answer::error::ApiError,
-    budget::{MessagePools, NoRoom, ROOM_WAIT, Reservation},
+    budget::{MessagePools, ROOM_WAIT, Reservation},
     config::Timeouts,
     peers::COPIES,
 };
-
-/// What a body is charged with at a time, in bytes, beside its copies.
-const STEP: usize = 16 << 10;
 
 /// The length of a message, as far as it is known before it comes.
 #[derive(Debug, Clone, Copy)]
@@ -32,79 +28,52 @@ pub(super) async fn receive(
     timeouts: &Timeouts,
     pools: &MessagePools,
     address: IpAddr,
-    mut body: Body,
+    body: Body,
     length: Length,
 ) -> Result<(Bytes, Option<Reservation>), ApiError> {
-    let limit = length.limit;
-    // Before a byte is read, and so before `100 Continue`.
-    if body.size_hint().lower() > limit as u64 {
-        return Err(ApiError::BodyTooLarge { limit });
-    }
-    let mut began = Instant::now();
-    let mut arrived = Arrived {
+    let terms = Terms {
+        timeouts,
+        limit: length.limit,
+        within: timeouts.message,
+    };
+    let mut room = MessageRoom {
         pools,
         address,
         length,
-        bytes: Vec::new(),
-        room: None,
+        held: None,
     };
-    loop {
-        let bytes = arrived.bytes.len();
-        let due = (timeouts.body + timeouts.time_of_body(bytes)).min(timeouts.message);
-        let frame = timeout_at(began + due, body.frame())
-            .await
-            .map_err(|_| ApiError::SlowBody)?;
-        let Some(frame) = frame else {
-            break;
-        };
-        let Ok(data) = frame.map_err(|_| ApiError::UnreadableBody)?.into_data() else {
-            continue;
-        };
-        if bytes + data.len() > limit {
-            return Err(ApiError::BodyTooLarge { limit });
-        }
-        let asked = Instant::now();
-        let room = arrived.make_room(data.len()).await;
-        room.map_err(|_| ApiError::PeersBusy)?;
-        // The sender is not slow meanwhile.
-        began += asked.elapsed();
-        arrived.bytes.extend_from_slice(&data);
-    }
-    Ok((arrived.bytes.into(), arrived.room))
+    let bytes = arriving::receive(body, terms, &mut room).await?;
+    Ok((bytes.into(), room.held))
 }
 
-/// What has arrived of a message.
-struct Arrived<'p> {
+/// The room of a message, which waits for more where there is none.
+struct MessageRoom<'p> {
     pools: &'p MessagePools,
     address: IpAddr,
     length: Length,
-    bytes: Vec<u8>,
-    room: Option<Reservation>,
+    held: Option<Reservation>,
 }
 
-impl Arrived<'_> {
-    async fn make_room(&mut self, more: usize) -> Result<(), NoRoom> {
-        let (had, needed) = (self.bytes.capacity(), self.bytes.len() + more);
-        if needed <= had {
-            return Ok(());
-        }
+impl Room for MessageRoom<'_> {
+    async fn make(&mut self, had: usize, needed: usize) -> Result<usize, ApiError> {
         let Length { limit, announced } = self.length;
-        // A quarter more, or a message in small frames would be copied for each of them.
-        let grown = needed.max(had + had / 4).next_multiple_of(STEP);
-        let capacity = grown.min(announced.unwrap_or(limit).max(needed));
+        let capacity = grown(had, needed).min(announced.unwrap_or(limit).max(needed));
         let pool = self.pools.for_message(announced.unwrap_or(capacity));
         // One that takes more than the part of an address is alone there.
         let bytes = (COPIES * capacity).min(pool.most_of_address());
-        match &mut self.room {
-            Some(room) if room.is_of(pool) => {
-                let more = bytes.saturating_sub(room.bytes());
-                room.grow_within(more, ROOM_WAIT).await?;
+        let room = match &mut self.held {
+            Some(held) if held.is_of(pool) => {
+                let more = bytes.saturating_sub(held.bytes());
+                held.grow_within(more, ROOM_WAIT).await
             }
             // The first bytes, or the first of a message that is no small one.
-            room => *room = Some(pool.reserve(self.address, bytes, ROOM_WAIT).await?),
-        }
-        self.bytes.reserve_exact(capacity - self.bytes.len());
-        Ok(())
+            held => {
+                let larger = pool.reserve(self.address, bytes, ROOM_WAIT).await;
+                larger.map(|larger| *held = Some(larger))
+            }
+        };
+        room.map_err(|_| ApiError::PeersBusy)?;
+        Ok(capacity)
     }
 }
 
@@ -113,9 +82,9 @@ mod tests {
     use std::{convert::Infallible, net::Ipv4Addr, time::Duration};
 
     use futures::{StreamExt, stream};
-    use tokio::time::sleep;
+    use tokio::time::{Instant, sleep};
 
-    use super::*;
+    use super::{super::arriving::STEP, *};
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     const MIB: usize = 1 << 20;

@@ -12,7 +12,6 @@ use axum::{
 
 use super::{
     auth::origin_of,
-    body::read_up_to,
     client_address::client_address,
     peer_body::{Length, receive},
 };
@@ -139,7 +138,8 @@ pub(in crate::api) async fn body(node: &NodeState, request: Request) -> Result<P
     if parts.extensions.get::<Proven>().is_some() {
         // It is read already, into this room.
         let room = parts.extensions.get::<Arc<Reservation>>().cloned();
-        let bytes = read_up_to(limit, body, node).await?;
+        let bytes = to_bytes(body, limit).await;
+        let bytes = bytes.map_err(|_| ApiError::UnreadableBody)?;
         return Ok(PeerBody { bytes, room });
     }
     let announced = parts.headers.get(header::CONTENT_LENGTH);
@@ -167,7 +167,7 @@ async fn arrived(
         return Err(ApiError::UnreadableProof);
     }
     if let Some(room) = &mut room {
-        reserve(&bytes, pools, room)?;
+        reserve(&bytes, pools, Some(address), room)?;
     }
     Ok((bytes, room.map(Arc::new)))
 }

@@ -1,20 +1,18 @@
 //! Bodies of clients: charged for what has arrived, and given up where it does not arrive fast enough.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use axum::body::{Body, HttpBody};
-use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout_at};
 
+use super::arriving::{self, Room, Terms, grown};
 use crate::{
     api::{NodeState, answer::error::ApiError},
-    budget::{Budgets, NoRoom, Reservation, SMALL_BODY},
+    budget::{Budgets, Reservation, SMALL_BODY},
     config::Timeouts,
 };
 
-/// What a body is charged with at a time, in bytes: small ones, and others.
+/// What a small body is charged with at a time, in bytes.
 const SMALL_STEP: usize = 1 << 10;
-const STEP: usize = 16 << 10;
 
 /// A whole body, and the memory that it is charged with.
 #[derive(Debug, Default)]
@@ -52,99 +50,74 @@ impl ReceivedBody {
         timeouts: &Timeouts,
         budgets: &Budgets,
         address: IpAddr,
-        mut body: Body,
+        body: Body,
         limit: usize,
     ) -> Result<Self, ApiError> {
-        // Before a byte is read, and so before `100 Continue`.
-        if body.size_hint().lower() > limit as u64 {
-            return Err(ApiError::BodyTooLarge { limit });
-        }
-        let began = Instant::now();
         // What is announced, or else as much as may come.
         let announced = body
             .size_hint()
             .upper()
             .and_then(|length| usize::try_from(length).ok());
-        let most = announced.map_or(limit, |length| length.min(limit));
-        let mut arrived = Arrived::default();
-        loop {
-            let length = arrived.bytes.len();
-            let due = began + timeouts.body + timeouts.time_of_body(length);
-            let frame = timeout_at(due, body.frame())
-                .await
-                .map_err(|_| ApiError::SlowBody)?;
-            let Some(frame) = frame else {
-                break;
-            };
-            let Ok(data) = frame.map_err(|_| ApiError::UnreadableBody)?.into_data() else {
-                continue;
-            };
-            if length + data.len() > limit {
-                return Err(ApiError::BodyTooLarge { limit });
-            }
-            // Copied: a frame of one byte may keep a whole buffer of the connection alive.
-            arrived.make_room(budgets, address, data.len(), most)?;
-            arrived.bytes.extend_from_slice(&data);
-        }
+        let mut room = ClientRoom {
+            budgets,
+            address,
+            most: announced.map_or(limit, |length| length.min(limit)),
+            held: None,
+        };
+        let terms = Terms {
+            timeouts,
+            limit,
+            // As long as it comes at its rate.
+            within: Duration::MAX,
+        };
+        let bytes = arriving::receive(body, terms, &mut room).await?;
         Ok(Self {
-            bytes: arrived.bytes,
-            _room: arrived.room,
+            bytes,
+            _room: room.held,
         })
     }
 }
 
-/// What has arrived of a body.
-#[derive(Default)]
-struct Arrived {
-    bytes: Vec<u8>,
-    room: Option<Reservation>,
+/// The room of a client's body, which is refused at once where there is no more.
+struct ClientRoom<'b> {
+    budgets: &'b Budgets,
+    address: IpAddr,
+    /// The length of the whole body, as far as it is known.
+    most: usize,
+    held: Option<Reservation>,
 }
 
-impl Arrived {
-    /// `most` is the length of the whole body, as far as it is known.
-    fn make_room(
-        &mut self,
-        budgets: &Budgets,
-        address: IpAddr,
-        more: usize,
-        most: usize,
-    ) -> Result<(), NoRoom> {
-        let (had, needed) = (self.bytes.capacity(), self.bytes.len() + more);
-        if needed <= had {
-            return Ok(());
-        }
+impl Room for ClientRoom<'_> {
+    async fn make(&mut self, had: usize, needed: usize) -> Result<usize, ApiError> {
         let capacity = if needed <= SMALL_BODY {
             needed.next_multiple_of(SMALL_STEP)
         } else {
-            // A quarter more, or a body in small frames would be copied for each of them.
-            let grown = needed.max(had + had / 4).next_multiple_of(STEP);
-            grown.min(most.max(needed))
+            grown(had, needed).min(self.most.max(needed))
         };
-        match &mut self.room {
-            Some(room) if capacity <= SMALL_BODY || had > SMALL_BODY => {
-                room.grow(capacity - room.bytes())?;
+        match &mut self.held {
+            Some(held) if capacity <= SMALL_BODY || had > SMALL_BODY => {
+                held.grow(capacity.saturating_sub(held.bytes()))?;
             }
-            room => {
+            held => {
                 let pool = if capacity <= SMALL_BODY {
-                    &budgets.small_bodies
+                    &self.budgets.small_bodies
                 } else {
-                    &budgets.bodies
+                    &self.budgets.bodies
                 };
-                *room = Some(pool.try_reserve(address, capacity)?);
+                *held = Some(pool.try_reserve(self.address, capacity)?);
             }
         }
-        self.bytes.reserve_exact(capacity - self.bytes.len());
-        Ok(())
+        Ok(capacity)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, time::Duration};
+    use std::convert::Infallible;
 
     use bytes::Bytes;
-    use futures::stream::unfold;
-    use tokio::time::sleep;
+    use futures::{FutureExt, stream::unfold};
+    use tokio::time::{Instant, sleep};
 
     use super::*;
     use crate::budget::MemoryPlan;
@@ -152,16 +125,23 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     /// Takes a body in frames as hyper gives them, at a node without any other; what it is charged with in the end.
-    fn take(limit: usize, memory: usize, length: usize, frame: usize) -> Result<usize, NoRoom> {
+    fn take(limit: usize, memory: usize, length: usize, frame: usize) -> usize {
         let plan = MemoryPlan::new(Some(memory), None, |_| None).unwrap();
         let budgets = Budgets::new(plan, limit);
-        let mut arrived = Arrived::default();
-        while arrived.bytes.len() < length {
-            let more = frame.min(length - arrived.bytes.len());
-            arrived.make_room(&budgets, HERE, more, limit)?;
-            arrived.bytes.resize(arrived.bytes.len() + more, b'x');
+        let mut room = ClientRoom {
+            budgets: &budgets,
+            address: HERE,
+            most: limit,
+            held: None,
+        };
+        let (mut arrived, mut had) = (0, 0);
+        while arrived < length {
+            arrived = length.min(arrived + frame);
+            if arrived > had {
+                had = room.make(had, arrived).now_or_never().unwrap().unwrap();
+            }
         }
-        Ok(arrived.room.map_or(0, |room| room.bytes()))
+        room.held.map_or(0, |held| held.bytes())
     }
 
     #[test]
@@ -176,7 +156,7 @@ mod tests {
                 .chain([limit - 1, limit]);
             for length in lengths {
                 for frame in [7_001, 16_000, 64 << 10] {
-                    let charged = take(limit, memory, length, frame).unwrap();
+                    let charged = take(limit, memory, length, frame);
                     assert!(
                         (length..=limit).contains(&charged),
                         "{length} of {limit}: {charged}"

@@ -39,8 +39,8 @@ pub(in crate::api) async fn bootstrap(
     _: Owner,
     request: Request,
 ) -> Result<Json<AdminAnswer>, ApiError> {
-    let bytes = body::read(request.into_body(), &node).await?;
-    let order: BootstrapOrder = serde_json::from_slice(&bytes)
+    let body = body::read(request, &node).await?;
+    let order: BootstrapOrder = serde_json::from_slice(body.as_bytes())
         .map_err(|_| ApiError::Invalid(vec![Problem::missing(&["body", "incarnation"])]))?;
     let incarnation = incarnation(&order.incarnation, &["body", "incarnation"])?;
     let order = AdminOrder::Bootstrap {

@@ -47,9 +47,9 @@ pub(in crate::api) async fn receive_salt(
     _: Owner,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let sent = body::read(request.into_body(), &node).await?;
+    let sent = body::read(request, &node).await?;
     let salt = node.salt().ok_or(ApiError::NoSaltYet)?;
-    if sent == salt.bytes().as_slice() {
+    if sent.as_bytes() == salt.bytes().as_slice() {
         Ok(Json(
             json!({ "message": "Salt already present and matches", "status": "ok" }),
         ))

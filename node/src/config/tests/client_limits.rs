@@ -3,13 +3,19 @@
 use super::*;
 
 /// Each setting, the ends of its range, and what stands there.
-const RANGES: [(&str, u64, u64, &str); 6] = [
+const RANGES: [(&str, u64, u64, &str); 12] = [
     ("OSC_HEADER_SECONDS", 1, 120, "seconds"),
     ("OSC_CONNECTION_SECONDS", 1, 86_400, "seconds"),
     ("OSC_ANSWER_SECONDS", 10, 3600, "seconds"),
     ("OSC_HTTP2_STREAMS", 1, 256, "requests"),
     ("OSC_BODY_BYTES_PER_SECOND", 256, 1 << 20, "bytes"),
     ("OSC_ANSWER_BYTES_PER_SECOND", 1024, 1 << 20, "bytes"),
+    ("OSC_IDLE_SECONDS", 1, 86_400, "seconds"),
+    ("OSC_MAX_CONNECTIONS", 64, 65_536, "connections"),
+    ("OSC_LIST_PAGE_ROWS", 1, 100_000_000, "rows"),
+    ("OSC_LIST_SNAPSHOT_ROWS", 1, 100_000_000, "rows"),
+    ("OSC_LISTS_AT_ONCE", 1, 1024, "lists"),
+    ("OSC_READ_SECONDS", 1, 3600, "seconds"),
 ];
 
 #[test]
@@ -59,4 +65,39 @@ fn each_setting_changes_its_own_limit_and_no_other() {
     };
     assert_eq!(config.timeouts, expected);
     assert_eq!(config.http2_streams, 14);
+}
+
+#[test]
+fn each_setting_of_lists_connections_and_keys_changes_its_own_limit_and_no_other() {
+    let limits = |environment: &[(&str, &str)]| {
+        let config = config(&[], environment, &[]).unwrap();
+        let others = (
+            config.max_connections,
+            config.auth_failures_per_minute,
+            config.min_free_bytes,
+        );
+        (config.lists, others)
+    };
+    let bounds =
+        |[page_rows, at_once, snapshot_rows]: [usize; 3], rows_per_minute, seconds| ListBounds {
+            page_rows,
+            rows_per_minute,
+            at_once,
+            snapshot_rows,
+            read_time: Duration::from_secs(seconds),
+        };
+    let defaults = bounds([10_000, 1, 100_000], 2_000_000, 30);
+    assert_eq!(limits(&[]), (defaults, (4096, 30, 64 << 20)));
+    let environment = [
+        ("OSC_LIST_PAGE_ROWS", "21"),
+        ("OSC_LISTS_AT_ONCE", "22"),
+        ("OSC_LIST_SNAPSHOT_ROWS", "23"),
+        ("OSC_LIST_ROWS_PER_MINUTE", "24"),
+        ("OSC_READ_SECONDS", "25"),
+        ("OSC_MAX_CONNECTIONS", "126"),
+        ("OSC_AUTH_FAILURES_PER_MINUTE", "27"),
+        ("OSC_MIN_FREE_BYTES", "28"),
+    ];
+    let expected = (bounds([21, 22, 23], 24, 25), (126, 27, 28));
+    assert_eq!(limits(&environment), expected);
 }

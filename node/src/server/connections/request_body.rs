@@ -74,7 +74,9 @@ impl Progress {
             return false;
         }
         let never_began = self.awaits_continue && !self.asked.load(Relaxed);
-        never_began || self.length.is_some_and(|length| length > limits.bytes)
+        // Where no length was announced, what has come tells.
+        let length = self.length.unwrap_or_else(|| self.read.load(Relaxed));
+        never_began || length > limits.bytes
     }
 
     /// Whether the node is still reading the rest.
