@@ -13,6 +13,7 @@ use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::Sub
 /// Runs OpenSecureConf clusters: on Kubernetes, or as processes on this machine.
 #[derive(Debug, Parser)]
 #[command(
+    name = "osc-operator",
     version,
     about,
     after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 3 waited in vain.\n\nExamples:\n  \

@@ -1,6 +1,6 @@
 //! The command line: every setting as a flag, and the commands beside serving.
 
-use clap::Command;
+use clap::{Arg, Command, builder::UnknownArgumentValueParser};
 
 use super::subcommands::subcommands;
 use crate::config::{SETTINGS, flag};
@@ -20,13 +20,24 @@ pub fn command() -> Command {
         )
         .after_help(
             "Exit codes: 0 stopped as asked or done, 1 failed or refused, 2 settings that are not usable, 3 'check' found damage, \
-             4 'import' left something out, or 'copy' is not finished.\n\n\
+             4 'import' left something out, 'copy' is not finished, or a later release wrote the database.\n\n\
              Examples:\n  \
              OSC_API_KEY_REQUIRED=true OSC_API_KEY_FILE=./api-key osc-node --host-port 9000\n  \
              osc-node backup --output backup.db",
         )
         .args(SETTINGS.iter().map(flag))
+        .arg(port())
         .subcommands(subcommands().into_iter().map(with_settings))
+}
+
+/// The flag that many servers have, osc-operator among them: no flag here, but the error names the one that is meant.
+fn port() -> Arg {
+    Arg::new("port")
+        .long("port")
+        .value_name("PORT")
+        .hide(true)
+        .global(true)
+        .value_parser(UnknownArgumentValueParser::suggest_arg("--host-port"))
 }
 
 /// The help of a command about a file lists only the settings that matter to it, but the command accepts all, since they are

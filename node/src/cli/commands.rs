@@ -12,7 +12,7 @@ use super::{given_database::GivenDatabase, running_node};
 use crate::{
     budget::{CacheSizes, MemoryPlan, MemorySource, Share},
     cluster::MemberName,
-    config::{Config, Layers, SETTINGS, UsageError},
+    config::{Config, Layers, SETTINGS, UsageError, remark_on_unknown},
     server::fresh_incarnation,
     store::sqlite::{self, Findings, NewLife, Vacuumed},
 };
@@ -38,7 +38,7 @@ pub(crate) fn show_config(layers: &Layers, config: &Config) -> anyhow::Result<Ou
         }
     }
     for name in layers.unknown() {
-        writeln!(out, "# {name} is no setting of this node and has no effect")?;
+        writeln!(out, "# {}", remark_on_unknown(name))?;
     }
     show_memory(&config.memory, config.caches, &mut out)?;
     Ok(Outcome::Done)

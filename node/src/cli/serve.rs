@@ -34,7 +34,10 @@ pub(super) fn serve(config: Config) -> anyhow::Result<Outcome> {
         &config.node_id,
         config.log_names,
     )
-    .context("cannot open OSC_LOG_FILE")?;
+    .with_context(|| match &config.log_file {
+        Some(path) => format!("cannot open OSC_LOG_FILE ({})", path.display()),
+        None => "cannot log".to_owned(),
+    })?;
     let stop_on_stdin_eof = config.stop_on_stdin_eof;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.workers.get())

@@ -127,8 +127,9 @@ fn a_name_that_is_no_setting_is_told() {
     assert_eq!(
         config.ineffective,
         [
-            "OSC_API_KEY_REQUIERD is no setting of this node and has no effect; osc-node --help lists all",
-            "OSC_DATABASE is no setting of this node and has no effect; osc-node --help lists all",
+            "OSC_API_KEY_REQUIERD is no setting of this node and has no effect; did you mean OSC_API_KEY_REQUIRED? \
+             (osc-node --help lists all)",
+            "OSC_DATABASE is no setting of this node and has no effect (osc-node --help lists all)",
         ]
     );
 }

@@ -8,7 +8,7 @@ use std::{
     str::FromStr,
 };
 
-use super::{Config, Layers, SETTINGS, Setting, UsageError};
+use super::{Config, Layers, SETTINGS, Setting, UsageError, remark_on_unknown};
 use crate::os::names_a_file;
 
 /// Reads settings by name and records their faults.
@@ -31,11 +31,10 @@ impl Values<'_> {
 
     /// Settings that depend on another one which is off, and unknown names: a user may believe that they protect the node.
     pub(super) fn ineffective(&mut self) -> Vec<String> {
-        let unknown = self.layers.unknown().map(|name| {
-            format!(
-                "{name} is no setting of this node and has no effect; osc-node --help lists all"
-            )
-        });
+        let unknown = self
+            .layers
+            .unknown()
+            .map(|name| format!("{} (osc-node --help lists all)", remark_on_unknown(name)));
         let mut lines: Vec<_> = unknown.collect();
         for (name, switch) in [
             ("API_KEY_FILE", "API_KEY_REQUIRED"),

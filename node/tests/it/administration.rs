@@ -323,12 +323,18 @@ fn a_command_without_the_cluster_key_or_a_running_node_says_what_is_missing() {
         let text = String::from_utf8(output.stderr).unwrap();
         (output.status.code(), text)
     };
-    let (code, text) = run(&["admin", "log-level"]);
-    assert_eq!(code, Some(1));
-    assert!(
-        text.contains("OSC_CLUSTER_KEY or OSC_CLUSTER_KEY_FILE"),
-        "{text}"
-    );
+    for command in [
+        &["admin", "log-level"][..],
+        &["import", "--from", "none.db"],
+    ] {
+        let (code, text) = run(command);
+        assert_eq!(code, Some(2), "{command:?}");
+        assert!(
+            text.contains("OSC_CLUSTER_KEY or OSC_CLUSTER_KEY_FILE")
+                && text.contains("restart it with one"),
+            "{text}"
+        );
+    }
     let (code, text) = run(&["admin"]);
     assert_eq!(code, Some(2));
     assert!(

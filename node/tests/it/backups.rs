@@ -117,10 +117,9 @@ async fn a_restore_replaces_only_what_it_may_and_only_with_what_is_whole() {
     assert_eq!(code, Some(1));
     assert!(text.contains("--force replaces it"), "{text}");
     fs::write(here.join("rubbish.db"), "no database").unwrap();
-    assert_eq!(
-        run(here, &["restore", "--force", "--input", "rubbish.db"]).0,
-        Some(1)
-    );
+    let (code, text) = run(here, &["restore", "--force", "--input", "rubbish.db"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(text, "osc-node: rubbish.db is no database\n");
     assert_eq!(keys(here), ["newer", "old"], "nothing changed");
 
     let incarnation = |folder: &Path| -> i64 {

@@ -81,6 +81,19 @@ fn a_setting_counts_before_and_behind_the_command_that_hides_it() {
 }
 
 #[test]
+fn a_port_by_the_name_that_others_give_it_is_refused_with_the_flag_that_is_meant() {
+    let folder = TempDir::new().unwrap();
+    for arguments in [&["--port", "9100"][..], &["health", "--port=9100"]] {
+        let (code, text) = output(osc_node(folder.path()).args(arguments));
+        assert_eq!(code, Some(2));
+        assert!(
+            text.contains("'--port <PORT>'") && text.contains("'--host-port'"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn bootstrap_says_where_it_has_the_address_of_the_node_from() {
     let folder = TempDir::new().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap();

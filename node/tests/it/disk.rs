@@ -236,3 +236,26 @@ async fn a_failing_disk_refuses_writes_and_recovers_without_loss() {
         .collect();
     assert_eq!(keys, ["after", "before"]);
 }
+
+#[test]
+fn a_backup_for_which_there_is_no_room_names_the_copy_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    Process::start(folder.path(), &[]).kill();
+    let output = Command::new("unshare")
+        .args(["--mount", "--map-root-user", "--user", "sh", "-c"])
+        .arg(
+            "mkdir disk && mount -t tmpfs -o size=32k tmpfs disk && \
+             { \"$0\" backup --output disk/b.db; code=$?; ls disk; exit $code; }",
+        )
+        .arg(osc_node(folder.path()).get_program())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("no room for the copy disk/b.db.unfinished: the disk is full"),
+        "{told}"
+    );
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+}

@@ -472,3 +472,15 @@ async fn of_a_flood_of_refusals_some_are_told_and_the_others_counted_and_what_ch
     assert!(metrics.contains(&counted), "{metrics}");
     node.kill();
 }
+
+#[test]
+fn a_log_file_that_cannot_be_opened_is_named_with_its_path() {
+    let folder = TempDir::new().unwrap();
+    let mut command = osc_node(folder.path());
+    let output = command.arg("--log-file=none/node.log").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "osc-node: cannot open OSC_LOG_FILE (none/node.log): No such file or directory (os error 2)\n"
+    );
+}

@@ -47,6 +47,14 @@ fn fault(commands: &BTreeMap<String, String>, mention: &Mention) -> Option<Strin
 }
 
 #[test]
+fn the_version_is_told_under_the_name_of_the_program() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_osc-operator"));
+    let output = program.arg("--version").output().unwrap();
+    let version = concat!("osc-operator ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
+}
+
+#[test]
 fn what_is_named_of_osc_operator_is_there() {
     let commands = commands();
     assert!(commands.len() >= 8, "{:?}", commands.keys());

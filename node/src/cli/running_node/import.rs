@@ -49,14 +49,9 @@ pub(crate) async fn import(
     dry_run: bool,
     progress: &mut impl Write,
 ) -> anyhow::Result<Imported> {
-    if config.cluster_keys.is_none() {
-        bail!(
-            "import needs the cluster key of the running node; run it with the settings of that node (OSC_CLUSTER_KEY)"
-        )
-    }
+    let node = RunningNode::of(config)?;
     let source = ImportSource::open(from, salt_file)?;
     let salt = source.salt().fingerprint().to_string();
-    let node = RunningNode::of(config)?;
     let status = node.status().await?;
     match status.details.salt_fingerprint {
         None => bail!("the node has no salt yet: let it bootstrap or join its cluster first"),

@@ -69,10 +69,13 @@ impl RunningNode {
     /// # Errors
     /// Where there is no cluster key to sign with, no port is named, or the certificates cannot be used.
     pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
-        let cluster_keys = config.cluster_keys.clone().context(
-            "the running node takes orders of who has its cluster key: run this with the settings of that node (OSC_CLUSTER_KEY or \
-             OSC_CLUSTER_KEY_FILE)",
-        )?;
+        let cluster_keys = config.cluster_keys.clone().ok_or_else(|| {
+            UsageError(vec![
+                "OSC_CLUSTER_KEY is missing: the running node obeys a holder of its cluster key only; give OSC_CLUSTER_KEY or \
+                 OSC_CLUSTER_KEY_FILE as that node has it (a node without one obeys no command: restart it with one)"
+                    .to_owned(),
+            ])
+        })?;
         let https = config.https.as_ref().filter(|_| !config.http_enabled);
         let (listen, tls, settings) = match (config.peer_listen, https) {
             (Some(peers), _) => (peers, config.peer_tls(), "OSC_HOST, OSC_PEER_PORT"),

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
     OpenError,
@@ -51,6 +51,12 @@ pub enum BackupError {
         /// The system's error.
         source: io::Error,
     },
+    /// The file is something else.
+    #[error("{0} is no database")]
+    NoDatabase(PathBuf),
+    /// The disk has no room for the copy.
+    #[error("there is no room for the copy {0}: the disk is full")]
+    DiskFull(PathBuf),
     /// The reader of the copy accepts no more of it.
     #[error("cannot write the copy out")]
     Stream(#[source] io::Error),
@@ -245,7 +251,12 @@ fn open_verified(path: &Path) -> Result<Connection, BackupError> {
     connection
         .busy_timeout(std::time::Duration::from_secs(5))
         .map_err(|error| failed(error.into()))?;
-    schema::verify(&connection).map_err(failed)?;
+    schema::verify(&connection).map_err(|error| match error {
+        OpenError::Sqlite(cause) if cause.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            BackupError::NoDatabase(path.to_owned())
+        }
+        other => failed(other),
+    })?;
     Ok(connection)
 }
 
@@ -260,9 +271,12 @@ fn copy(source: &Connection, from: &Path, to: &Path) -> Result<(), BackupError> 
 fn copy_into(source: &Connection, from: &Path, to: &Path) -> Result<(), BackupError> {
     source
         .execute("VACUUM INTO ?1", [to.display().to_string()])
-        .map_err(|error| BackupError::Database {
-            path: from.to_owned(),
-            source: error.into(),
+        .map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => BackupError::DiskFull(to.to_owned()),
+            _ => BackupError::Database {
+                path: from.to_owned(),
+                source: error.into(),
+            },
         })?;
     Ok(())
 }
