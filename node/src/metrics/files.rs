@@ -49,7 +49,7 @@ impl FileMetrics {
             IntGaugeVec::new(
                 Opts::new(
                     "osc_certificate_expiry_timestamp_seconds",
-                    "When the first certificate of a file ends; 0 where there is no such file",
+                    "When the first certificate of a file ends, as it is in force; 0 where there is none",
                 ),
                 &["file"],
             )?,
@@ -78,5 +78,12 @@ impl FileMetrics {
     pub fn certificate_ends(&self, file: CertificateFile, at: i64) {
         let gauge = self.certificate_ends.with_label_values(&[file.label()]);
         gauge.set(at);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ends(&self, file: CertificateFile) -> i64 {
+        self.certificate_ends
+            .with_label_values(&[file.label()])
+            .get()
     }
 }

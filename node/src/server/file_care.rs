@@ -5,6 +5,7 @@ use std::{
     fs::Metadata,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use crate::{
     config::{Config, TlsFiles},
     domain::Timestamp,
     metrics::{CertificateFile, FileMetrics},
-    tls,
+    tls::{self, Presented, TlsStatus},
 };
 
 /// How often the files are checked.
@@ -30,6 +31,8 @@ pub(crate) struct FileCare {
     /// No other user may change them.
     public: Vec<PathBuf>,
     certificates: Vec<(CertificateFile, PathBuf)>,
+    /// Which of them are in force: files that are of no use replace none.
+    status: Arc<TlsStatus>,
     metrics: FileMetrics,
     told_wide: BTreeSet<PathBuf>,
     told_end: Option<Timestamp>,
@@ -38,11 +41,12 @@ pub(crate) struct FileCare {
 
 impl FileCare {
     /// The files with secrets, and those of TLS.
-    pub(crate) fn new(config: &Config, metrics: FileMetrics) -> Self {
+    pub(crate) fn new(config: &Config, status: Arc<TlsStatus>, metrics: FileMetrics) -> Self {
         let mut care = Self {
             secret: config.secret_files(),
             public: Vec::new(),
             certificates: Vec::new(),
+            status,
             metrics,
             told_wide: BTreeSet::new(),
             told_end: None,
@@ -87,6 +91,15 @@ impl FileCare {
         self.look_at_ends(now);
     }
 
+    fn presented(&self, kind: CertificateFile) -> Option<Presented> {
+        match kind {
+            CertificateFile::Certificate | CertificateFile::Authorities => self.status.clients(),
+            CertificateFile::NodeCertificate | CertificateFile::NodeAuthorities => {
+                self.status.node()
+            }
+        }
+    }
+
     fn look_at_modes(&mut self) {
         let files = self.secret.iter().map(|path| (path, Content::Secret));
         let files = files.chain(self.public.iter().map(|path| (path, Content::Public)));
@@ -117,11 +130,12 @@ impl FileCare {
             let Some(facts) = tls::facts(path) else {
                 continue;
             };
-            self.metrics.certificate_ends(*kind, facts.ends);
-            let left = facts.ends.saturating_sub(now.as_micros() / 1_000_000);
+            let presented = self.presented(*kind).unwrap_or_default();
+            let ends = end_in_force(*kind, &presented).unwrap_or(facts.ends);
+            let left = ends.saturating_sub(now.as_micros() / 1_000_000);
             if tells && left < i64::try_from(SOON.as_secs()).unwrap_or(i64::MAX) {
                 self.told_end = Some(now);
-                warn_of_end(path, left);
+                warn_of_end(path, left, presented.error.as_deref());
             }
             if self.told_authority.is_none()
                 && matches!(
@@ -141,12 +155,25 @@ impl FileCare {
     }
 }
 
-fn warn_of_end(path: &Path, seconds: i64) {
+/// When the certificates of a file end, as the node uses them; `None` where it uses none of that file.
+fn end_in_force(kind: CertificateFile, presented: &Presented) -> Option<i64> {
+    let in_force = presented.in_force.as_ref()?;
+    match kind {
+        CertificateFile::Certificate | CertificateFile::NodeCertificate => {
+            Some(in_force.chain_ends)
+        }
+        CertificateFile::Authorities | CertificateFile::NodeAuthorities => in_force.authorities_end,
+    }
+}
+
+/// `refused` says why the files, as they are now, are not in force.
+fn warn_of_end(path: &Path, seconds: i64, refused: Option<&str>) {
+    const ADVICE: &str = "renew it; it is read again while the node runs";
     let (path, days) = (path.display(), seconds / 86_400);
     if seconds <= 0 {
-        tracing::error!(path = %path, advice = "renew it; it is read again while the node runs", "certificate_has_ended");
+        tracing::error!(path = %path, refused, advice = ADVICE, "certificate_has_ended");
     } else {
-        tracing::warn!(path = %path, days, advice = "renew it; it is read again while the node runs", "certificate_ends_soon");
+        tracing::warn!(path = %path, days, refused, advice = ADVICE, "certificate_ends_soon");
     }
 }
 
@@ -200,7 +227,67 @@ fn is_own_group(group: u32) -> bool {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
     use super::*;
+    use crate::{
+        metrics::Metrics,
+        tls::{Identity, Shown},
+    };
+
+    /// Writes a certificate that ends with this year, and gives its key.
+    fn write(folder: &Path, ends: i32) -> KeyPair {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(ends, 12, 31);
+        let certificate = params.self_signed(&key).unwrap().pem();
+        std::fs::write(folder.join("crt.pem"), certificate).unwrap();
+        key
+    }
+
+    #[test]
+    fn the_end_that_is_shown_is_that_of_the_certificate_in_force_whatever_came_into_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let files = TlsFiles {
+            certificate: path("crt.pem"),
+            key: path("key.pem"),
+            key_password: None,
+            client_authorities: None,
+        };
+        let key = write(folder.path(), 2030);
+        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+        let (status, metrics) = (Arc::new(TlsStatus::default()), Metrics::new().unwrap());
+        let in_force = Identity::read(&files).unwrap().in_force();
+        let ends = in_force.chain_ends;
+        status.takes(Shown::ToClients, in_force);
+        let gauges = metrics.files.clone();
+        gauges.certificate_ends(CertificateFile::Certificate, ends);
+        let mut care = FileCare {
+            secret: Vec::new(),
+            public: Vec::new(),
+            certificates: Vec::new(),
+            status: Arc::clone(&status),
+            metrics: gauges.clone(),
+            told_wide: BTreeSet::new(),
+            told_end: None,
+            told_authority: None,
+        };
+        care.look_after(
+            &files,
+            CertificateFile::Certificate,
+            CertificateFile::Authorities,
+        );
+        // Renewed without its key: it does not come into force.
+        write(folder.path(), 2040);
+        assert!(Identity::read(&files).is_err());
+        let days_before = |days: i64| Timestamp::from_micros((ends - days * 86_400) * 1_000_000);
+        care.look(days_before(20));
+        assert_eq!(gauges.ends(CertificateFile::Certificate), ends);
+        assert_eq!(care.told_end, None, "it is not near yet");
+        care.look(days_before(10));
+        assert_eq!(care.told_end, Some(days_before(10)));
+    }
 
     #[test]
     fn a_mounted_secret_that_any_user_of_the_pod_reads_is_no_finding() {

@@ -121,7 +121,7 @@ impl BoundNode {
                 link,
             )?
         };
-        let mut files = FileCare::new(&config, metrics.files.clone());
+        let mut files = FileCare::new(&config, Arc::clone(&tls), metrics.files.clone());
         files.look(clock());
         let listeners = Listeners::bind(&config, certificates)?;
         let drain = config.drain;

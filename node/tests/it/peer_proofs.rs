@@ -152,6 +152,40 @@ async fn nothing_else_can_be_made_of_a_signed_message() {
     node.stop().await;
 }
 
+/// The process that is meant is signed too: what was signed for one that has ended opens nothing, although name, address and
+/// cluster key are the same.
+#[tokio::test]
+async fn what_is_signed_for_an_earlier_process_of_a_node_is_refused_by_the_next_one() {
+    let before = node(&[]);
+    let order = order(&before).await;
+    let earlier = Challenge::ask(&before).await;
+    let folder = before.stop().await;
+    let node = TestNode::start_in(folder, &[("OSC_CLUSTER_KEY", CLUSTER_KEY)]);
+    let now = Challenge::ask(&node).await;
+    assert_ne!(earlier.answerer, now.answerer);
+    let mixed = Challenge {
+        answerer: earlier.answerer,
+        ..now.clone()
+    };
+    for (what, challenge) in [
+        ("of the earlier process", &earlier),
+        (
+            "for the earlier process, with a challenge of the present one",
+            &mixed,
+        ),
+    ] {
+        let signed = sign(CLUSTER_KEY, challenge, IMPORT, &order, CALLER);
+        let answer = post(&node, IMPORT, &signed.header, &order).await;
+        assert_eq!(answer.status(), 401, "{what}");
+        assert_eq!(Challenge::of(&answer).unwrap().answerer, now.answerer);
+    }
+    let fresh = Challenge::ask(&node).await;
+    let signed = sign(CLUSTER_KEY, &fresh, IMPORT, &order, CALLER);
+    let answer = post(&node, IMPORT, &signed.header, &order).await;
+    assert_eq!(answer.status(), 200);
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn neither_an_answer_nor_the_nodes_own_word_comes_back_as_a_request() {
     let node = node(&[]);

@@ -38,7 +38,8 @@ pub(super) async fn nodes(
     let answers = pods.into_iter().map(|pod| async {
         let answer = match nodes {
             Some(connection) if ip(&pod).is_some() => {
-                connection.client.ask(&address(cluster, &pod)).await
+                let address = address(cluster, &pod);
+                connection.client.ask(&pod.name_any(), &address).await
             }
             _ => Err(Silence::NoAnswer),
         };

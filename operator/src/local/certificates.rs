@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -18,11 +18,12 @@ use super::{
 };
 use crate::{
     cluster::validate::ValidatedCluster,
-    names::AUTHORITIES_ENTRY,
+    names::{AUTHORITIES_ENTRY, CERTIFICATE_ENTRY, PRIVATE_KEY_ENTRY},
     node::NodeDetails,
     pki::{
-        Authority, AuthorityStep, Fingerprint, Situation, StoredEntries, StoredPki, Trust,
-        authority_entries, execute, from_entries, local_names, plan, tls_entries,
+        AltNames, Authority, AuthorityStep, Fingerprint, Situation, StoredEntries, StoredPki,
+        Trust, Unusable, authority_entries, execute, from_entries, local_names, plan, tls_entries,
+        try_out,
     },
 };
 
@@ -136,6 +137,7 @@ impl Certificates {
         running: &[Trust],
     ) -> anyhow::Result<(StoredPki, bool)> {
         let (now, names) = ((self.clock)(), local_names(&cluster.spec.tls.alt_names));
+        self.try_out(before, &names, now)?;
         let wanted = cluster.spec.tls.authority.rotate.as_deref();
         let file = self.authority.join(ROTATION);
         let carried_out = fs::read_to_string(&file).ok();
@@ -162,6 +164,29 @@ impl Certificates {
         }
         let is_waiting = plan.waiting.is_some();
         Ok((after, is_waiting))
+    }
+
+    /// Refuses an authority of the user's own that is of no use, before any node gets it. The user's files stay as they are. One
+    /// that has ended is replaced, as the operator's own is.
+    fn try_out(&self, stored: &StoredPki, names: &AltNames, now: Timestamp) -> anyhow::Result<()> {
+        let why = match &stored.authority {
+            Some(authority) if stored.bundle.contains(&authority.certificate) => return Ok(()),
+            Some(authority) => try_out(authority, names, now).err(),
+            None => {
+                let files = entries(&self.authority)?.unwrap_or_default();
+                let of_authority = [CERTIFICATE_ENTRY, PRIVATE_KEY_ENTRY];
+                let is_there = of_authority.iter().any(|name| files.contains_key(*name));
+                is_there.then_some(Unusable::Unreadable)
+            }
+        };
+        let Some(why) = why.filter(|why| !matches!(why, Unusable::Ended(_))) else {
+            return Ok(());
+        };
+        let folder = self.authority.display();
+        bail!(
+            "the authority in {folder} is of no use: {why}; put tls.crt and tls.key of a usable one there, or have another one made: \
+             rm -r '{folder}'"
+        )
     }
 
     fn read(&self) -> anyhow::Result<StoredPki> {

@@ -70,25 +70,39 @@ impl NodeClient {
         Self { simulated, ..self }
     }
 
-    /// The status of the node at `address`; `None` when it gives no sensible answer in time.
+    /// The status of the node at `address`, whichever it is; `None` when it gives no sensible answer in time.
     pub async fn status(&self, address: &str) -> Option<NodeDetails> {
-        self.ask(address).await.ok()
+        #[cfg(feature = "simulated-nodes")]
+        if let Some(nodes) = &self.simulated {
+            return nodes.status(address).await;
+        }
+        self.whole_status(address).await.ok()?.details
     }
 
-    /// The same, or why there is none.
+    /// The status of the node of this name, which should be at `address`, or why there is none. The nodes of a cluster have one
+    /// certificate: it proves that one of them answers, and their own word tells which.
     ///
     /// # Errors
-    /// Where the node gives no sensible answer in time, or what answers is no node of the cluster.
-    pub async fn ask(&self, address: &str) -> Result<NodeDetails, Silence> {
+    /// Where the node gives no sensible answer in time, or what answers is no node of the cluster, or another one.
+    pub async fn ask(&self, name: &str, address: &str) -> Result<NodeDetails, Silence> {
         #[cfg(feature = "simulated-nodes")]
         if let Some(nodes) = &self.simulated {
             return nodes.status(address).await.ok_or(Silence::NoAnswer);
         }
+        let status = self.whole_status(address).await?;
+        let details = status.details.ok_or(Silence::NoAnswer)?;
+        match status.node_id {
+            Some(answers) if answers == name => Ok(details),
+            answers => Err(Silence::NotVerified(Unverified::another_node(answers))),
+        }
+    }
+
+    async fn whole_status(&self, address: &str) -> Result<NodeStatus, Silence> {
         let request = self.status_request(address).ok_or(Silence::NoAnswer)?;
         let answer = request.send().await.map_err(|error| {
             Unverified::of(&error).map_or(Silence::NoAnswer, Silence::NotVerified)
         })?;
-        details(answer).await.ok_or(Silence::NoAnswer)
+        status_in(answer).await.ok_or(Silence::NoAnswer)
     }
 
     /// `None` where a key fits in no header.
@@ -169,10 +183,10 @@ impl NodeClient {
     }
 }
 
-/// The details of an answer with a status; `None` where it is none.
-async fn details(answer: Response) -> Option<NodeDetails> {
+/// The status in an answer; `None` where it is none.
+async fn status_in(answer: Response) -> Option<NodeStatus> {
     let status = read(answer.error_for_status().ok()?, STATUS_BYTES).await?;
-    serde_json::from_slice::<NodeStatus>(&status).ok()?.details
+    serde_json::from_slice(&status).ok()
 }
 
 /// Reads a whole body up to a limit; `None` when it is longer or breaks off. A node's image may be hostile.

@@ -9,11 +9,11 @@ use rustls::CertificateError;
 pub enum Silence {
     /// It does not answer in time, or gives no sensible answer.
     NoAnswer,
-    /// The other side of the connection does not prove that it is a node of the cluster, so the operator sent it nothing.
+    /// What answers is not the node that was meant.
     NotVerified(Unverified),
 }
 
-/// What the other side of a connection to a node did instead of a node's handshake.
+/// Why what answers is not the node that was meant. It was sent nothing, unless it is another node of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unverified {
     /// It speaks no TLS, or not as a node does.
@@ -32,9 +32,23 @@ pub enum Unverified {
     Unusable,
     /// It ends the handshake: it does not accept the operator's certificate, or has none itself.
     EndsHandshake,
+    /// It is another node of the cluster, of this name; `None` where it gives no name.
+    OtherNode(Option<String>),
 }
 
+/// Of another node's name so many characters are repeated: more than a pod's name has.
+const NAME: usize = 253;
+
 impl Unverified {
+    /// A node of the cluster with this name of its own.
+    pub(super) fn another_node(name: Option<String>) -> Self {
+        let plain = |name: String| {
+            let plain = name.chars().filter(|character| !character.is_control());
+            plain.take(NAME).collect()
+        };
+        Self::OtherNode(name.map(plain))
+    }
+
     /// What a failed request says of the other side; `None` where its handshake was not at fault.
     pub(super) fn of(error: &reqwest::Error) -> Option<Self> {
         let mut next = error.source();
@@ -96,6 +110,9 @@ fn in_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
 
 impl fmt::Display for Unverified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::OtherNode(Some(name)) = self {
+            return write!(f, "says that it is node {name}");
+        }
         f.write_str(match self {
             Self::NoTls => "does not speak TLS as a node does",
             Self::OtherAuthority => {
@@ -107,6 +124,7 @@ impl fmt::Display for Unverified {
             Self::NotBegun => "shows a certificate that has not begun",
             Self::Unusable => "shows a certificate that cannot be verified",
             Self::EndsHandshake => "ends the handshake with the operator",
+            Self::OtherNode(_) => "does not say which node it is",
         })
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     standstill::{message, stored_pki},
     volumes::change,
 };
-use impostor::{Impostor, Speaks};
+use impostor::{Impostor, Says, Speaks};
 
 const POD: &str = "demo-0.demo-nodes.team.svc";
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -232,6 +232,96 @@ async fn who_shows_another_certificate_at_a_pods_address_is_no_node() {
         asked.contains(API_KEY) && asked.contains(CLUSTER_KEY),
         "{asked}"
     );
+}
+
+/// All nodes of a cluster have one certificate: a node's own word tells which one it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_node_of_the_cluster_at_a_pods_address_is_not_that_pods_node() {
+    let place = address(83);
+    let (server, context, cluster) = cluster_at(&place).await;
+    let leaf = stored_pki(&server).leaf.unwrap();
+    let mut story = Met {
+        server,
+        context,
+        cluster,
+    };
+    let speaks = |says: Says| Speaks::Node(Box::new(leaf.clone()), Box::new(says));
+    for (what, name, cluster_uid, words) in [
+        (
+            "a member of another name",
+            Some("demo-1"),
+            Some("f"),
+            "says that it is node demo-1",
+        ),
+        (
+            "a blank node of another name",
+            Some("demo-1"),
+            None,
+            "says that it is node demo-1",
+        ),
+        (
+            "a node without a name",
+            None,
+            Some("f"),
+            "does not say which node it is",
+        ),
+    ] {
+        let says = Says {
+            name,
+            cluster_uid,
+            ..Says::MEMBER
+        };
+        let report = met(speaks(says), &place, &mut story).await;
+        assert!(!report.is_reachable && !report.is_marked, "{what}");
+        let asked = String::from_utf8_lossy(&report.seen.inside).into_owned();
+        assert!(!asked.contains("POST "), "{what}: {asked}");
+        report.assert_told(what, words);
+        assert_ne!(report.conditions[0]["status"], "True", "{what}");
+    }
+
+    let report = met(speaks(Says::MEMBER), &place, &mut story).await;
+    assert!(report.is_reachable, "{:?}", report.conditions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_to_bootstrap_is_for_one_incarnation_and_no_other_one_gets_it() {
+    let place = address(84);
+    let (server, context, cluster) = cluster_at(&place).await;
+    let leaf = stored_pki(&server).leaf.unwrap();
+    let mut story = Met {
+        server,
+        context,
+        cluster,
+    };
+    let blank = |incarnation: &'static str| {
+        let says = Says {
+            incarnation,
+            cluster_uid: None,
+            ..Says::MEMBER
+        };
+        Speaks::Node(Box::new(leaf.clone()), Box::new(says))
+    };
+    let orders = |report: &Report| {
+        let asked = String::from_utf8_lossy(&report.seen.inside).into_owned();
+        asked.matches("POST /cluster/bootstrap").count()
+    };
+    let first = met(blank("aaaaaaaaaaaaaaaa"), &place, &mut story).await;
+    assert!(first.is_marked);
+    assert_eq!(orders(&first), 1);
+    let asked = String::from_utf8_lossy(&first.seen.inside).into_owned();
+    assert!(
+        asked.contains(r#"{"incarnation":"aaaaaaaaaaaaaaaa"}"#),
+        "{asked}"
+    );
+
+    // The same name, the same certificate, another database.
+    let other = met(blank("bbbbbbbbbbbbbbbb"), &place, &mut story).await;
+    assert_eq!(orders(&other), 0);
+    let ready = &other.conditions[0];
+    assert_eq!(ready["reason"], "BootstrapNodeLost", "{ready}");
+
+    let again = met(blank("aaaaaaaaaaaaaaaa"), &place, &mut story).await;
+    assert_eq!(orders(&again), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -171,11 +171,11 @@ fn local_settings(root: &Path, host: &str, port: u16) -> NodeSettings {
     build_node_settings(&valid(THREE_NODES), host, port, files, 0)
 }
 
-fn variables(settings: &NodeSettings) -> Vec<(String, String)> {
+fn variables(settings: &NodeSettings, node: &str) -> Vec<(String, String)> {
     settings
         .variables()
         .into_iter()
-        .chain([(NODE_ID_VARIABLE, "config-0".to_owned())])
+        .chain([(NODE_ID_VARIABLE, node.to_owned())])
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
@@ -185,7 +185,10 @@ fn a_local_processes_environment_is_a_nodes_configuration() {
     let root = TempDir::new().unwrap();
     lay_out(root.path());
 
-    let config = parse(variables(&local_settings(root.path(), "127.0.0.1", 0)));
+    let config = parse(variables(
+        &local_settings(root.path(), "127.0.0.1", 0),
+        "config-0",
+    ));
 
     assert_eq!(config.node_id, "config-0");
     assert!(config.listen.ip().is_loopback());
@@ -264,7 +267,13 @@ impl RunningNode {
         files: TempDir,
         reached: Option<(String, NodeClient)>,
     ) -> Self {
-        let config = parse(variables(settings));
+        // The one that is reached by a pod's name is the pod's node.
+        let name = if reached.is_some() {
+            "demo-0"
+        } else {
+            "config-0"
+        };
+        let config = parse(variables(settings, name));
         let node = BoundNode::start(config, Iterations(1), LogControl::silent()).unwrap();
         let stop = CancellationToken::new();
         let (address, client) = reached.unwrap_or_else(|| {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::SignedDuration;
+use rcgen::{CertificateParams, IsCa, KeyPair};
 
 use super::*;
 use crate::{
@@ -75,6 +76,57 @@ async fn one_start_brings_an_own_authority_into_force_whatever_was_there_before(
         assert_eq!(stored.bundle, [authority.certificate], "{age}");
         let again = certificates.renew_before_start(&cluster("{}")).unwrap();
         assert_eq!(again, stored, "a second start changes nothing");
+    }
+}
+
+#[test]
+fn an_own_authority_that_is_there_before_the_first_start_is_the_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Authority::create("mine", Timestamp::now()).unwrap();
+    fs::create_dir(folder.path().join("node-ca")).unwrap();
+    put_own(folder.path(), own.clone());
+    let made = Certificates::new(folder.path()).renew_before_start(&cluster("{}"));
+    let made = made.unwrap();
+    assert_eq!(made.authority.as_ref(), Some(&own));
+    assert_eq!(made.bundle, [own.certificate]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_own_authority_that_is_of_no_use_is_refused_before_a_node_gets_it_and_left_where_it_is()
+{
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::ExplicitNoCa;
+    let leaf = params.self_signed(&key).unwrap().pem();
+    let other_key = KeyPair::generate().unwrap().serialize_pem();
+    for (key, why) in [
+        (key.serialize_pem(), "it lacks basicConstraints CA:TRUE"),
+        (other_key, "or they do not belong together"),
+        ("no key".to_owned(), "cannot be read"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = started(folder.path());
+        let files = folder.path().join("node-ca");
+        let nodes = || entries(&folder.path().join("tls")).unwrap();
+        let before = nodes();
+        for (name, text) in [("tls.crt", &leaf), ("tls.key", &key)] {
+            fs::write(files.join(name), text).unwrap();
+        }
+
+        let refused = certificates.renew_before_start(&cluster("{}"));
+
+        let words = format!("{:#}", refused.unwrap_err());
+        for part in [why, files.to_str().unwrap(), "rm -r '"] {
+            assert!(words.contains(part), "{words}");
+        }
+        assert!(!words.contains("BEGIN"), "{words}");
+        assert_eq!(nodes(), before, "nodes keep theirs");
+        assert_eq!(fs::read_to_string(files.join("tls.key")).unwrap(), key);
+
+        // As the message says.
+        fs::remove_dir_all(&files).unwrap();
+        let made = certificates.renew_before_start(&cluster("{}")).unwrap();
+        assert_eq!(made.bundle.len(), 1);
     }
 }
 

@@ -28,6 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) enum Speaks {
     /// TLS with this certificate, and takes every caller.
     Tls(Box<Leaf>),
+    /// The same, with this status of its own.
+    Node(Box<Leaf>, Box<Says>),
     /// TLS with this certificate, and takes callers of this authority alone.
     MutualTls(Box<Leaf>, Box<Certificate>),
     /// HTTP without TLS: it answers before it is asked.
@@ -38,6 +40,41 @@ pub(super) enum Speaks {
     Nothing,
     /// It closes each connection.
     HangsUp,
+}
+
+/// The node that an impostor says it is.
+#[derive(Clone)]
+pub(super) struct Says {
+    pub(super) name: Option<&'static str>,
+    pub(super) incarnation: &'static str,
+    pub(super) cluster_uid: Option<&'static str>,
+}
+
+impl Says {
+    /// A healthy member.
+    pub(super) const MEMBER: Self = Self {
+        name: Some("demo-0"),
+        incarnation: "0123456789abcdef",
+        cluster_uid: Some("f"),
+    };
+
+    /// Its answer to everything.
+    fn answer(&self) -> String {
+        let status = serde_json::json!({
+            "enabled": true, "mode": "replica", "node_id": self.name, "total_nodes": 1, "healthy_nodes": 1,
+            "details": {
+                "version": "1.0.0", "incarnation": self.incarnation,
+                "state": if self.cluster_uid.is_some() { "member" } else { "blank" },
+                "cluster_uid": self.cluster_uid, "ready": self.cluster_uid.is_some(),
+                "reasons": [], "salt_fingerprint": null, "entries": 7, "members": [],
+            },
+        })
+        .to_string();
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{status}",
+            status.len()
+        )
+    }
 }
 
 /// What an impostor was sent.
@@ -120,35 +157,20 @@ impl Write for Tap {
     }
 }
 
-/// A healthy member's answer to everything.
-fn answer() -> String {
-    let status = serde_json::json!({
-        "enabled": true, "mode": "replica", "node_id": "demo-0", "total_nodes": 1, "healthy_nodes": 1,
-        "details": {
-            "version": "1.0.0", "incarnation": "0123456789abcdef", "state": "member", "cluster_uid": "f", "ready": true,
-            "reasons": [], "salt_fingerprint": null, "entries": 7, "members": [],
-        },
-    })
-    .to_string();
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{status}",
-        status.len()
-    )
-}
-
 impl Speaks {
     fn serve(&self, tap: &mut Tap, inside: &mut Vec<u8>) -> io::Result<()> {
         match self {
-            Self::Tls(leaf) => tls(leaf, None, tap, inside),
+            Self::Tls(leaf) => tls(leaf, None, &Says::MEMBER, tap, inside),
+            Self::Node(leaf, says) => tls(leaf, None, says, tap, inside),
             Self::MutualTls(leaf, authority) => {
-                let refused = tls(leaf, Some(authority), tap, inside);
+                let refused = tls(leaf, Some(authority), &Says::MEMBER, tap, inside);
                 // What is left unread when a connection closes may take its last words with it.
                 tap.stream.shutdown(Shutdown::Write)?;
                 io::copy(tap, &mut io::sink())?;
                 refused
             }
             Self::Http => {
-                tap.write_all(answer().as_bytes())?;
+                tap.write_all(Says::MEMBER.answer().as_bytes())?;
                 io::copy(tap, &mut io::sink()).map(|_| ())
             }
             Self::Echo => {
@@ -170,6 +192,7 @@ impl Speaks {
 fn tls(
     leaf: &Leaf,
     callers: Option<&Certificate>,
+    says: &Says,
     tap: &mut Tap,
     inside: &mut Vec<u8>,
 ) -> io::Result<()> {
@@ -190,14 +213,26 @@ fn tls(
     let mut connection = ServerConnection::new(Arc::new(config)).unwrap();
     let mut stream = Stream::new(&mut connection, tap);
     let mut part = [0; 4096];
-    while !inside.ends_with(b"\r\n\r\n") {
+    let begin = inside.len();
+    while !inside.get(begin..).is_some_and(is_whole) {
         let count = stream.read(&mut part)?;
         if count == 0 {
             return Ok(());
         }
         inside.extend_from_slice(&part[..count]);
     }
-    stream.write_all(answer().as_bytes())?;
+    stream.write_all(says.answer().as_bytes())?;
     stream.conn.send_close_notify();
     stream.flush()
+}
+
+/// Whether a request has come to its end.
+fn is_whole(request: &[u8]) -> bool {
+    let request = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, body)) = request.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
 }

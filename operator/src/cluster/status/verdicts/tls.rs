@@ -61,10 +61,11 @@ fn of_certificates(seen: &Observation<'_>, before: &ClusterStatus) -> Verdict {
         return unverified;
     }
     if let Some(waiting) = overdue {
+        let (nodes, namespace) = (waiting.nodes.join(", "), &seen.cluster.namespace);
+        let first = waiting.nodes.first().map_or("", String::as_str);
         let message = format!(
-            "another authority waits for {}, which does not show that it has the new certificates; look at its log, or delete the pod: \
-             it reads them when it starts",
-            waiting.nodes.join(", ")
+            "another authority waits for {nodes}, which does not show that it has the new certificates; look at its log (`kubectl logs {first} -n \
+             {namespace} -c node`), or delete the pod, which reads them when it starts: `kubectl delete pod {first} -n {namespace} --wait=false`"
         );
         return verdict("TlsReady", false, "AuthorityNotDistributed", message);
     }
@@ -217,8 +218,8 @@ fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
             false,
             "CertificateMissing",
             format!(
-                "cert-manager has not made Secret {secret} yet; look at Certificate {} (kubectl describe certificate); {closed}",
-                seen.cluster.name
+                "cert-manager has not made Secret {secret} yet; see what it waits for: `kubectl describe certificate {} -n {}`; {closed}",
+                seen.cluster.name, seen.cluster.namespace
             ),
         ),
         (TlsMode::Auto | TlsMode::Secret | TlsMode::Disabled, _) => verdict(
@@ -226,7 +227,9 @@ fn client_certificate(seen: &Observation<'_>) -> Option<Verdict> {
             false,
             "CertificateMissing",
             format!(
-                "Secret {secret} does not exist (tls.secretRef); create it with tls.crt and tls.key; {closed}"
+                "Secret {secret} does not exist (tls.secretRef); create it: `kubectl create secret tls {secret} -n {} --cert=tls.crt \
+                 --key=tls.key`; {closed}",
+                seen.cluster.namespace
             ),
         ),
     })

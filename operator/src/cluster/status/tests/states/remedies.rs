@@ -15,7 +15,10 @@ const STEPS: &[(&str, &[&str])] = &[
         "ApiKeyMissing",
         &["`kubectl create secret generic mine -n shop --from-file=key=KEY`"],
     ),
-    ("AuthorityNotDistributed", &["delete the pod"]),
+    (
+        "AuthorityNotDistributed",
+        &["`kubectl delete pod prod-0 -n shop --wait=false`"],
+    ),
     (
         "AuthorityRefused",
         &["`kubectl annotate secret prod-node-ca -n shop "],
@@ -35,8 +38,8 @@ const STEPS: &[(&str, &[&str])] = &[
     (
         "CertificateMissing",
         &[
-            "create it with tls.crt and tls.key",
-            "kubectl describe certificate",
+            "`kubectl create secret tls mine -n shop --cert=tls.crt --key=tls.key`",
+            "`kubectl describe certificate prod -n shop`",
         ],
     ),
     ("ClientCertificateNotValid", &["put a valid one there"]),
