@@ -3,7 +3,6 @@
 
 use std::{
     io,
-    pin::Pin,
     task::{Context, Poll, ready},
 };
 
@@ -61,7 +60,11 @@ mod tests {
         api::ConnectionMark,
         budget::Pool,
         metrics::{CountedPort, Metrics},
-        server::connections::{activity::Activity, frames::HEADERS, head_room::HeadRoom},
+        server::connections::{
+            activity::{Activity, Protocol},
+            frames::HEADERS,
+            head_room::HeadRoom,
+        },
     };
 
     const END_STREAM_AND_HEADERS: u8 = 5;
@@ -143,8 +146,7 @@ mod tests {
             let (mut client, node) = duplex(64 << 10);
             client.write_all(&requests(1, bytes)).await.unwrap();
             let mut wire = wire(node);
-            wire.activity
-                .speaks(crate::server::connections::activity::Protocol::Http2);
+            wire.activity.speaks(Protocol::Http2);
             let mut space = [0; 1024];
             let mut buffer = ReadBuf::new(&mut space);
             poll_fn(|context| {
