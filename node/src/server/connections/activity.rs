@@ -72,6 +72,8 @@ pub(super) struct Activity {
     retiring: AtomicBool,
     evicted: AtomicBool,
     refusal: AtomicU8,
+    /// The connection reads no further before other tasks have run. HTTP/2 only.
+    turn_over: AtomicBool,
     /// Room for the large head that is being read. HTTP/1 only.
     head_room: Mutex<Option<Reservation>>,
     /// The most requests at one time, and the room for h2's memory for as many until the connection ends. HTTP/2 only.
@@ -101,6 +103,7 @@ impl Activity {
             retiring: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             refusal: AtomicU8::new(0),
+            turn_over: AtomicBool::new(false),
             head_room: Mutex::default(),
             most: Mutex::default(),
             standing: OnceLock::new(),
@@ -270,6 +273,20 @@ impl Activity {
 
     pub(super) fn speaks(&self, protocol: Protocol) {
         self.protocol.store(protocol as u8, Relaxed);
+    }
+
+    /// The connection's task runs: it may read.
+    pub(super) fn begin_turn(&self) {
+        self.turn_over.store(false, Relaxed);
+    }
+
+    /// The connection reads no further before its task runs again.
+    pub(super) fn end_turn(&self) {
+        self.turn_over.store(true, Relaxed);
+    }
+
+    pub(super) fn turn_is_over(&self) -> bool {
+        self.turn_over.load(Relaxed)
     }
 
     /// The next answer on HTTP/1 is the last.

@@ -166,6 +166,7 @@ async fn converse<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     // The first time checks everything, which registers the wakers.
     let mut look = true;
     poll_fn(|connection| {
+        activity.begin_turn();
         let context = &mut Context::from_waker(&rings);
         loop {
             if let Poll::Ready(ended) = http.as_mut().poll(connection) {

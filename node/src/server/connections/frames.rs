@@ -159,6 +159,16 @@ impl Frames {
         }
     }
 
+    /// How many bytes of the last frame have not come.
+    pub(super) fn left(&self) -> usize {
+        self.heads.left
+    }
+
+    /// The last stream whose head is whole.
+    pub(super) fn whole(&self) -> u32 {
+        self.whole
+    }
+
     fn note_whole_head(&mut self) {
         if !self.head_goes_on {
             self.whole = self.begun;

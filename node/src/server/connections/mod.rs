@@ -10,6 +10,7 @@
 //! | `handshake` | TLS, with certificates that may change |
 //! | `intake` | bytes below and above TLS: how many there may be before they are complete |
 //! | `wire` | the bytes between client and hyper: size of heads, refusals that hyper makes itself |
+//! | `wire::turns` | connections of HTTP/2 take requests by turns |
 //! | `frames`, `unsent_answers` | frames of HTTP/2: what a client leaves unfinished, and answers that it does not have as a whole |
 //! | `stall_guard` | writes that the client does not read |
 //! | `edge` | one request: the facts of its connection, and the headers that only a connection knows |

@@ -281,9 +281,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
                 // Nothing is read after that, which ends the connection.
                 return wire.poll_goodbye(context);
             }
-            ready!(wire.poll_read_up_to(u64::MAX, context, buffer))?;
-            let bytes = buffer.filled().get(before..).unwrap_or_default();
-            return Poll::Ready(wire.follow_frames(bytes));
+            return wire.poll_read_in_turns(context, buffer);
         }
         if wire.activity.is_busy() {
             return wire.poll_read_up_to(PIECE, context, buffer);
@@ -394,6 +392,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         Poll::Ready(Ok(()))
     }
 }
+
+mod turns;
 
 #[cfg(test)]
 mod tests;
