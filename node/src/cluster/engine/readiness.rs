@@ -53,7 +53,7 @@ impl Engine {
 
     /// Whether this node has held the rows of the others since it started or joined, whatever its state is now.
     pub(super) fn has_been_ready(&self) -> bool {
-        !self.setup.clustered || self.readiness.ready
+        self.readiness.ready
     }
 
     /// Follows an engine of this process whose transaction failed. Reports of others are as true as before. A node that was
