@@ -61,6 +61,8 @@ pub enum Rule {
     ReadyWaitsForHeads,
     /// A node is ready only once the writes of the others wait for it.
     ReadyNodesAreWaitedFor,
+    /// A node accepts writes only once it has been ready: before, it does not know which nodes must hold them.
+    WritesWaitForReadiness,
     /// A removal is void when its issuer was removed before.
     EarlierRemovalsWin,
     /// Where all members are fenced, one whose removal turns out to be void goes on.
@@ -163,6 +165,7 @@ impl Rule {
         Self::LeavingIsResumed,
         Self::ReadyWaitsForHeads,
         Self::ReadyNodesAreWaitedFor,
+        Self::WritesWaitForReadiness,
         Self::EarlierRemovalsWin,
         Self::VoidRemovalsAreUndone,
         Self::RemovalsAreJudgedTogether,

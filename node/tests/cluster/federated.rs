@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{API_KEY, Answer, Api, OTHER_USER_KEY},
     cluster::Cluster,
+    network::Way,
     wait::until,
 };
 
@@ -247,6 +248,32 @@ async fn while_an_owner_is_down_its_entries_are_missing_by_name_and_all_else_goe
     assert_eq!(api.value("of-n2").await, 2);
     api.get("/configs/never").await.with(404);
     assert_eq!(api.get("/configs").await.header("x-osc-partial"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_node_that_has_just_started_takes_no_change_before_it_is_ready() {
+    let mut cluster = Cluster::federated(3).await;
+    cluster.api(2).create("entry", "before").await.with(201);
+    cluster.converged().await;
+    cluster.nodes[2].kill();
+    silent(&cluster, 2, &[0, 1]).await;
+    // It waits for n1 in vain, and n0 finds it at once.
+    cluster.network.both_ways(1, 2, Way::Swallowed);
+    cluster.nodes[2].start().await;
+    let api = cluster.api(0);
+    until("n2 takes the change", async || {
+        let put = api.put("entry", "after").await;
+        if put.status == 200 {
+            return Some(());
+        }
+        assert_eq!(missing(&put.with(503)), Some("n2"));
+        None
+    })
+    .await;
+    assert!(cluster.api(2).is_ready().await);
+    cluster.network.heal();
+    cluster.converged().await;
+    assert_eq!(cluster.api(1).value("entry").await, "after");
 }
 
 /// Execution 13: the name of a value that is lost with its owner's disk is not locked for ever.

@@ -85,6 +85,8 @@ switches! {
     ready_waits_for_heads: shown_by(ReadyWaitsForHeads, joining::a_node_is_ready_once_it_holds_what_was_acknowledged);
     ready_nodes_are_waited_for:
         shown_by(ReadyNodesAreWaitedFor, joining::a_node_is_ready_once_the_writes_of_others_wait_for_it);
+    writes_wait_for_readiness:
+        shown_by(WritesWaitForReadiness, federated::a_change_waits_for_a_home_node_that_has_just_started);
     late_requests_admit_nobody:
         shown_by(LateRequestsAdmitNobody, joining::a_late_request_for_a_snapshot_ends_no_later_life);
     removals_are_judged_together: shown_by(RemovalsAreJudgedTogether, fencing::a_removal_is_void_whose_issuer_is_gone);

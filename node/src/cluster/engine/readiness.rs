@@ -51,6 +51,11 @@ impl Engine {
         self.readiness.ready && self.is_member()
     }
 
+    /// Whether this node has held the rows of the others since it started or joined, whatever its state is now.
+    pub(super) fn has_been_ready(&self) -> bool {
+        self.readiness.ready
+    }
+
     /// Follows an engine of this process whose transaction failed. Reports of others are as true as before. A node that was
     /// ready when it last committed is ready still: the failed transaction took no row away, and a disk that stays full must
     /// not end reads. Readiness that the failed transaction gained does not count: it is not durable.

@@ -217,6 +217,12 @@ impl Engine {
                     Some("it is suspended and waits for its owner (osc-node unfence)")
                 }
                 Some(_) => Some("it is suspended until a member gives it a snapshot"),
+                // Other nodes send it changes of its values as soon as it answers.
+                None if !self.has_been_ready()
+                    && self.setup.rules.hold(Rule::WritesWaitForReadiness) =>
+                {
+                    Some("it has not caught up with the other nodes yet")
+                }
                 None => None,
             },
             (LocalStatus::Member, Some(State::Joining)) => Some("it is joining"),

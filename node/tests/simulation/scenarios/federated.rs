@@ -11,6 +11,7 @@ use opensecureconf_node::{
 };
 
 use crate::{
+    history::WriteId,
     scenarios::scenarios,
     script::{LONG, Outcome, ensure, entry, put},
     world::{NodeId, World},
@@ -33,6 +34,7 @@ scenarios! {
     values_that_are_being_taken_back_are_not_lost
     a_value_is_taken_back_by_a_later_life_if_nobody_heard_of_the_first
     a_value_is_not_given_up_for_an_earlier_version_that_arrives_late
+    a_change_waits_for_a_home_node_that_has_just_started
 }
 
 /// The value of an entry that a node holds, and of which version.
@@ -458,4 +460,44 @@ pub(crate) fn a_value_is_not_given_up_for_an_earlier_version_that_arrives_late(
         value.as_deref() == Some("third"),
         format!("{value:?} is in force"),
     )
+}
+
+/// A client changes an entry through another node while its home node starts: that one does not know yet who must hold it.
+pub(crate) fn a_change_waits_for_a_home_node_that_has_just_started(rules: Rules) -> Outcome {
+    let mut world = World::with_federated_cluster(rules, 3)?;
+    world.profile.is_calm = true;
+    world.put(2, "k", "before")?;
+    world.all_serve()?;
+    let row = world.nodes[2].disk.durable().rows.get(&entry("k")).cloned();
+    let row = row.ok_or("no row")?.row;
+    let through = |world: &mut World| -> Result<WriteId, String> {
+        let change = Write {
+            identity: entry("k"),
+            seen: Expected::of(Some(&row)),
+            named: None,
+            change: put("after"),
+        };
+        let sent = world.as_the_api_does(0, Some(&row), change);
+        let (home, change) = sent.ok_or("node 0 does not send it on")?;
+        ensure(home == 2, format!("node 0 sends it to node {home}"))?;
+        let id = world.write_after(Duration::ZERO, home, change, AckLevel::Healthy);
+        world.until(Duration::from_secs(3), |world| {
+            world.history.writes[id].outcome.is_some()
+        });
+        world.whole()?;
+        Ok(id)
+    };
+    world.crash(2);
+    world.start(2);
+    let early = through(&mut world)?;
+    ensure(
+        world.is_refused(early),
+        "it is taken before its home node is ready",
+    )?;
+    let ready = world.until(LONG, |world| world.is_ready(2));
+    ensure(ready, "the home node is not ready")?;
+    let later = through(&mut world)?;
+    let written = world.stands(later)?;
+    ensure(written.held_by == 3, "the others do not hold it")?;
+    world.ends_well()
 }
