@@ -7,6 +7,7 @@ use crate::domain::{Identity, Incarnation};
 
 /// A write that is durable here and not answered yet.
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 struct Waiting {
     reply: ReplyId,
     written: Written,
@@ -22,6 +23,7 @@ struct Waiting {
 
 /// All writes that wait.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct WaitingWrites(Vec<Waiting>);
 
 /// The nodes that a write waits for.

@@ -20,6 +20,7 @@ mod fingerprint;
 mod judge;
 mod node;
 mod owner;
+mod parts;
 mod process;
 mod search;
 #[expect(dead_code, reason = "no disk of these searches fails")]
