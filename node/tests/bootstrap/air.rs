@@ -31,7 +31,7 @@ pub(crate) struct Content {
     pub(crate) parts: Vec<Part>,
 }
 
-#[derive(Debug, serde::Serialize)]
+#[derive(serde::Serialize)]
 pub(crate) enum Body {
     Request(Envelope<Request>),
     Answer(Envelope<Answer>),
