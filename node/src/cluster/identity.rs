@@ -1,4 +1,6 @@
 //! The names of nodes, lives and clusters.
+//!
+//! None of them is `serde(transparent)`: JSON is the same without, and tests that compare states know a value by its type's name.
 
 use std::fmt;
 

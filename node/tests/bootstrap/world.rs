@@ -46,7 +46,7 @@ impl World {
             salts: BTreeSet::new(),
             wrong: None,
             is_symmetrical: beginning.are_nodes_alike(),
-            drawn: 0,
+            drawn: beginning.drawn,
             beginning: Rc::new(beginning),
         };
         for node in 0..world.beginning.names.len() {
