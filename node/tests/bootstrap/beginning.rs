@@ -17,8 +17,6 @@ pub(crate) struct InitialState {
     pub(crate) rows: bool,
     pub(crate) rules: Rules,
     pub(crate) discipline: AdminStrategy,
-    /// Which random numbers come first.
-    pub(crate) drawn: u64,
 }
 
 impl InitialState {
@@ -29,7 +27,6 @@ impl InitialState {
             rows: false,
             rules: Rules::ALL,
             discipline: AdminStrategy::First,
-            drawn: 0,
         }
     }
 
@@ -40,11 +37,6 @@ impl InitialState {
             rows: true,
             ..self
         }
-    }
-
-    /// The same with other random numbers.
-    pub(crate) fn drawing_from(self, drawn: u64) -> Self {
-        Self { drawn, ..self }
     }
 
     pub(crate) fn has_namesakes(&self) -> bool {

@@ -17,8 +17,6 @@ use opensecureconf_node::{
 use serde::Serialize;
 
 use crate::{
-    THREE, TWO,
-    beginning::InitialState,
     fingerprint::count,
     parts::{Holder, read},
     world::World,
@@ -402,33 +400,6 @@ fn clocks_and_turns_count_by_their_order_and_moments_by_their_age() {
     all_same(&[Duration::from_millis(99_100), Duration::from_millis(99_900)]);
     let seconds = |seconds| Duration::from_secs(seconds);
     all_differ(&[Duration::ZERO, old, seconds(99), seconds(100), seconds(101)]);
-}
-
-/// The search draws other random numbers, and comes to the same worlds.
-#[test]
-fn worlds_that_differ_in_random_names_are_the_same() {
-    for beginning in [
-        InitialState::of(TWO),
-        InitialState::of(THREE),
-        InitialState::of(TWO).with_rows(),
-    ] {
-        let mut one = beginning.grown();
-        let others = (1..40).map(|drawn| beginning.clone().drawing_from(drawn).grown());
-        // Maps are in the order of the names, which is to be the same.
-        let order = order(&one);
-        let alike: Vec<_> = others.filter(|other| self::order(other) == order).collect();
-        assert!(alike.len() > 1);
-        for mut other in alike {
-            assert_eq!(one.print(), other.print());
-        }
-    }
-}
-
-/// The numbers of the nodes in the order of their incarnations.
-fn order(world: &World) -> Vec<usize> {
-    let mut nodes: Vec<_> = world.all().collect();
-    nodes.sort_by_key(|node| world.nodes[*node].disk.tables.incarnation);
-    nodes
 }
 
 fn all_differ<T: Serialize + Debug>(states: &[T]) {

@@ -46,7 +46,7 @@ impl World {
             salts: BTreeSet::new(),
             wrong: None,
             is_symmetrical: beginning.are_nodes_alike(),
-            drawn: beginning.drawn,
+            drawn: 0,
             beginning: Rc::new(beginning),
         };
         for node in 0..world.beginning.names.len() {
