@@ -80,13 +80,13 @@ fn of_type(name: &str) -> Meaning {
 /// The meaning of what is in a field, outside of types that have a meaning of their own.
 fn of_field(of: &str, field: &str) -> Meaning {
     match (of, field) {
-        ("Engine", "exchanges" | "turn" | "purge_due") | ("Contact", "offset_micros") => {
-            Meaning::Nothing
-        }
+        ("Engine", "exchanges" | "purge_due") | ("Contact", "offset_micros") => Meaning::Nothing,
         ("Engine", "roster_fingerprint") | ("PeerInfo", "roster") => Meaning::Name,
         ("PeerInfo", "salt") => Meaning::SaltFingerprint,
         ("PeerInfo", "turn" | "heard") | ("Suspicion", "confirmed") => Meaning::Turn,
-        ("Engine", "lives" | "began_at_turn") | ("Contact", "process_heard_at") => Meaning::OwnTurn,
+        ("Engine", "lives" | "turn" | "began_at_turn") | ("Contact", "process_heard_at") => {
+            Meaning::OwnTurn
+        }
         ("Setup", "grace" | "sync_interval") => Meaning::Length,
         ("Duration", "secs") => Meaning::Nanos(1_000_000_000),
         ("Duration", "nanos") => Meaning::Nanos(1),
