@@ -18,18 +18,18 @@ use serde::Serialize;
 
 use crate::{
     fingerprint::count,
-    parts::{Holder, read},
+    parts::{Keeper, read},
     world::World,
 };
 
 /// The fingerprint of a state by itself. Names show only where they stand a second time, so the state has a witness beside it.
 fn print(state: impl Serialize) -> u64 {
-    let holder = Holder {
+    let keeper = Keeper {
         node: 0,
         process_epoch: process(1),
     };
     let witness = (life(1), cluster(1), salt(1), process(1), clock(15));
-    let parts = read(&(witness, state), holder);
+    let parts = read(&(witness, state), keeper);
     count(|| parts.iter(), 100)
 }
 

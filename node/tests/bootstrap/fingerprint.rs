@@ -18,7 +18,7 @@ use opensecureconf_node::{
 use crate::{
     air::{Body, Content, Message},
     disk::Disk,
-    parts::{Holder, Part, read},
+    parts::{Keeper, Part, read},
     process::{Second, now},
     world::World,
 };
@@ -42,20 +42,20 @@ impl NodeParts {
     /// `process` is what runs on the disk.
     pub(crate) fn of(node: usize, disk: &Disk, process: Option<(ProcessEpoch, &Engine)>) -> Self {
         let engine = process.map(|(process_epoch, engine)| {
-            let holder = Holder {
+            let keeper = Keeper {
                 node,
                 process_epoch,
             };
-            read(engine, holder)
+            read(engine, keeper)
         });
         Self {
-            disk: read(disk, Holder::of(node)),
+            disk: read(disk, Keeper::of(node)),
             engine: engine.unwrap_or_default(),
         }
     }
 }
 
-impl Holder {
+impl Keeper {
     /// A node whose process does not matter.
     fn of(node: usize) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Holder {
 
 impl Content {
     pub(crate) fn new(body: Body, hearer: usize) -> Self {
-        let parts = read(&body, Holder::of(hearer));
+        let parts = read(&body, Keeper::of(hearer));
         Self { body, parts }
     }
 }
@@ -86,7 +86,7 @@ impl Message {
         } = self;
         let waits = until.map(|until| until - second);
         let around = (asker, process_epoch, asked, exchange, late, waits);
-        read(&around, Holder::of(*asker))
+        read(&around, Keeper::of(*asker))
     }
 }
 
@@ -101,7 +101,7 @@ impl World {
             .iter()
             .map(|node| (node.is_up(), node.knows_full_list, node.behind))
             .collect();
-        let owner = read(&(shape, self.owner, &self.cluster_uids), Holder::of(0));
+        let owner = read(&(shape, self.owner, &self.cluster_uids), Keeper::of(0));
         let durable = || {
             owner
                 .iter()

@@ -19,6 +19,7 @@ mod differences;
 mod disk;
 mod fingerprint;
 mod judge;
+mod meaning;
 mod node;
 mod owner;
 mod parts;

@@ -1,8 +1,7 @@
 //! Takes a state apart for its fingerprint.
 //!
-//! serde hands over every value that a state holds, with the names of its type and its field, however the type prints. Two
-//! tables say which of them do not count as they are. A value that no table knows counts as it is: where a table is out of
-//! date, the search takes one state for two and becomes slower, and it never takes two states for one.
+//! serde hands over every value that a state holds, with the names of its type and its field, however the type prints. [`meaning`]
+//! says which of them do not count as they are.
 
 use std::{
     fmt,
@@ -14,6 +13,8 @@ use serde::ser::{
     Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
+
+use crate::meaning::{self, Meaning};
 
 /// A part of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,75 +32,18 @@ pub(crate) enum Part {
 
 /// The node that holds a state, or that a message is on its way to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Holder {
+pub(crate) struct Keeper {
     pub(crate) node: usize,
     /// Its process, where the state has numbers of its own greetings.
     pub(crate) process_epoch: ProcessEpoch,
 }
 
-/// What a value stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// Itself; a duration, for a moment since the beginning.
-    Itself,
-    /// Nothing on which a decision depends.
-    Nothing,
-    Name,
-    /// The name of a process: a turn that follows is one of its.
-    ProcessEpoch,
-    /// A name among the requests of the node.
-    Exchange,
-    /// A salt as it travels.
-    Salt,
-    /// What may be shown of a salt.
-    SaltFingerprint,
-    Clock,
-    /// The number of a greeting of the process that is named before it.
-    Turn,
-    /// The number of a greeting of the node itself.
-    OwnTurn,
-    /// A duration that is no moment.
-    Length,
-    /// Part of a duration, in units of so many nanoseconds.
-    Nanos(i128),
-}
-
-/// The meaning of what is in a type of one unnamed field.
-fn of_type(name: &str) -> Meaning {
-    match name {
-        "Incarnation" | "ClusterUid" => Meaning::Name,
-        "ProcessEpoch" => Meaning::ProcessEpoch,
-        "ExchangeId" => Meaning::Exchange,
-        "WireSalt" => Meaning::Salt,
-        "Clock" => Meaning::Clock,
-        "Timestamp" => Meaning::Nothing,
-        _ => Meaning::Itself,
-    }
-}
-
-/// The meaning of what is in a field, outside of types that have a meaning of their own.
-fn of_field(of: &str, field: &str) -> Meaning {
-    match (of, field) {
-        ("Engine", "exchanges" | "purge_due") | ("Contact", "offset_micros") => Meaning::Nothing,
-        ("Engine", "roster_fingerprint") | ("PeerInfo", "roster") => Meaning::Name,
-        ("PeerInfo", "salt") => Meaning::SaltFingerprint,
-        ("PeerInfo", "turn" | "heard") | ("Suspicion", "confirmed") => Meaning::Turn,
-        ("Engine", "lives" | "turn" | "began_at_turn") | ("Contact", "process_heard_at") => {
-            Meaning::OwnTurn
-        }
-        ("Setup", "grace" | "sync_interval") => Meaning::Length,
-        ("Duration", "secs") => Meaning::Nanos(1_000_000_000),
-        ("Duration", "nanos") => Meaning::Nanos(1),
-        _ => Meaning::Itself,
-    }
-}
-
 /// Takes a state apart.
-pub(crate) fn read(state: &impl Serialize, holder: Holder) -> Vec<Part> {
+pub(crate) fn read(state: &impl Serialize, keeper: Keeper) -> Vec<Part> {
     let mut reader = Reader {
         parts: Vec::new(),
         plain: None,
-        holder,
+        keeper,
         meaning: Meaning::Itself,
         process_epoch: 0,
         nanos: 0,
@@ -113,7 +57,7 @@ struct Reader {
     parts: Vec<Part>,
     /// What counts as it is since the last other part.
     plain: Option<DefaultHasher>,
-    holder: Holder,
+    keeper: Keeper,
     /// The meaning of the next value.
     meaning: Meaning,
     /// The last process epoch so far.
@@ -156,7 +100,7 @@ impl Reader {
             }
             Meaning::Exchange => {
                 let mut name = DefaultHasher::new();
-                ("exchange", self.holder.node, number).hash(&mut name);
+                ("exchange", self.keeper.node, number).hash(&mut name);
                 self.part(Part::Name(name.finish()));
             }
             Meaning::Clock => {
@@ -165,7 +109,7 @@ impl Reader {
             }
             Meaning::Turn => self.part(Part::Turn(self.process_epoch, unsigned()?)),
             Meaning::OwnTurn => {
-                let own = self.holder.process_epoch.raw().unsigned_abs();
+                let own = self.keeper.process_epoch.raw().unsigned_abs();
                 self.part(Part::Turn(own, unsigned()?));
             }
             Meaning::Nanos(unit) => self.nanos += number * unit,
@@ -223,7 +167,7 @@ impl Fields<'_> {
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> fmt::Result {
         self.reader.plain(key);
-        self.reader.with(of_field(self.of, key), value)
+        self.reader.with(meaning::of_field(self.of, key), value)
     }
 
     fn close(self) {
@@ -327,7 +271,7 @@ impl<'r> Serializer for &'r mut Reader {
         value: &T,
     ) -> fmt::Result {
         self.plain(name);
-        self.with(of_type(name), value)
+        self.with(meaning::of_type(name), value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
