@@ -1,7 +1,7 @@
 //! Writes that wait until other nodes hold them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -10,6 +10,7 @@ use crate::domain::{Identity, Incarnation};
 
 /// A write that is durable here and not answered yet.
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 struct Waiting {
     written: Written,
     identity: Identity,
@@ -26,10 +27,11 @@ type Place = (Seq, ReplyId);
 
 /// All writes that wait. Batches bring a thousand at a time: none is looked for among all of them.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct WaitingWrites {
     writes: BTreeMap<Place, Waiting>,
     /// The latest change of each entry of which a write waits: all writes of the entry wait there.
-    latest: HashMap<Identity, Seq>,
+    latest: BTreeMap<Identity, Seq>,
 }
 
 /// The nodes that a write waits for.

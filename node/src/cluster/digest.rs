@@ -20,6 +20,7 @@ use crate::{
 
 /// One part of a table: the entries whose names fall into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Bucket(u16);
 
 impl Bucket {
@@ -32,7 +33,6 @@ impl Bucket {
 /// The boundary of a round of comparisons: rows with earlier stamps are compared. All members compute the same one by
 /// themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Cutoff(Clock);
 
 impl Cutoff {
@@ -71,6 +71,7 @@ fn micros(duration: Duration) -> i64 {
 
 /// A scan of the table that an engine asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Scan {
     /// The scan's id, which its result repeats.
     pub id: ExchangeId,
@@ -82,6 +83,7 @@ pub struct Scan {
 
 /// An entry of a listed bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct ListedEntry {
     pub(super) stamp: Stamp,
     pub(super) live: bool,
@@ -89,6 +91,7 @@ pub(super) struct ListedEntry {
 
 /// The digest of a table, as of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Digest {
     pub(super) scan: Scan,
     /// The last sequence at that moment: a node that holds the feed so far has seen every counted row.

@@ -1,4 +1,6 @@
 //! The names of nodes, lives and clusters.
+//!
+//! None of them is `serde(transparent)`: JSON is the same without, and tests that compare states know a value by its type's name.
 
 use std::fmt;
 
@@ -8,7 +10,6 @@ use serde::{Deserialize, Serialize};
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-#[serde(transparent)]
 pub struct Seq(i64);
 
 impl Seq {
@@ -39,7 +40,6 @@ impl Seq {
 
 /// A node's name in the cluster (`OSC_CLUSTER_NODE_ID`): the same in every life.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct MemberName(String);
 
 impl MemberName {
@@ -65,7 +65,6 @@ impl fmt::Display for MemberName {
 
 /// Where a node answers: `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Address(String);
 
 impl Address {
@@ -88,7 +87,6 @@ impl fmt::Display for Address {
 
 /// A random number made at each start of a process: how a node finds itself in a list of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct ProcessEpoch(u64);
 
 impl ProcessEpoch {
@@ -110,7 +108,6 @@ impl ProcessEpoch {
 
 /// The random id that a cluster gets when it is bootstrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct ClusterUid(u64);
 
 impl ClusterUid {

@@ -16,6 +16,7 @@ use crate::{
 
 /// The kind of exchange that is under way with a node; one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) enum Exchange {
     Heartbeat,
     Push,
@@ -52,6 +53,7 @@ impl Exchange {
 
 /// A place where a node may be.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Route {
     /// Whether the list names it.
     pub(super) listed: bool,
@@ -82,6 +84,7 @@ pub(super) struct Route {
 
 /// A node that was heard.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Contact {
     pub(super) hello: PeerInfo,
     /// When it was last heard.
@@ -102,6 +105,7 @@ pub(super) struct Contact {
 
 /// The content of an answer.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Answered {
     /// When it was requested.
     pub(super) began: Duration,
@@ -145,6 +149,7 @@ fn kept(hello: &PeerInfo, asked: Option<Duration>, marks: PurgeMarks) -> PeerInf
 
 /// All known addresses and nodes.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct PeerTable {
     pub(super) routes: BTreeMap<Address, Route>,
     pub(super) known: BTreeMap<Incarnation, Contact>,

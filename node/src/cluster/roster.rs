@@ -24,6 +24,7 @@ pub enum Phase {
 
 /// The state of an incarnation in the cluster, by all facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub enum State {
     /// See [`Phase::Joining`].
     Joining,

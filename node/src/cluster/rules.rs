@@ -2,6 +2,7 @@
 
 /// A rule without which some promise fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub enum Rule {
     /// A new stamp is later than that of the replaced row.
     StampAboveStored,
@@ -206,6 +207,7 @@ impl Rule {
 /// The rules in force: all of them. Only tests can leave one out, to show why it is needed (feature `rule-switches`): a
 /// released program has no switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Rules {
     #[cfg(feature = "rule-switches")]
     broken: Option<Rule>,

@@ -130,6 +130,7 @@ pub struct Takeover {
 
 /// A row as it stands in the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct FeedRow {
     /// Where.
     pub seq: Seq,

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 /// A point in wall-clock time, in microseconds since 1970 (UTC).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -23,7 +22,6 @@ impl Timestamp {
 
 /// A reading of a hybrid logical clock: milliseconds since 1970 in the upper 47 bits, a counter in the lower 16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Clock(i64);
 
 impl Clock {
@@ -76,7 +74,6 @@ impl Clock {
 
 /// A database's random identity, made with it: the second part of every version that it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Incarnation(u64);
 
 impl Incarnation {
@@ -182,6 +179,7 @@ pub struct NoVersion;
 
 /// The clock of one node. It never goes back, whatever wall-clock time does.
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct HybridClock {
     high_water: Clock,
 }

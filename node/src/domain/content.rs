@@ -10,6 +10,7 @@ pub(crate) const FINGERPRINT: &str = "sha256:";
 /// The content of a row in its value's place: the ciphertext, or its fingerprint where the ciphertext stays with its owner
 /// (federated).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub enum Content {
     /// The value's Fernet token.
     Token(String),
@@ -19,6 +20,7 @@ pub enum Content {
 
 /// The SHA-256 of a Fernet token, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Fingerprint(String);
 
 impl Fingerprint {

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 /// The name of an entry: 1 to 255 characters, any of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct ConfigKey(String);
 
 impl ConfigKey {
@@ -65,6 +66,7 @@ impl Category {
 
 /// The second part of an entry's identity: at most 100 characters; empty is the default environment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Environment(String);
 
 impl Environment {
@@ -89,6 +91,7 @@ impl Environment {
 
 /// The identity of an entry: unique in a cluster, ordered by (environment, key) in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Identity {
     /// The environment.
     pub environment: Environment,

@@ -8,6 +8,7 @@ use super::{Category, Clock, Content, Identity, Incarnation, Seal, Timestamp, Ve
 
 /// SHA-256 over every field of a row: shows damage, and orders two rows of equal version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct RowHash(pub [u8; 32]);
 
 impl fmt::Display for RowHash {
@@ -25,6 +26,7 @@ impl fmt::Display for RowHash {
 
 /// The place of a row in the order of all versions of its entry: total, so every node picks the same winner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Stamp {
     /// Clock and writer.
     pub version: Version,
@@ -34,6 +36,7 @@ pub struct Stamp {
 
 /// One version of one entry. Ciphertext at most: without the user key none of it can be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Row {
     /// Which entry.
     pub identity: Identity,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use opensecureconf_node::cluster::{Answer, Envelope, ExchangeId, Output, ProcessEpoch, Request};
 
 use crate::{
-    fingerprint::Part,
+    parts::Part,
     process::{Event, Second},
     world::World,
 };
@@ -31,7 +31,7 @@ pub(crate) struct Content {
     pub(crate) parts: Vec<Part>,
 }
 
-#[derive(Debug)]
+#[derive(serde::Serialize)]
 pub(crate) enum Body {
     Request(Envelope<Request>),
     Answer(Envelope<Answer>),

@@ -1,13 +1,15 @@
 //! The disk of a node: its tables, which are those of the simulation, and the salt file beside them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use opensecureconf_node::{
+    cluster::WireSalt,
     crypto::{Salt, SaltDecision, SaltError, SaltPolicy, SaltSources, decide},
     domain::{
         Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, Timestamp, Version,
     },
 };
+use serde::{Serialize, Serializer};
 
 use crate::tables::{self, Contents};
 
@@ -76,30 +78,10 @@ impl Disk {
     }
 }
 
-/// The content in which two disks differ; rows by their versions. No rule of these searches depends on losing versions.
-impl fmt::Debug for Disk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Serialize for Disk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { tables, salt_file } = self;
-        let Contents {
-            incarnation,
-            membership,
-            salt,
-            clock,
-            last,
-            cursors,
-            roster,
-            ..
-        } = &**tables;
-        write!(
-            f,
-            "{incarnation:?}{membership:?}{salt:?}{salt_file:?}{clock:?}{last:?}{cursors:?}{roster:?}"
-        )?;
-        for stored in tables.rows.values() {
-            write!(f, "{:?}{:?}", stored.row.version, stored.seq)?;
-        }
-        write!(f, "{:?}", tables.values)?;
-        let mut staged = tables.staged.keys();
-        staged.try_for_each(|identity| write!(f, "{identity:?}"))
+        (&**tables, salt_file.as_ref().map(WireSalt::new)).serialize(serializer)
     }
 }
 

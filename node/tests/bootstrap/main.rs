@@ -1,8 +1,8 @@
 //! Bootstrap, joining and the salt: everything that can happen to two and three nodes and their admin, up to a bound.
 //!
 //! The search runs the engines themselves. Between two actions it undoes and forgets nothing: [`fingerprint`] says when two
-//! worlds count as one. The possible actions are in [`action`]; the rules that must hold, in [`judge`]. `BOOTSTRAP_DEPTH` sets
-//! the least number of actions of each search.
+//! worlds count as one, by the [`parts`] of all that they hold, and [`differences`] shows that these are all. The possible actions
+//! are in [`action`]; the rules that must hold, in [`judge`]. `BOOTSTRAP_DEPTH` sets the least number of actions of each search.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,11 +15,14 @@
 mod action;
 mod air;
 mod beginning;
+mod differences;
 mod disk;
 mod fingerprint;
 mod judge;
+mod meaning;
 mod node;
 mod owner;
+mod parts;
 mod process;
 mod search;
 #[expect(dead_code, reason = "no disk of these searches fails")]

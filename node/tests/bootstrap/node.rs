@@ -10,7 +10,7 @@ use opensecureconf_node::{
 
 use crate::{
     disk::Disk,
-    fingerprint::Printed,
+    fingerprint::NodeParts,
     process::{Event, Life, Process, Second, keep_salt},
 };
 
@@ -23,8 +23,8 @@ pub(crate) struct Node {
     life: Option<Life>,
     /// The life as it stands; lived again where it is missing.
     process: Option<Process>,
-    /// The printed text since the last change.
-    printed: Option<Rc<Printed>>,
+    /// Its parts since the last change.
+    parts: Option<Rc<NodeParts>>,
 }
 
 impl Clone for Node {
@@ -35,7 +35,7 @@ impl Clone for Node {
             behind: self.behind,
             life: self.life.clone(),
             process: None,
-            printed: self.printed.clone(),
+            parts: self.parts.clone(),
         }
     }
 }
@@ -58,7 +58,7 @@ impl Node {
             behind: 0,
             life: None,
             process: None,
-            printed: None,
+            parts: None,
         }
     }
 
@@ -86,14 +86,14 @@ impl Node {
             disk: Rc::clone(&self.disk),
             past: Vec::new(),
         });
-        self.printed = None;
+        self.parts = None;
         self.wake();
     }
 
     pub(crate) fn crash(&mut self) {
         self.life = None;
         self.process = None;
-        self.printed = None;
+        self.parts = None;
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -112,7 +112,7 @@ impl Node {
         };
         let outputs = process.step(life, &mut self.disk, second, &event);
         keep_salt(&mut self.disk, &outputs);
-        self.printed = None;
+        self.parts = None;
         life.past.push(Rc::new((second, event)));
         outputs
     }
@@ -132,19 +132,17 @@ impl Node {
         self.process.as_ref().map(|process| &process.engine)
     }
 
-    /// The printed text of the node.
-    pub(crate) fn printed(&mut self, index: usize) -> Rc<Printed> {
-        if let Some(printed) = &self.printed {
-            return Rc::clone(printed);
+    /// The node, taken apart.
+    pub(crate) fn parts(&mut self, index: usize) -> Rc<NodeParts> {
+        if let Some(parts) = &self.parts {
+            return Rc::clone(parts);
         }
         self.wake();
-        let printed = Rc::new(Printed::of(
-            index,
-            &self.disk,
-            self.process.as_ref().map(|process| &process.engine),
-        ));
-        self.printed = Some(Rc::clone(&printed));
-        printed
+        let process = self.process_epoch().zip(self.process.as_ref());
+        let process = process.map(|(process_epoch, process)| (process_epoch, &process.engine));
+        let parts = Rc::new(NodeParts::of(index, &self.disk, process));
+        self.parts = Some(Rc::clone(&parts));
+        parts
     }
 
     /// Lets the engine go; it can be had again.

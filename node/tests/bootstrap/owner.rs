@@ -24,7 +24,7 @@ pub(crate) enum AdminStrategy {
 }
 
 /// An owner. The mark survives it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
 pub(crate) struct Owner {
     /// The node at which the admin means to bootstrap the cluster, from an observation some time ago.
     pub(crate) memory: Option<Incarnation>,

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use opensecureconf_node::{
     cluster::{
         Cursor, Digest, FeedRow, LocalStatus, Membership, Roster, Scan, Seq, State, Tables,
-        Takeover,
+        Takeover, WireSalt,
     },
     crypto::Salt,
     domain::{Clock, Content, Identity, Incarnation, Row, RowHash, Seal, Timestamp, Version},
 };
 
 /// Everything that a database holds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct Contents {
     pub(crate) incarnation: Incarnation,
     pub(crate) clock: Clock,
@@ -23,6 +23,7 @@ pub(crate) struct Contents {
     pub(crate) cursors: BTreeMap<Incarnation, Cursor>,
     pub(crate) roster: Roster,
     pub(crate) membership: Option<Membership>,
+    #[serde(serialize_with = "WireSalt::serialize_found")]
     pub(crate) salt: Option<Salt>,
     pub(crate) staged: BTreeMap<Identity, (Row, RowHash)>,
     /// The values that this database owns, where its rows are a directory.

@@ -38,6 +38,7 @@ use crate::{
 
 /// The present state of the rounds.
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Rounds {
     mine: Option<Digest>,
     scanning: Option<ExchangeId>,
@@ -49,6 +50,7 @@ pub(super) struct Rounds {
 
 /// How this node's table and a member's compare.
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 struct Comparison {
     cutoff: Cutoff,
     root: u64,
@@ -67,6 +69,7 @@ struct Comparison {
 
 /// A row that another member has.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 struct Missing {
     identity: Identity,
     stamp: Stamp,

@@ -23,10 +23,12 @@ pub struct Now {
 
 /// The request that an output answers; chosen by the driver, unique among inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct ReplyId(pub u64);
 
 /// Which request an answer belongs to; chosen by the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct ExchangeId(pub u64);
 
 /// An input of the engine.

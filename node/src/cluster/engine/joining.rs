@@ -12,6 +12,7 @@ use crate::{
 
 /// A snapshot that is being taken.
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Join {
     source: Incarnation,
     address: Address,

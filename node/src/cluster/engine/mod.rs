@@ -31,6 +31,8 @@ pub use write::{Change, Expected, Write, Written};
 
 use rand::{SeedableRng, rngs::StdRng};
 
+#[cfg(feature = "rule-switches")]
+use super::WireSalt;
 use super::{
     Cursor, LocalStatus, MemberName, Membership, Mode, Roster, Rule, Seq, State, Tables,
     acknowledgement::WaitingWrites, peer_table::PeerTable,
@@ -48,6 +50,7 @@ use suspicion::Suspicions;
 
 /// The engine. Lives where the tables are written; everything that it learns comes as an [`Input`].
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts, not states"
@@ -74,6 +77,10 @@ pub struct Engine {
     settled: BTreeMap<Incarnation, Seq>,
     /// Changes that came from their writers, which need not get them again. Only some of the latest: forgotten ones are sent.
     told_by_writers: BTreeSet<Seq>,
+    #[cfg_attr(
+        feature = "rule-switches",
+        serde(serialize_with = "WireSalt::serialize_found")
+    )]
     salt: Option<Salt>,
     has_rows: bool,
     peers: PeerTable,
@@ -89,6 +96,8 @@ pub struct Engine {
     takes_back: bool,
     /// Whether it was logged that this node holds rows outside the cluster that it met.
     told_of_rows: bool,
+    // Where a generator stands decides which names come next, and one random name is as good as another.
+    #[cfg_attr(feature = "rule-switches", serde(skip))]
     random: StdRng,
     exchanges: u64,
     turn: u64,
@@ -104,6 +113,7 @@ pub struct Engine {
 
 /// The changes to write before the transaction ends.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 struct Changed {
     counters: bool,
     cursors: BTreeSet<Incarnation>,

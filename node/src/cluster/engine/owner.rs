@@ -14,6 +14,7 @@ use crate::{
 
 /// A node that is on its way out.
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Leaving {
     /// When that was stored here.
     pub(super) since: Duration,

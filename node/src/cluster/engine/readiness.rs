@@ -14,6 +14,7 @@ use crate::{
 
 /// Whether the node serves, and its wait until then.
 #[derive(Debug)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Readiness {
     ready: bool,
     /// Members whose answers show that their next writes wait for this node.

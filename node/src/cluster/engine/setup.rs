@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "rule-switches")]
+use crate::cluster::WireSalt;
 use crate::{
     cluster::{LocalStatus, MemberName, Membership, Mode, ProcessEpoch, Rules, Seq},
     crypto::Salt,
@@ -10,6 +12,7 @@ use crate::{
 
 /// How an engine is set up.
 #[derive(Clone)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub struct Setup {
     /// Whether it belongs to a cluster at all; a standalone node has no peers and is always ready.
     pub clustered: bool,
@@ -24,6 +27,10 @@ pub struct Setup {
     /// The release, which other nodes see.
     pub release: String,
     /// The salt that was found at start: mounted, in its file or in the database.
+    #[cfg_attr(
+        feature = "rule-switches",
+        serde(serialize_with = "WireSalt::serialize_found")
+    )]
     pub salt: Option<Salt>,
     /// Whether a bootstrap may make a salt where there is none.
     pub may_make_salt: bool,
@@ -34,6 +41,7 @@ pub struct Setup {
     /// The rules in force.
     pub rules: Rules,
     /// Random bytes: for new incarnations, a cluster uid and its salt, and jitter.
+    #[cfg_attr(feature = "rule-switches", serde(skip))]
     pub entropy: [u8; 32],
 }
 

@@ -11,6 +11,7 @@ use crate::{
 
 /// When alarms were given last.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Alarms {
     damage: Option<Duration>,
     future: Option<Duration>,

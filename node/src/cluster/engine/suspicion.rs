@@ -17,6 +17,7 @@ use crate::{
 
 /// The accusation of one member against this node.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 struct Suspicion {
     reason: FenceReason,
     since: Duration,
@@ -27,6 +28,7 @@ struct Suspicion {
 
 /// How far a suspicion has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 enum Stage {
     /// The member is being asked.
     Asked,
@@ -38,6 +40,7 @@ enum Stage {
 
 /// All suspicions, by the member in whose name they came.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "rule-switches", derive(serde::Serialize))]
 pub(super) struct Suspicions {
     open: BTreeMap<Incarnation, Suspicion>,
     /// Until when greetings in a member's name raise none.

@@ -266,7 +266,6 @@ impl SnapshotHead {
 
 /// The salt on its way to a joining node. Never printed.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct WireSalt(String);
 
 impl WireSalt {
@@ -278,6 +277,19 @@ impl WireSalt {
     /// The salt; `None` when these are not 64 bytes.
     pub fn to_salt(&self) -> Option<Salt> {
         Salt::from_bytes(&Zeroizing::new(BASE64_STANDARD.decode(&self.0).ok()?))
+    }
+
+    /// A salt, where one was found, in a state that tests compare: as it travels.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    #[cfg(feature = "rule-switches")]
+    #[expect(clippy::ref_option, reason = "serde passes the field itself")]
+    pub fn serialize_found<S: serde::Serializer>(
+        salt: &Option<Salt>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        salt.as_ref().map(Self::new).serialize(serializer)
     }
 }
 
