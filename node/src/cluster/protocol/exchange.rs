@@ -284,7 +284,6 @@ impl WireSalt {
     /// # Errors
     /// Those of the serializer.
     #[cfg(feature = "rule-switches")]
-    #[expect(clippy::ref_option, reason = "serde passes the field itself")]
     pub fn serialize_found<S: serde::Serializer>(
         salt: &Option<Salt>,
         serializer: S,
