@@ -30,7 +30,7 @@ pub fn command() -> Command {
         .subcommands(subcommands().into_iter().map(with_settings))
 }
 
-/// The flag that many servers have, osc-operator among them: no flag here, but the error names the one that is meant.
+/// The flag of many other servers: it is none here, but the error names the one that is meant.
 fn port() -> Arg {
     Arg::new("port")
         .long("port")
