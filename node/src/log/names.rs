@@ -1,7 +1,7 @@
 //! Names of entries and environments in log lines: a keyed hash, unless a setting asks for the names themselves.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -68,7 +68,14 @@ impl LoggedName<'_> {
     fn write(self, names: &NamesInLog, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(name) = self;
         match names {
-            NamesInLog::Plain => f.write_str(name),
+            // A line break would begin a line of the console's log that the node did not write.
+            NamesInLog::Plain => name.chars().try_for_each(|character| {
+                if character.is_control() {
+                    write!(f, "{}", character.escape_default())
+                } else {
+                    f.write_char(character)
+                }
+            }),
             _ if name.is_empty() => Ok(()),
             NamesInLog::Hidden => f.write_str("#"),
             NamesInLog::Hashed(keyed) => {
@@ -106,6 +113,10 @@ mod tests {
     #[test]
     fn names_are_shown_only_where_that_is_asked_for() {
         assert_eq!(With("k", NamesInLog::Plain).to_string(), "k");
+        assert_eq!(
+            With("ä\"\u{7f}\nERROR x", NamesInLog::Plain).to_string(),
+            "ä\"\\u{7f}\\nERROR x"
+        );
         assert_eq!(With("k", NamesInLog::Hidden).to_string(), "#");
         assert!(!logged_name("k").to_string().contains('k'));
     }

@@ -1,7 +1,7 @@
 //! Checks the node's files: whether others may read them, and when certificates end. It logs, and changes nothing.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::Metadata,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -35,8 +35,9 @@ pub(crate) struct FileCare {
     status: Arc<TlsStatus>,
     metrics: FileMetrics,
     told_wide: BTreeSet<PathBuf>,
-    told_end: Option<Timestamp>,
-    told_authority: Option<PathBuf>,
+    /// When the end of each was logged last.
+    told_ends: BTreeMap<PathBuf, Timestamp>,
+    told_authorities: BTreeSet<PathBuf>,
 }
 
 impl FileCare {
@@ -49,8 +50,8 @@ impl FileCare {
             status,
             metrics,
             told_wide: BTreeSet::new(),
-            told_end: None,
-            told_authority: None,
+            told_ends: BTreeMap::new(),
+            told_authorities: BTreeSet::new(),
         };
         let of_clients = config.https.as_ref().map(|https| &https.files);
         if let Some(files) = of_clients.or(config.tls.as_ref()) {
@@ -122,29 +123,29 @@ impl FileCare {
 
     fn look_at_ends(&mut self, now: Timestamp) {
         let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        let since = |told: Timestamp| now.as_micros().saturating_sub(told.as_micros());
-        let tells = self
-            .told_end
-            .is_none_or(|told| since(told) >= micros(AGAIN));
+        // A clock that was ahead and is right again does not silence the node until then.
+        let recent = |told: &Timestamp| {
+            (0..micros(AGAIN)).contains(&now.as_micros().saturating_sub(told.as_micros()))
+        };
         for (kind, path) in &self.certificates {
-            let Some(facts) = tls::facts(path) else {
-                continue;
-            };
             let presented = self.presented(*kind).unwrap_or_default();
-            let ends = end_in_force(*kind, &presented).unwrap_or(facts.ends);
-            let left = ends.saturating_sub(now.as_micros() / 1_000_000);
-            if tells && left < i64::try_from(SOON.as_secs()).unwrap_or(i64::MAX) {
-                self.told_end = Some(now);
-                warn_of_end(path, left, presented.error.as_deref());
+            let facts = tls::facts(path);
+            // What is in force ends too where its file is gone.
+            let of_file = || facts.as_ref().map(|facts| facts.ends);
+            if let Some(ends) = end_in_force(*kind, &presented).or_else(of_file) {
+                let left = ends.saturating_sub(now.as_micros() / 1_000_000);
+                let is_soon = left < i64::try_from(SOON.as_secs()).unwrap_or(i64::MAX);
+                if is_soon && !self.told_ends.get(path).is_some_and(recent) {
+                    self.told_ends.insert(path.clone(), now);
+                    warn_of_end(path, left, presented.error.as_deref());
+                }
             }
-            if self.told_authority.is_none()
-                && matches!(
-                    kind,
-                    CertificateFile::Certificate | CertificateFile::NodeCertificate
-                )
-                && facts.begins_with_authority
+            if matches!(
+                kind,
+                CertificateFile::Certificate | CertificateFile::NodeCertificate
+            ) && facts.is_some_and(|facts| facts.begins_with_authority)
+                && self.told_authorities.insert(path.clone())
             {
-                self.told_authority = Some(path.clone());
                 tracing::warn!(
                     path = %path.display(),
                     advice = "other nodes refuse it as a node's own; make it anew: openssl req -x509 ... -addext basicConstraints=critical,CA:FALSE",
@@ -270,8 +271,8 @@ mod tests {
             status: Arc::clone(&status),
             metrics: gauges.clone(),
             told_wide: BTreeSet::new(),
-            told_end: None,
-            told_authority: None,
+            told_ends: BTreeMap::new(),
+            told_authorities: BTreeSet::new(),
         };
         care.look_after(
             &files,
@@ -284,9 +285,15 @@ mod tests {
         let days_before = |days: i64| Timestamp::from_micros((ends - days * 86_400) * 1_000_000);
         care.look(days_before(20));
         assert_eq!(gauges.ends(CertificateFile::Certificate), ends);
-        assert_eq!(care.told_end, None, "it is not near yet");
+        assert!(care.told_ends.is_empty(), "it is not near yet");
+        let told = |care: &FileCare| care.told_ends.get(&path("crt.pem")).copied();
+        // By a clock that is ahead.
+        care.look(days_before(1));
+        assert_eq!(told(&care), Some(days_before(1)));
+        // The clock is right again, and the file is gone: the certificate in force ends all the same.
+        std::fs::remove_file(path("crt.pem")).unwrap();
         care.look(days_before(10));
-        assert_eq!(care.told_end, Some(days_before(10)));
+        assert_eq!(told(&care), Some(days_before(10)));
     }
 
     #[test]

@@ -376,8 +376,14 @@ impl Serving {
         self.ports.push(tokio::spawn(async move {
             let opened = tokio::select! {
                 () = serving.closing.cancelled() => return Ok(()),
-                opened = open.wait_for(Option::is_some) => opened.ok().and_then(|live| live.clone()),
+                opened = open.wait_for(Option::is_some) => opened.map(|live| live.clone()),
             };
+            // Without a certificate the port would speak plain HTTP.
+            let opened = opened.map_err(|_| {
+                std::io::Error::other(
+                    "the certificate of OSC_HTTPS_PORT is no longer read: restart the node",
+                )
+            })?;
             let address = socket.address();
             let listener = tokio::select! {
                 () = serving.closing.cancelled() => return Ok(()),

@@ -6,11 +6,13 @@
 //! | `admission` | which certificates open the port for nodes |
 //! | `status` | which certificates are in force |
 //! | `certificate` | facts that a person must know of a certificate before it fails |
+//! | `pem` | PEM, with errors that repeat nothing of a file |
 //! | `private_key` | private keys in the forms that OpenSSL writes |
 
 mod admission;
 mod certificate;
 mod identity;
+mod pem;
 mod private_key;
 mod status;
 
@@ -21,7 +23,7 @@ use anyhow::{Context, bail};
 pub(crate) use certificate::end;
 pub use certificate::{CertificateFacts, facts};
 pub use identity::{Identity, PortTls};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::CertificateDer;
 pub(crate) use status::Shown;
 pub use status::{Door, InForce, Presented, TlsStatus};
 
@@ -31,9 +33,7 @@ use crate::os::regular_file;
 pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let unreadable = || format!("cannot read certificates from {}", path.display());
     let bytes = regular_file::read_bounded(path).with_context(unreadable)?;
-    let certificates = CertificateDer::pem_slice_iter(&bytes)
-        .collect::<Result<Vec<_>, _>>()
-        .with_context(unreadable)?;
+    let certificates = pem::all::<CertificateDer<'_>>(&bytes).with_context(unreadable)?;
     if certificates.is_empty() {
         bail!("{} holds no certificate in PEM", path.display());
     }

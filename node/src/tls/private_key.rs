@@ -6,9 +6,10 @@ use pkcs8::{
     EncryptedPrivateKeyInfo, SecretDocument,
     pkcs5::{self, EncryptionScheme},
 };
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
+use super::pem::{self, PemError};
 use crate::os::regular_file;
 
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
@@ -21,7 +22,7 @@ pub(super) enum PrivateKeyError {
     Unreadable(#[from] std::io::Error),
     /// There is no private key in it.
     #[error("it is no private key in PEM: {0}")]
-    NoKey(String),
+    NoKey(#[from] PemError),
     /// It needs a passphrase.
     #[error("it is encrypted; set OSC_SSL_KEYFILE_PASSWORD")]
     NoPassphrase,
@@ -47,12 +48,11 @@ pub(super) fn read(
         return Err(PrivateKeyError::Outdated("traditional PEM encryption"));
     }
     let Some(section) = section(&text, ENCRYPTED) else {
-        return PrivateKeyDer::from_pem_slice(&bytes)
-            .map_err(|error| PrivateKeyError::NoKey(error.to_string()));
+        return Ok(pem::first(&bytes)?);
     };
     let passphrase = passphrase.ok_or(PrivateKeyError::NoPassphrase)?;
-    let (_, document) = SecretDocument::from_pem(section)
-        .map_err(|error| PrivateKeyError::NoKey(error.to_string()))?;
+    let (_, document) =
+        SecretDocument::from_pem(section).map_err(|_| PrivateKeyError::NoKey(PemError::Other))?;
     let Ok(key) = EncryptedPrivateKeyInfo::try_from(document.as_bytes()) else {
         return Err(PrivateKeyError::Outdated("a PKCS#12 cipher"));
     };

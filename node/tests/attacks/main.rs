@@ -24,6 +24,8 @@ mod bodies;
 mod conflicts;
 mod connections;
 mod disk;
+#[path = "../it/free_port.rs"]
+mod free_port;
 mod guesses;
 mod honest;
 mod http;

@@ -19,9 +19,10 @@ use tokio::{
 
 use crate::{
     Attack,
+    free_port::free_port,
     http::{attacker, connect},
     node::CLUSTER_KEY,
-    peers::{bootstrapped, free_port},
+    peers::bootstrapped,
     report::{Caller, Figures},
     scene::{Scale, Spoils},
 };
@@ -90,7 +91,12 @@ impl Message {
 
 async fn sent(scale: Scale, message: Message) -> Figures {
     // The second address of its list, where no process listens.
-    let scene = bootstrapped(scale, free_port(), ([127, 0, 0, 1], free_port()).into()).await;
+    let scene = bootstrapped(
+        scale,
+        free_port("127.0.0.1"),
+        ([127, 0, 0, 1], free_port("127.0.0.1")).into(),
+    )
+    .await;
     let url = format!("{}/cluster/v1/exchange", scene.node.url);
     // From what is longer than any share to what many of them may be at a time.
     let lengths = [LONGEST - (1 << 20), 22 << 20, 11 << 20, 3 << 20, 1 << 20];
@@ -129,7 +135,12 @@ async fn sent(scale: Scale, message: Message) -> Figures {
 /// Begins messages from four addresses, of which nothing or only a part comes, and begins anew where the node gives one up. A
 /// member greets meanwhile.
 async fn unsent(scale: Scale) -> Figures {
-    let scene = bootstrapped(scale, free_port(), ([127, 0, 0, 1], free_port()).into()).await;
+    let scene = bootstrapped(
+        scale,
+        free_port("127.0.0.1"),
+        ([127, 0, 0, 1], free_port("127.0.0.1")).into(),
+    )
+    .await;
     let (to, url) = (
         scene.node.address,
         format!("{}/cluster/v1/exchange", scene.node.url),

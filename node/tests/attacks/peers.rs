@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     Attack,
+    free_port::free_port,
     http::attacker,
     node::CLUSTER_KEY,
     report::{Caller, Figures, Learned},
@@ -63,7 +64,7 @@ async fn answered(scale: Scale, answers: Answers) -> Figures {
     let elsewhere = TcpListener::bind((attacker(1), 0)).await.unwrap();
     let (peer_at, elsewhere_at) = (peer.local_addr().unwrap(), elsewhere.local_addr().unwrap());
     drop(peer);
-    let own = free_port();
+    let own = free_port("127.0.0.1");
     let scene = bootstrapped(scale, own, peer_at).await;
     let Ok(peer) = TcpListener::bind(peer_at).await else {
         return Figures {
@@ -136,11 +137,6 @@ pub(crate) async fn bootstrapped(scale: Scale, own: u16, peer: SocketAddr) -> Sc
         );
     })
     .await
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 async fn serve(

@@ -1,6 +1,6 @@
 //! Commands for each administrative route, on a node with one port and on one with a port for nodes.
 
-use std::{collections::BTreeSet, fs, net::TcpListener, process::Output};
+use std::{collections::BTreeSet, fs, process::Output};
 
 use opensecureconf_node::api::routes;
 use reqwest::Client;
@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::{
     authority::{Authority, Leaf, write_node_tls},
+    free_port::free_port,
     node::{API_KEY, USER_KEY, client, environment},
     process::{Process, osc_node},
 };
@@ -22,10 +23,7 @@ struct Lonely {
 
 impl Lonely {
     fn start(secured: bool) -> Self {
-        let free = || {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port().to_string()
-        };
+        let free = || free_port("127.0.0.1").to_string();
         let (folder, port, peers) = (TempDir::new().unwrap(), free(), free());
         let mut settings = environment(folder.path());
         let mut set = |name: &str, value: &str| settings.push((name.into(), value.into()));
@@ -323,12 +321,14 @@ fn a_command_without_the_cluster_key_or_a_running_node_says_what_is_missing() {
         let text = String::from_utf8(output.stderr).unwrap();
         (output.status.code(), text)
     };
+    let source = rusqlite::Connection::open(folder.path().join("source.db")).unwrap();
+    source.execute_batch("PRAGMA user_version = 1").unwrap();
     for command in [
         &["admin", "log-level"][..],
-        &["import", "--from", "none.db"],
+        &["import", "--from", "source.db"],
     ] {
         let (code, text) = run(command);
-        assert_eq!(code, Some(2), "{command:?}");
+        assert_eq!(code, Some(2), "{command:?}: {text}");
         assert!(
             text.contains("OSC_CLUSTER_KEY or OSC_CLUSTER_KEY_FILE")
                 && text.contains("restart it with one"),

@@ -1,13 +1,14 @@
 //! A cluster without an operator: `bootstrap` begins it, a restored backup joins a cluster or begins a new one, `adopt`
 //! renames.
 
-use std::{net::TcpListener, path::Path, process::Output, time::Duration};
+use std::{path::Path, process::Output, time::Duration};
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    free_port::free_port,
     node::{API_KEY, USER_KEY, client, environment},
     process::{Process, osc_node},
 };
@@ -20,10 +21,9 @@ struct Lonely {
 
 impl Lonely {
     fn new() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
             folder: TempDir::new().unwrap(),
-            port: free.local_addr().unwrap().port().to_string(),
+            port: free_port("127.0.0.1").to_string(),
         }
     }
 

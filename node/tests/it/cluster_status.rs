@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    free_port::free_port,
     node::{API_KEY, TestNode, client},
     process::Process,
 };
@@ -97,10 +98,7 @@ async fn the_status_of_a_node_without_a_cluster() {
 #[tokio::test]
 async fn the_status_of_a_node_beside_another_one() {
     let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
-    let ports = [0, 1].map(|_| {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port().to_string()
-    });
+    let ports = [0, 1].map(|_| free_port("127.0.0.1").to_string());
     let list = format!("127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1]);
     let start = |number: usize, name: &str| {
         let settings = [

@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,7 +12,10 @@ use opensecureconf_node::config::{SETTINGS, Setting};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Process, osc_node};
+use crate::{
+    free_port::free_port,
+    process::{Process, osc_node},
+};
 
 const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
 
@@ -193,8 +195,7 @@ fn both_images_begin_with_the_same_ones_each_named_by_its_digest() {
 
 /// Three ports of this machine in the place of the containers' own addresses.
 fn three_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    [(); 3].map(|()| free_port("127.0.0.1"))
 }
 
 #[test]

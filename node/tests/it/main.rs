@@ -32,6 +32,7 @@ mod early_refusals;
 mod encodings;
 mod entries;
 mod every_route;
+mod free_port;
 mod guesses;
 mod health;
 mod hostile;

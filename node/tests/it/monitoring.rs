@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    free_port::free_port,
     node::{OTHER_USER_KEY, TestNode, client},
     process::Process,
     raw_http::RawHttp,
@@ -71,10 +72,7 @@ async fn page() -> String {
 async fn page_beside_another_node() -> String {
     let (folders, ports) = (
         [TempDir::new().unwrap(), TempDir::new().unwrap()],
-        [0, 1].map(|_| {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            free.local_addr().unwrap().port().to_string()
-        }),
+        [0, 1].map(|_| free_port("127.0.0.1").to_string()),
     );
     let list = format!("127.0.0.1:{},127.0.0.1:{}", ports[0], ports[1]);
     let nodes: Vec<_> = folders

@@ -1,9 +1,6 @@
 //! The memory for answers between nodes is reserved before they are made, and kept until the other node has them.
 
-use std::{
-    net::TcpListener,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -11,6 +8,7 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    free_port::free_port,
     node::{API_KEY, USER_KEY, client, environment},
     process::{Process, osc_node},
     raw_http::RawHttp,
@@ -30,9 +28,7 @@ struct Lonely {
 impl Lonely {
     async fn bootstrapped(more: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port().to_string();
-        drop(free);
+        let port = free_port("127.0.0.1").to_string();
         let nodes = format!("127.0.0.1:{port}");
         let settings = [
             ("OSC_HOST_PORT", port.as_str()),

@@ -307,6 +307,29 @@ fn the_passphrase_of_a_private_key_is_told_to_nobody() {
 }
 
 #[test]
+fn a_private_key_that_lost_its_line_breaks_is_not_repeated() {
+    let folder = TempDir::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_pem().replace(['\r', '\n'], "");
+    let piece = &key[60..90];
+    let numbers: Vec<_> = piece.bytes().map(|byte| byte.to_string()).collect();
+    for (certificate, private_key) in [(made.cert.pem(), key.clone()), (key.clone(), key.clone())] {
+        fs::write(folder.path().join("cert.pem"), certificate).unwrap();
+        fs::write(folder.path().join("key.pem"), private_key).unwrap();
+        let output = osc_node(folder.path())
+            .env("OSC_HTTPS_ENABLED", "true")
+            .env("OSC_SSL_CERTFILE", "cert.pem")
+            .env("OSC_SSL_KEYFILE", "key.pem")
+            .output()
+            .unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(text.contains("is no line of its own"), "{text}");
+        assert!(!text.contains(piece), "{text}");
+        assert!(!text.contains(&numbers.join(", ")), "{text}");
+    }
+}
+
+#[test]
 fn secrets_have_no_debug_form_that_shows_them() {
     use opensecureconf_node::{
         access::AccessKey,

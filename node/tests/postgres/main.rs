@@ -17,6 +17,8 @@ mod copies;
 mod deadlines;
 mod encryption;
 mod failover;
+#[path = "../it/free_port.rs"]
+mod free_port;
 mod full_disk;
 mod history;
 mod hosts;

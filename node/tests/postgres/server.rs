@@ -13,7 +13,10 @@ use opensecureconf_node::{
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-use crate::programs::{NOBODY, PROGRAMS, as_another_user, is_root, of_debian, programs_in, run};
+use crate::{
+    free_port::free_port,
+    programs::{NOBODY, PROGRAMS, as_another_user, is_root, of_debian, programs_in, run},
+};
 
 /// The cluster and the salt of every store here.
 pub(crate) const CLUSTER: &str = "tests";
@@ -76,9 +79,7 @@ impl Server {
     pub(crate) async fn encrypted_at(host: &'static str, certified: &Certified<'_>) -> Self {
         let mut server = Self::in_new_folder(of_debian());
         server.host = host;
-        let free = std::net::TcpListener::bind((server.address(), 0)).unwrap();
-        server.port = Some(free.local_addr().unwrap().port());
-        drop(free);
+        server.port = Some(free_port(server.address()));
         server.initialize();
         server.certify(certified);
         server.configure("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n");

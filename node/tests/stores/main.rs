@@ -14,6 +14,8 @@
 mod cases;
 mod copies;
 mod entry;
+#[path = "../it/free_port.rs"]
+mod free_port;
 mod memory;
 mod postgres;
 #[path = "../postgres/programs.rs"]

@@ -108,7 +108,7 @@ impl Stalled {
         Some(Self {
             reason: "NameTaken",
             message: format!(
-                "{} {} exists and belongs to another owner; it is left alone. Rename it, or create this cluster under another name",
+                "{} {} exists and belongs to another owner; it is left alone. Copy what its owner needs of it to another name and delete it, or create this cluster under another name",
                 child.kind, child.name
             ),
         })

@@ -152,7 +152,9 @@ impl Certificates {
         });
         let after = execute(before, &plan, cluster.name.as_str(), &names, now)?;
         if after != *before {
+            replace(&self.being_written(), b"")?;
             write(&self.authority, authority_entries(&after))?;
+            fs::remove_file(self.being_written())?;
             write(&self.nodes, tls_entries(&after))?;
         }
         let begins = matches!(
@@ -176,7 +178,8 @@ impl Certificates {
                 let files = entries(&self.authority)?.unwrap_or_default();
                 let of_authority = [CERTIFICATE_ENTRY, PRIVATE_KEY_ENTRY];
                 let is_there = of_authority.iter().any(|name| files.contains_key(*name));
-                is_there.then_some(Unusable::Unreadable)
+                let is_half_written = self.being_written().exists();
+                (is_there && !is_half_written).then_some(Unusable::Unreadable)
             }
         };
         let Some(why) = why.filter(|why| !matches!(why, Unusable::Ended(_))) else {
@@ -187,6 +190,11 @@ impl Certificates {
             "the authority in {folder} is of no use: {why}; put tls.crt and tls.key of a usable one there, or have another one made: \
              rm -r '{folder}'"
         )
+    }
+
+    /// Is there while the authority is written: what a kill leaves of it is no one's own, and is made anew.
+    fn being_written(&self) -> PathBuf {
+        self.authority.with_extension("writing")
     }
 
     fn read(&self) -> anyhow::Result<StoredPki> {

@@ -263,7 +263,7 @@ pub(super) fn taken(cluster: &ValidatedCluster) -> Stalled {
     Stalled {
         reason: "NameTaken",
         message: format!(
-            "Secret {} exists and belongs to another owner; it is left alone. Rename it, or create this cluster under another name",
+            "Secret {} exists and belongs to another owner; it is left alone. Copy what its owner needs of it to another name and delete it, or create this cluster under another name",
             cluster.name.database()
         ),
     }

@@ -235,7 +235,17 @@ pub(super) fn foreign_hands(kind: &str, name: &str, cluster: &str) -> Error {
     }
 }
 
+/// Whether a mount at this path, however it is spelt, would lie over one of ours.
 fn is_own_path(path: &str) -> bool {
+    let mut folders = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(folders.pop()),
+            folder => folders.push(folder),
+        }
+    }
+    let path = format!("/{}", folders.join("/"));
     path == "/tmp"
         || [DATA_PATH, CONFIG_PATH]
             .iter()

@@ -69,6 +69,18 @@ fn what_is_ours_cannot_be_replaced() {
             "{volumeMounts: [{name: x, mountPath: /etc/opensecureconf/salt}]}",
             "volumeMounts",
         ),
+        (
+            "{volumeMounts: [{name: x, mountPath: /tmp/}]}",
+            "volumeMounts",
+        ),
+        (
+            "{volumeMounts: [{name: x, mountPath: /var/lib//opensecureconf}]}",
+            "volumeMounts",
+        ),
+        (
+            "{volumeMounts: [{name: x, mountPath: /var/lib/./x/../opensecureconf/db/}]}",
+            "volumeMounts",
+        ),
         ("{sidecars: [{name: node, image: x}]}", "sidecars"),
         ("{env: [{name: A}, {name: A}]}", "env"),
         (

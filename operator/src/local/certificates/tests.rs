@@ -130,6 +130,26 @@ async fn an_own_authority_that_is_of_no_use_is_refused_before_a_node_gets_it_and
     }
 }
 
+#[test]
+fn an_authority_that_was_being_written_when_the_operator_was_killed_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = started(folder.path());
+    let next = Authority::create("config", Timestamp::now()).unwrap();
+    // The next certificate is there, and the key is the one before.
+    fs::write(
+        folder.path().join("node-ca/tls.crt"),
+        next.certificate.pem(),
+    )
+    .unwrap();
+    assert!(certificates.renew_before_start(&cluster("{}")).is_err());
+    fs::write(folder.path().join("node-ca.writing"), "").unwrap();
+
+    let made = certificates.renew_before_start(&cluster("{}")).unwrap();
+    assert!(made.authority.is_some());
+    assert_eq!(certificates.read().unwrap().authority, made.authority);
+    assert!(!folder.path().join("node-ca.writing").exists());
+}
+
 const DAY: Duration = Duration::from_hours(24);
 
 /// The time of day, which moves with the timers of this thread.

@@ -28,7 +28,7 @@ pub(super) fn reasons(seen: &Observation<'_>, wanted: usize) -> Vec<String> {
         .pending_claims
         .iter()
         .filter(|claim| stays(&claim.name, wanted) && counts(seen, claim))
-        .map(volume);
+        .map(|claim| volume(claim, &seen.cluster.namespace));
     let containers = containers(seen, wanted);
     let pods = together(refused.chain(unscheduled));
     pods.into_iter().chain(volumes).chain(containers).collect()
@@ -115,14 +115,14 @@ fn counts(seen: &Observation<'_>, claim: &PendingClaim) -> bool {
     is_absent || pod.is_some_and(|pod| unscheduled(pod).is_none())
 }
 
-fn volume(claim: &PendingClaim) -> String {
+fn volume(claim: &PendingClaim, namespace: &str) -> String {
     let PendingClaim {
         name,
         class,
         class_exists,
     } = claim;
     let anew = format!(
-        "delete the cluster and this claim, which stays (kubectl delete pvc {name}), and create the cluster anew with another \
+        "delete the cluster and this claim, which stays (kubectl delete pvc {name} -n {namespace}), and create the cluster anew with another \
          storage.storageClassName"
     );
     match (class.as_deref(), class_exists) {
@@ -133,7 +133,7 @@ fn volume(claim: &PendingClaim) -> String {
             "volume {name} names StorageClass '{class}', which does not exist; create it, or {anew}"
         ),
         (Some(class), Some(true)) => format!(
-            "volume {name} waits for StorageClass '{class}'; kubectl describe pvc {name} says what for"
+            "volume {name} waits for StorageClass '{class}'; kubectl describe pvc {name} -n {namespace} says what for"
         ),
         (Some(class), None) => format!(
             "volume {name} waits for StorageClass '{class}'; if there is none of that name (kubectl get storageclass), create it, or {anew}"

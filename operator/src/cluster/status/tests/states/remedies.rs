@@ -93,7 +93,7 @@ const STEPS: &[(&str, &[&str])] = &[
     ("MemberUnavailable", &["osc-node members remove "]),
     ("MigrationFailed", &["Correct what these words are about"]),
     ("ModeChanged", &["set it back"]),
-    ("NameTaken", &["Rename it, or "]),
+    ("NameTaken", &["to another name and delete it, or "]),
     ("NoMember", &["set force to true"]),
     (
         "NoOtherNode",
