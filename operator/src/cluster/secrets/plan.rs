@@ -98,7 +98,7 @@ pub enum Error {
     },
     /// A Secret that another writer made.
     #[error(
-        "Secret {secret} exists and belongs to another owner; it is left alone. Copy what its owner needs of it to another name and delete it, or have it adopted: kubectl label --overwrite secret {secret} {LABEL_MANAGED_BY}={OPERATOR} {LABEL_INSTANCE}={cluster}"
+        "Secret {secret} exists and belongs to another owner; it is left alone. Copy what its owner needs of it to another name and delete it, or have it adopted: kubectl label secret {secret} {LABEL_MANAGED_BY}={OPERATOR} {LABEL_INSTANCE}={cluster} --overwrite"
     )]
     NameTaken {
         /// The Secret's name.
