@@ -26,6 +26,8 @@ mod derivation;
 mod erasure;
 mod federated;
 mod flood;
+#[path = "../../tests/it/free_port.rs"]
+mod free_port;
 mod lists;
 mod million;
 mod node;
