@@ -399,4 +399,6 @@ fn is_size(Quantity(text): &Quantity) -> bool {
 }
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod tests;
