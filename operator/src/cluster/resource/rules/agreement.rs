@@ -291,7 +291,7 @@ fn the_api_server_and_the_operator_give_the_same_verdict() {
 }
 
 /// Whether the API server lets the object pass; a rule about a field that is not there is not asked.
-fn kept(program: &Program, object: &Value, at: &str, context: &Context<'_>) -> bool {
+fn kept(program: &Program, object: &Value, at: &str, context: &Context<'_, '_>) -> bool {
     let place = at.replace("/properties", "");
     let Some(part) = object.pointer(&place) else {
         return true;
@@ -327,7 +327,7 @@ fn read(value: &Value) -> cel::Value {
 }
 
 /// CEL with the libraries of Kubernetes that the rules use.
-fn environment() -> Context<'static> {
+fn environment() -> Context<'static, 'static> {
     let mut context = Context::with_env(Arc::new(Env::stdlib()));
     let text = |text: &Arc<String>| text.as_str().to_owned();
     context
