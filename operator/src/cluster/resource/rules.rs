@@ -166,8 +166,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         at: SERVICE_MONITOR,
         field: "spec.monitoring.serviceMonitor.scrapeTimeout",
-        // CEL knows no days; the operator compares those too.
-        cel: "!has(self.scrapeTimeout) || self.scrapeTimeout.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.scrapeTimeout) > 0 && (self.scrapeTimeout.matches('[ywd]') || self.interval.matches('[ywd]') || size(self.interval) == 0 || duration(self.scrapeTimeout) <= duration(self.interval))",
+        // CEL knows no days; the operator compares those too. An interval that is none has a rule of its own.
+        cel: "!has(self.scrapeTimeout) || self.scrapeTimeout.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.scrapeTimeout) > 0 && (self.scrapeTimeout.matches('[ywd]') || !self.interval.matches('^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') || size(self.interval) == 0 || duration(self.scrapeTimeout) <= duration(self.interval))",
         message: "monitoring.serviceMonitor.scrapeTimeout must be a duration such as 10s, and not longer than the interval",
         holds: Some(|cluster| {
             let monitor = &cluster.spec.monitoring.service_monitor;
