@@ -1,5 +1,7 @@
 //! The pod template of nodes, for either workload.
 
+use std::path::PathBuf;
+
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
@@ -33,10 +35,6 @@ use crate::{
 const TERMINATION_SECONDS: i64 = 60;
 /// How long a node accepts requests while Kubernetes removes it from the Services.
 const DRAIN_SECONDS: u32 = 5;
-/// Folder and volume with the nodes' certificate.
-const NODE_TLS: &str = "tls";
-/// Folder and volume with the certificate that clients see, where that is a separate one.
-const CLIENT_TLS: &str = "client-tls";
 /// Readable through the file system group only.
 const GROUP_READS: i32 = 0o440;
 /// Readable for whichever user the platform assigns.
@@ -134,28 +132,27 @@ fn spread(cluster: &ValidatedCluster) -> Vec<TopologySpreadConstraint> {
 }
 
 fn node_container(cluster: &ValidatedCluster) -> Container {
-    let file = |folder: &str, name: &str| format!("{CONFIG_PATH}/{folder}/{name}").into();
     let files = NodeFiles {
         database: format!("{DATA_PATH}/configurations.db").into(),
         salt: format!("{DATA_PATH}/encryption.salt").into(),
-        cluster_salt: file("salt", SALT_ENTRY),
-        api_key: Some(file("api-key", API_KEY_ENTRY)),
-        cluster_key: file("cluster-key", CLUSTER_KEY_ENTRY),
-        nodes: file("peers", PEERS_ENTRY),
-        log_level: Some(file("peers", LOG_LEVEL_ENTRY)),
+        cluster_salt: Folder::Salt.file(SALT_ENTRY),
+        api_key: Some(Folder::ApiKey.file(API_KEY_ENTRY)),
+        cluster_key: Folder::ClusterKey.file(CLUSTER_KEY_ENTRY),
+        nodes: Folder::Peers.file(PEERS_ENTRY),
+        log_level: Some(Folder::Peers.file(LOG_LEVEL_ENTRY)),
     };
     let tls = &cluster.spec.tls;
     let ports = NodePorts {
         http: tls.serves_http(),
         https: client_certificate(cluster).map(|folder| {
-            let certificate = file(folder, CERTIFICATE_ENTRY);
-            let key = file(folder, PRIVATE_KEY_ENTRY);
+            let certificate = folder.file(CERTIFICATE_ENTRY);
+            let key = folder.file(PRIVATE_KEY_ENTRY);
             (HTTPS_PORT, CertificateFiles { certificate, key })
         }),
         peers: PEERS_PORT,
         metrics: METRICS_PORT,
         health: HEALTH_PORT,
-        node_tls: format!("{CONFIG_PATH}/{NODE_TLS}").into(),
+        node_tls: format!("{CONFIG_PATH}/{}", Folder::NodeTls.name()).into(),
     };
     let settings = NodeSettings {
         ports: Some(ports),
@@ -177,6 +174,7 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
     mounts.extend(
         config_folders(cluster)
             .into_iter()
+            .map(Folder::name)
             .map(|folder| mount(folder, format!("{CONFIG_PATH}/{folder}"), true)),
     );
     mounts.extend(cluster.additions.volume_mounts.iter().cloned());
@@ -221,10 +219,10 @@ pub(super) fn restricted() -> SecurityContext {
 }
 
 /// The folder with the certificate that clients see; `None` where port 9443 is closed.
-fn client_certificate(cluster: &ValidatedCluster) -> Option<&'static str> {
+fn client_certificate(cluster: &ValidatedCluster) -> Option<Folder> {
     match cluster.spec.tls.mode {
-        TlsMode::Auto => Some(NODE_TLS),
-        TlsMode::Secret | TlsMode::Issuer => Some(CLIENT_TLS),
+        TlsMode::Auto => Some(Folder::NodeTls),
+        TlsMode::Secret | TlsMode::Issuer => Some(Folder::ClientTls),
         TlsMode::Disabled => None,
     }
 }
@@ -287,17 +285,80 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
     }
 }
 
-/// Folders below the configuration path, each a volume of the same name.
-fn config_folders(cluster: &ValidatedCluster) -> Vec<&'static str> {
-    let always = ["cluster-key", "peers", "salt", NODE_TLS];
-    cluster
-        .spec
-        .api_key
-        .required
-        .then_some("api-key")
+/// A folder below the configuration path, and the volume of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Folder {
+    /// The clients' key, and the one before.
+    ApiKey,
+    /// The key that nodes show each other.
+    ClusterKey,
+    /// The peer list, and the level of the log.
+    Peers,
+    /// The salt of the cluster.
+    Salt,
+    /// The nodes' certificate.
+    NodeTls,
+    /// The certificate that clients see, where that is a separate one.
+    ClientTls,
+}
+
+impl Folder {
+    /// The name of the folder and of the volume.
+    fn name(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api-key",
+            Self::ClusterKey => "cluster-key",
+            Self::Peers => "peers",
+            Self::Salt => "salt",
+            Self::NodeTls => "tls",
+            Self::ClientTls => "client-tls",
+        }
+    }
+
+    /// The path of one of its files.
+    fn file(self, name: &str) -> PathBuf {
+        format!("{CONFIG_PATH}/{}/{name}", self.name()).into()
+    }
+
+    /// The volume.
+    fn volume(self, cluster: &ValidatedCluster) -> Volume {
+        let mut volume = Volume {
+            name: self.name().to_owned(),
+            ..Volume::default()
+        };
+        match self {
+            Self::ApiKey => volume.projected = Some(api_keys(cluster)),
+            Self::ClusterKey => {
+                volume.secret = Some(secret(cluster, ManagedSecret::ClusterKey, false));
+            }
+            Self::Peers => {
+                volume.config_map = Some(ConfigMapVolumeSource {
+                    name: cluster.name.nodes(),
+                    ..ConfigMapVolumeSource::default()
+                });
+            }
+            Self::Salt => volume.secret = Some(secret(cluster, ManagedSecret::Salt, true)),
+            Self::NodeTls => volume.secret = Some(secret(cluster, ManagedSecret::NodeTls, false)),
+            Self::ClientTls => volume.secret = Some(client_tls(cluster)),
+        }
+        volume
+    }
+}
+
+/// The folders that a node of this cluster has.
+fn config_folders(cluster: &ValidatedCluster) -> Vec<Folder> {
+    let api_key = cluster.spec.api_key.required.then_some(Folder::ApiKey);
+    let always = [
+        Folder::ClusterKey,
+        Folder::Peers,
+        Folder::Salt,
+        Folder::NodeTls,
+    ];
+    let of_clients = client_certificate(cluster).filter(|folder| *folder == Folder::ClientTls);
+    api_key
         .into_iter()
         .chain(always)
-        .chain(client_certificate(cluster).filter(|folder| *folder == CLIENT_TLS))
+        .chain(of_clients)
         .collect()
 }
 
@@ -313,45 +374,13 @@ pub(super) fn mount(name: &str, path: String, read_only: bool) -> VolumeMount {
 }
 
 fn own_volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
-    let named = |name: &str| Volume {
-        name: name.to_owned(),
+    let tmp = Volume {
+        name: "tmp".to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Volume::default()
     };
-    let tmp = Volume {
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..named("tmp")
-    };
-    let folders = config_folders(cluster)
-        .into_iter()
-        .map(|folder| match folder {
-            "peers" => Volume {
-                config_map: Some(ConfigMapVolumeSource {
-                    name: cluster.name.nodes(),
-                    ..ConfigMapVolumeSource::default()
-                }),
-                ..named(folder)
-            },
-            "salt" => Volume {
-                secret: Some(secret(cluster, ManagedSecret::Salt, true)),
-                ..named(folder)
-            },
-            "cluster-key" => Volume {
-                secret: Some(secret(cluster, ManagedSecret::ClusterKey, false)),
-                ..named(folder)
-            },
-            NODE_TLS => Volume {
-                secret: Some(secret(cluster, ManagedSecret::NodeTls, false)),
-                ..named(folder)
-            },
-            CLIENT_TLS => Volume {
-                secret: Some(client_tls(cluster)),
-                ..named(folder)
-            },
-            _ => Volume {
-                projected: Some(api_keys(cluster)),
-                ..named(folder)
-            },
-        });
+    let folders = config_folders(cluster).into_iter();
+    let folders = folders.map(|folder| folder.volume(cluster));
     std::iter::once(tmp).chain(folders).collect()
 }
 
