@@ -349,7 +349,8 @@ async fn lost_values_without_seals_that_change_places_are_on_no_page_of_conflict
     make_older(folder.path());
     {
         let columns = "environment, key, category, token, created_at, updated_at, clock, incarnation, row_hash, clocks, extra";
-        let keep = format!("INSERT INTO conflicts ({columns}, seen_at) SELECT {columns}, 1 FROM entries");
+        let keep =
+            format!("INSERT INTO conflicts ({columns}, seen_at) SELECT {columns}, 1 FROM entries");
         database(folder.path()).execute(&keep, []).unwrap();
         let exchange = "UPDATE conflicts SET token = (SELECT token FROM entries AS other \
              WHERE other.key = CASE conflicts.key WHEN 'a' THEN 'b' WHEN 'b' THEN 'a' ELSE 'c' END)";

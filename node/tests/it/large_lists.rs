@@ -168,7 +168,9 @@ async fn list_is_whole_beside_misplaced(entries: &[(&str, usize)]) {
 async fn a_list_that_begins_anew_behind_a_misplaced_entry_has_its_last_entry() {
     // Of the buffer some is kept, and the value for which it has no room needs less than that.
     let mut entries = Vec::new();
-    let names: Vec<_> = (0..20).map(|n| (format!("k{n:02}"), format!("k{n:02}x"))).collect();
+    let names: Vec<_> = (0..20)
+        .map(|n| (format!("k{n:02}"), format!("k{n:02}x")))
+        .collect();
     for (whole, misplaced) in &names {
         entries.extend([(whole.as_str(), 60_000), (misplaced.as_str(), 10)]);
     }

@@ -1,5 +1,6 @@
 //! One node's engine: the durable state that decisions need, and its knowledge of other nodes.
 
+mod accusation;
 mod admission;
 mod digest;
 mod exchange;
@@ -14,6 +15,7 @@ mod sending;
 mod setup;
 mod stamps;
 mod suspicion;
+mod unfencing;
 mod values;
 mod view;
 mod write;
