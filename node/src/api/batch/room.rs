@@ -44,7 +44,8 @@ impl WorkRoom {
         if atomicity == Atomicity::All && all > most {
             return Err(ApiError::ValueTooLarge { length: all, most });
         }
-        let base = base(tasks, all, atomicity);
+        // A value that needs more than the share goes alone, in all of it.
+        let base = base(tasks, all, atomicity).min(node.budgets.values.capacity());
         let lacking = base.saturating_sub(room.bytes());
         room.shrink_to(base);
         if lacking > 0 && !room.grow_now(lacking) {
@@ -92,6 +93,8 @@ impl WorkRoom {
         if self.waited_in_vain {
             return Err(share.refuse());
         }
+        // Who waits holds nothing.
+        self.room.shrink_to(0);
         self.wait_for(share, self.base).await
     }
 
