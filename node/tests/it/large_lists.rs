@@ -138,10 +138,10 @@ async fn one_value_larger_than_an_addresss_part_is_answered() {
     node.stop().await;
 }
 
-/// A list of these entries, of which those whose names end with `x` were written for other entries, in a node of little memory:
-/// the others are all there.
+/// A list of these entries, of which those whose names end with `x` were written for other entries, has all others. The node has
+/// little memory for answers, of which one address has 450,000 bytes.
 async fn list_is_whole_beside_misplaced(entries: &[(&str, usize)]) {
-    let little = [("OSC_MEMORY_BYTES", "16777216")];
+    let little = [("OSC_ANSWER_MEMORY_BYTES", "2400000")];
     let node = TestNode::start_in(TempDir::new().unwrap(), &little);
     for (key, bytes) in entries {
         let body = json!({"key": key, "value": "v".repeat(*bytes)});
@@ -174,6 +174,7 @@ async fn a_list_that_begins_anew_behind_a_misplaced_entry_has_its_last_entry() {
     for (whole, misplaced) in &names {
         entries.extend([(whole.as_str(), 60_000), (misplaced.as_str(), 10)]);
     }
+    entries.push(("last", 10));
     list_is_whole_beside_misplaced(&entries).await;
 }
 
