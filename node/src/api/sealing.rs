@@ -44,7 +44,7 @@ pub(super) async fn open(
         }
         Err(unopened @ Unopened::Altered) => {
             caller.opened(node, row.created_at);
-            return Err(ApiError::Internal(unopened.to_string()));
+            return Err(ApiError::Internal(unopened.into()));
         }
     };
     caller.opened(node, row.created_at);

@@ -249,8 +249,8 @@ impl Reading {
         Some(Rest {
             sender,
             window,
-            after: first.last_buffered.or(self.page.selection.after.clone()),
             count: first.left(),
+            after: first.last_buffered.or(self.page.selection.after.clone()),
             chunk: Chunk::first(first.buffer, room),
         })
     }
