@@ -440,9 +440,9 @@ fn start_with_open_files(folder: &TempDir, limit: &str) -> Process {
         .arg(format!("ulimit {limit}; exec \"$0\""))
         .arg(binary)
         .envs(environment(folder.path()))
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     Process::start_command(&mut command)
 }
 
