@@ -44,7 +44,7 @@ pub(super) async fn steps(
                 return Ok(None);
             };
             let generation = cluster.metadata.generation;
-            let glimpse = looked.as_ref().map(Looked::glimpse);
+            let glimpse = looked.as_deref().map(Looked::glimpse);
             let glimpse = glimpse.as_ref();
             let unseen = status::unseen(&error.into(), generation, before, glimpse, &now());
             return Ok(Some(unseen));

@@ -1,5 +1,6 @@
 //! One node's engine: the durable state that decisions need, and its knowledge of other nodes.
 
+mod accusation;
 mod admission;
 mod digest;
 mod exchange;
@@ -15,6 +16,7 @@ mod setup;
 mod stamps;
 mod suspicion;
 mod told;
+mod unfencing;
 mod values;
 mod view;
 mod write;

@@ -27,7 +27,7 @@ use crate::{
 /// Whether a cluster is this operator's.
 pub(in crate::cluster) enum Ours {
     /// It is, and this was seen of it; `None` where not even its pods could be read.
-    Yes(Option<Looked>),
+    Yes(Option<Box<Looked>>),
     /// It is another operator's.
     No,
 }
@@ -57,7 +57,7 @@ pub(in crate::cluster) async fn renew_certificates(
     if looked.is_none() {
         looked = Box::pin(look(cluster, context)).await;
     }
-    Ours::Yes(looked)
+    Ours::Yes(looked.map(Box::new))
 }
 
 async fn renew(
