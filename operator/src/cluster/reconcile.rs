@@ -176,7 +176,7 @@ async fn stand_still(
         return Ok(Action::requeue(rights::RETRY));
     }
     let looked = Box::pin(look(cluster, context)).await;
-    let glimpse = looked.as_deref().map(Looked::glimpse);
+    let glimpse = looked.as_ref().map(Looked::glimpse);
     let generation = cluster.metadata.generation;
     let after = status::unseen(stalled, generation, before, glimpse.as_ref(), &now());
     context.show(&namespace, &name, &after);
