@@ -61,6 +61,7 @@ mod past_the_router;
 mod peer_budgets;
 mod peer_impostors;
 mod peer_proofs;
+mod peer_schemes;
 mod ports;
 mod private_keys;
 mod process;
