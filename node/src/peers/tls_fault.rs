@@ -6,10 +6,10 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessa
 
 /// A note in brackets behind the error; empty where TLS is not the cause.
 pub(super) fn meaning(error: &(dyn Error + 'static)) -> &'static str {
-    match (cause::<TlsError>(error), cause::<hyper::Error>(error)) {
-        (Some(tls), _) => meaning_of(tls),
+    match tls_error(error) {
+        Some(tls) => meaning_of(tls),
         // The first bytes of its answer are no HTTP: an alert of TLS, most likely.
-        (None, Some(http)) if http.is_parse() => {
+        None if is_no_http(error) => {
             " (what answers there speaks TLS or no HTTP at all, and this node dials it by plain HTTP: OSC_CLUSTER_NODES lists \
              OSC_HOST_PORT of nodes without OSC_PEER_PORT, and all nodes have that or none)"
         }
@@ -17,8 +17,16 @@ pub(super) fn meaning(error: &(dyn Error + 'static)) -> &'static str {
     }
 }
 
-/// The error of this kind among the causes.
-fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+/// The HTTP library names this fault in its text alone, to callers of the client.
+fn is_no_http(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .last()
+        .is_some_and(|last| last.to_string() == "invalid HTTP version parsed")
+}
+
+/// The error of the handshake among the causes.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
