@@ -19,10 +19,11 @@ pub(super) fn meaning(error: &(dyn Error + 'static)) -> &'static str {
 
 /// The HTTP library names this fault in its text alone, to callers of the client.
 fn is_no_http(error: &(dyn Error + 'static)) -> bool {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .last()
-        .is_some_and(|last| last.to_string() == "invalid HTTP version parsed")
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string() == "invalid HTTP version parsed"
 }
 
 /// The error of the handshake among the causes.
