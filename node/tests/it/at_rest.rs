@@ -8,7 +8,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    node::{API_KEY, TestNode, USER_KEY, client},
+    every_route::asks,
+    node::{API_KEY, Answer, TestNode, USER_KEY, client},
     process::{Process, osc_node},
 };
 
@@ -236,6 +237,33 @@ async fn two_entries() -> TempDir {
     node.stop().await
 }
 
+/// Asks about both entries in every way that takes a user key; no answer shows a value of one of them, and none succeeds.
+async fn ask_all_about_it(node: &TestNode, of: &str) -> usize {
+    let mut asked = 0;
+    for (route, ask) in asks() {
+        for key in ["a", "b"] {
+            let request = ask.request(node, key).header("X-User-Key", USER_KEY);
+            let answer = Answer::of(request.send().await.unwrap()).await;
+            let told = format!(
+                "{route}, {} ({of}): {} {}",
+                ask.what, answer.status, answer.text
+            );
+            let shown = answer.text.contains("\"of a\"") || answer.text.contains("\"of b\"");
+            assert!(!shown, "{told}");
+            let is_of_one = !matches!(
+                ask.what,
+                "list" | "names" | "page" | "empty list" | "conflicts"
+            );
+            let is_done = answer.status.is_success() && !answer.text.contains("\"status\":");
+            let is_done = is_done
+                || (200..300).any(|code| answer.text.contains(&format!("\"status\":{code}")));
+            assert!(!is_of_one || !is_done, "{told}");
+            asked += 1;
+        }
+    }
+    asked
+}
+
 #[tokio::test]
 async fn two_values_that_change_places_are_served_by_nothing() {
     for (columns, hashes) in [
@@ -249,6 +277,7 @@ async fn two_values_that_change_places_are_served_by_nothing() {
         if hashes {
             rehash(folder.path());
         }
+        let changed = tokens(folder.path());
         let node = TestNode::start_in(folder, &[]);
         for key in ["a", "b"] {
             let path = format!("/configs/{key}");
@@ -258,17 +287,24 @@ async fn two_values_that_change_places_are_served_by_nothing() {
             let put = node.call(Method::PUT, &path, Some(body)).await;
             assert_eq!(put.status, 500, "{columns} {hashes}: {}", put.text);
         }
-        if hashes {
-            let list = node.call(Method::GET, "/configs", None).await;
-            let names: Vec<_> = list.json().as_array().unwrap().clone();
-            assert_eq!(names.len(), 1, "{}", list.text);
-            assert_eq!(names[0]["value"], "of c");
-            assert_eq!(list.header("x-osc-skipped"), Some("2"));
-        }
         let metrics = node.call(Method::GET, "/metrics", None).await;
         let counted = metrics.text.contains("\nosc_misplaced_values_total 0\n");
         assert_eq!(counted, !hashes, "{}", metrics.text);
-        node.stop().await;
+        for path in ["/configs", "/configs?limit=9", "/cluster/configs"] {
+            let list = node.call(Method::GET, path, None).await;
+            let names: Vec<_> = list.json().as_array().unwrap().clone();
+            assert_eq!(names.len(), 1, "{columns} {hashes}: {}", list.text);
+            assert_eq!(names[0]["value"], "of c");
+            assert_eq!(list.header("x-osc-skipped"), Some("2"), "{path}");
+        }
+        let asked = ask_all_about_it(&node, &format!("{columns} {hashes}")).await;
+        assert!(asked > 30, "{asked}");
+        let folder = node.stop().await;
+        assert_eq!(
+            tokens(folder.path()),
+            changed,
+            "{columns} {hashes}: nothing is written"
+        );
     }
 }
 
