@@ -6,14 +6,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The next SIGHUP that counts.
 #[derive(Debug)]
-pub struct Hangup(Option<Signal>);
+pub(crate) struct Hangup(Option<Signal>);
 
 impl Hangup {
     /// Listens from now on. It must be called before another part of the process listens.
     ///
     /// # Errors
     /// Where the process cannot listen to signals.
-    pub fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         // Without this file, as on other systems, the signal counts.
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         if is_ignored(&status) {
@@ -23,7 +23,7 @@ impl Hangup {
     }
 
     /// Waits for it.
-    pub async fn recv(&mut self) {
+    pub(crate) async fn recv(&mut self) {
         match &mut self.0 {
             Some(signal) => {
                 signal.recv().await;

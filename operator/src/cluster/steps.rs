@@ -40,7 +40,7 @@ pub(super) async fn steps(
     let (valid, refused) = match judge(cluster, context) {
         Ok(judged) => judged,
         Err(error) => {
-            let Ours::Yes(looked) = renew_certificates(cluster, context).await else {
+            let Ours::Yes(looked) = Box::pin(renew_certificates(cluster, context)).await else {
                 return Ok(None);
             };
             let generation = cluster.metadata.generation;
