@@ -71,6 +71,11 @@ pub fn unseen(
                 ..fresh.clone()
             });
         } else if let Some(earlier) = find(before, type_) {
+            if type_ == "Paused" {
+                // What the resource said last stands.
+                after.push(earlier.clone());
+                continue;
+            }
             let told = not_looked_at(type_, earlier);
             after.extend(conditions(told, generation, before, now));
         }
