@@ -346,7 +346,7 @@ database.commit()
 }
 
 /// The values of a list.
-fn values(list: &crate::node::Answer) -> Vec<String> {
+fn values(list: &Answer) -> Vec<String> {
     assert_eq!(list.status, 200, "{}", list.text);
     let list = list.json();
     let values = list.as_array().unwrap().iter();

@@ -2,32 +2,36 @@
 
 /// Inputs: the name of the resource, and its spec.
 pub(super) fn inputs() -> Vec<(String, String)> {
-    let mut inputs = Vec::new();
-    let long = "a".repeat(40);
-    let longer = "a".repeat(41);
-    for name in [
-        "a",
-        "prod",
-        "a-1",
-        "1a",
-        "a-",
-        "-a",
-        "A",
-        "a.b",
-        "prod-nodes",
-        "nodes",
-        &long,
-        &longer,
-    ] {
-        inputs.push((name.to_owned(), "{}".to_owned()));
-    }
-    let mut specs = |template: &str, values: &[&str]| {
-        for value in values {
-            inputs.push(("prod".to_owned(), template.replace("VALUE", value)));
-        }
-    };
-    specs("{replicas: VALUE}", &["-1", "0", "1", "15", "16", "50"]);
-    specs(
+    let (long, longer) = ("a".repeat(40), "a".repeat(41));
+    let names = NAMES
+        .iter()
+        .copied()
+        .chain([long.as_str(), longer.as_str()]);
+    let names = names.map(|name| (name.to_owned(), "{}".to_owned()));
+    let specs = SPECS.iter().flat_map(|(template, values)| {
+        let spec = |value: &&str| ("prod".to_owned(), template.replace("VALUE", value));
+        values.iter().map(spec)
+    });
+    names.chain(specs).collect()
+}
+
+const NAMES: &[&str] = &[
+    "a",
+    "prod",
+    "a-1",
+    "1a",
+    "a-",
+    "-a",
+    "A",
+    "a.b",
+    "prod-nodes",
+    "nodes",
+];
+
+/// Specs with `VALUE` in them, and what takes its place.
+const SPECS: &[(&str, &[&str])] = &[
+    ("{replicas: VALUE}", &["-1", "0", "1", "15", "16", "50"]),
+    (
         "{mode: Shared, database: {secretRef: {name: pg}}VALUE}",
         &[
             "",
@@ -46,8 +50,8 @@ pub(super) fn inputs() -> Vec<(String, String)> {
             ", rebuildMembers: []",
             ", rebuildMembers: [{name: prod-0, incarnation: '0123456789abcdef'}]",
         ],
-    );
-    specs(
+    ),
+    (
         "VALUE",
         &[
             "{mode: Shared}",
@@ -79,8 +83,8 @@ pub(super) fn inputs() -> Vec<(String, String)> {
             "{upgrade: {policy: Window}}",
             "{upgrade: {window: {schedule: '0 2 * * 6', duration: 4h}}}",
         ],
-    );
-    specs(
+    ),
+    (
         "{storage: {size: 'VALUE'}}",
         &[
             "1Gi", "0.5Gi", ".5Gi", "5.", "+1Gi", "-1Gi", "1", "0", "0Gi", "1.5", "100m", "999m",
@@ -88,15 +92,15 @@ pub(super) fn inputs() -> Vec<(String, String)> {
             "1K", "1ki", "1Ki", "1mi", "1 Gi", " 1Gi", "1Gi ", "", "Gi", ".", "+", "-", "+-1",
             "1-", "1+5", "1.+5", "1.5.5", "lots", "inf", "NaN", "0x10", "1_000", "10Ei", "1Zi",
         ],
-    );
-    specs(
+    ),
+    (
         "{rebuildMembers: [{name: 'VALUE', incarnation: '0123456789abcdef'}]}",
         &[
             "prod-0", "prod-99", "prod-100", "prod-01", "prod-+1", "prod-", "-0", "0-0", "prod",
             "Prod-1", "pr_od-1", "a-b-3",
         ],
-    );
-    specs(
+    ),
+    (
         "{rebuildMembers: [{name: prod-0, incarnation: 'VALUE'}]}",
         &[
             "0123456789abcde",
@@ -105,48 +109,24 @@ pub(super) fn inputs() -> Vec<(String, String)> {
             "0123456789abcdeg",
             "",
         ],
-    );
-    let durations = [
-        "30s",
-        "1m30s",
-        "5ms",
-        "1h5ms",
-        "1d",
-        "1y2w3d4h5m6s7ms",
-        "",
-        "30",
-        "s",
-        "30 s",
-        "30s1m",
-        "1m1m",
-        "-1s",
-        "1.5s",
-        "30sec",
-        "0s",
-        "59s",
-        "60s",
-        "1m",
-        "60000ms",
-        "0d",
-        "1M",
-    ];
-    specs(
+    ),
+    (
         "{monitoring: {serviceMonitor: {scrapeTimeout: 1ms, interval: 'VALUE'}}}",
-        &durations,
-    );
-    specs(
+        DURATIONS,
+    ),
+    (
         "{monitoring: {serviceMonitor: {scrapeTimeout: 'VALUE'}}}",
-        &durations,
-    );
-    specs(
+        DURATIONS,
+    ),
+    (
         "{monitoring: {serviceMonitor: {interval: 1d, scrapeTimeout: 'VALUE'}}}",
-        &durations,
-    );
-    specs(
+        DURATIONS,
+    ),
+    (
         "{upgrade: {policy: Window, window: {schedule: '0 2 * * 6', duration: 'VALUE'}}}",
-        &durations,
-    );
-    specs(
+        DURATIONS,
+    ),
+    (
         "{upgrade: {policy: Window, window: {schedule: \"VALUE\", duration: 4h}}}",
         &[
             "0 2 * * 6",
@@ -161,8 +141,8 @@ pub(super) fn inputs() -> Vec<(String, String)> {
             r"0 2 * * 6\n",
             "0 2 * * L",
         ],
-    );
-    specs(
+    ),
+    (
         "{upgrade: {policy: Window, window: {schedule: '0 2 * * 6', duration: 4h, timeZone: 'VALUE'}}}",
         &[
             "UTC",
@@ -176,8 +156,8 @@ pub(super) fn inputs() -> Vec<(String, String)> {
             "UTC/",
             "Europe/Atlantis",
         ],
-    );
-    specs(
+    ),
+    (
         "{tls: {altNames: ['VALUE']}}",
         &[
             "config.example.org",
@@ -212,8 +192,8 @@ pub(super) fn inputs() -> Vec<(String, String)> {
             "opensecureconf.io",
             "*.operator.opensecureconf.io",
         ],
-    );
-    specs(
+    ),
+    (
         "{service: {type: LoadBalancer, loadBalancerSourceRanges: ['VALUE']}}",
         &[
             "10.0.0.0/8",
@@ -235,6 +215,30 @@ pub(super) fn inputs() -> Vec<(String, String)> {
             "10.0.0.0/8/8",
             "",
         ],
-    );
-    inputs
-}
+    ),
+];
+
+const DURATIONS: &[&str] = &[
+    "30s",
+    "1m30s",
+    "5ms",
+    "1h5ms",
+    "1d",
+    "1y2w3d4h5m6s7ms",
+    "",
+    "30",
+    "s",
+    "30 s",
+    "30s1m",
+    "1m1m",
+    "-1s",
+    "1.5s",
+    "30sec",
+    "0s",
+    "59s",
+    "60s",
+    "1m",
+    "60000ms",
+    "0d",
+    "1M",
+];
