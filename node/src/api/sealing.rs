@@ -138,8 +138,12 @@ pub(super) fn tell_passed_over(node: &NodeState, entry: Names<'_>, unopened: Uno
         Unopened::Closed(_) => {}
         Unopened::Misplaced => tell_misplaced(node, entry),
         Unopened::Altered => {
-            let (key, environment) = (logged_name(entry.1), logged_name(entry.0));
-            tracing::error!(%key, %environment, what = %unopened, "damaged_entry_not_listed");
+            tracing::error!(
+                key = %logged_name(entry.1),
+                environment = %logged_name(entry.0),
+                what = %unopened,
+                "damaged_entry_not_listed"
+            );
         }
     }
 }

@@ -306,6 +306,9 @@ impl PeerClient {
         body: Bytes,
         refused: PeerError,
     ) -> Result<Answered, PeerError> {
+        if refused.is_from_tls_port() {
+            return Err(PeerError::SpeaksTls(Box::new(refused)));
+        }
         // With TLS the other node's name is verified before any byte is sent.
         let private = self.scheme == "https" || self.policy.key_in_clear;
         if self.policy.required || !private {

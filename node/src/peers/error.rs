@@ -9,7 +9,7 @@ use super::{
     parts::Unread,
     tls_fault,
 };
-use crate::budget::NoRoom;
+use crate::{budget::NoRoom, tls::PLAIN_HTTP_REFUSED};
 
 /// Why another node gave no answer that counts.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,9 @@ pub enum PeerError {
          upgraded, OSC_PEER_KEY_IN_CLEAR=true allows that"
     )]
     NoProof(#[source] Box<PeerError>),
+    /// It speaks TLS, and this node dials it by plain HTTP.
+    #[error("no answer{}", tls_fault::SPEAKS_TLS)]
+    SpeaksTls(#[source] Box<PeerError>),
     /// It refused each challenge that it had just handed out.
     #[error("it takes none of the challenges that it hands out")]
     NeverFresh,
@@ -90,6 +93,11 @@ impl PeerError {
             Err(error) => error.to_string(),
         };
         Self::Refused { status, text }
+    }
+
+    /// Whether it is a node of this release that refused plain HTTP.
+    pub(super) fn is_from_tls_port(&self) -> bool {
+        matches!(self, Self::Refused { text, .. } if text.contains(PLAIN_HTTP_REFUSED))
     }
 
     /// The status of the refusal.

@@ -4,15 +4,16 @@ use std::{error::Error, io};
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
+/// The note behind an error of plain HTTP that is spoken to a port of TLS.
+pub(super) const SPEAKS_TLS: &str = " (what answers there speaks TLS or no HTTP at all, and this node dials it by plain HTTP: \
+     OSC_CLUSTER_NODES lists OSC_HOST_PORT of nodes without OSC_PEER_PORT, and all nodes have that or none)";
+
 /// A note in brackets behind the error; empty where TLS is not the cause.
 pub(super) fn meaning(error: &(dyn Error + 'static)) -> &'static str {
     match tls_error(error) {
         Some(tls) => meaning_of(tls),
         // The first bytes of its answer are no HTTP: an alert of TLS, most likely.
-        None if is_no_http(error) => {
-            " (what answers there speaks TLS or no HTTP at all, and this node dials it by plain HTTP: OSC_CLUSTER_NODES lists \
-             OSC_HOST_PORT of nodes without OSC_PEER_PORT, and all nodes have that or none)"
-        }
+        None if is_no_http(error) => SPEAKS_TLS,
         _ => "",
     }
 }

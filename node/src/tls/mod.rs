@@ -29,6 +29,9 @@ pub use status::{Door, InForce, Presented, TlsStatus};
 
 use crate::os::regular_file;
 
+/// The refusal of plain HTTP at a port of TLS. A node that dials such a port knows its mistake by it.
+pub(crate) const PLAIN_HTTP_REFUSED: &str = "This port speaks HTTPS: use https:// in the address";
+
 /// The certificates of a PEM file, one at least.
 pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let unreadable = || format!("cannot read certificates from {}", path.display());

@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::mpsc::unbounded_channel,
+};
 
 use crate::{
     authority::{Authority, Leaf, write_node_tls},
@@ -14,12 +19,19 @@ use crate::{
     process::{Process, osc_node},
 };
 
+const CLUSTER_KEY: &str = "the cluster key of the tests";
+
 /// A node that lists its own address and another one. With TLS it speaks to nodes at a port of its own.
 fn node(folder: &TempDir, secured: bool, port: u16, other: u16) -> Process {
+    let settings = settings(folder, secured, port, other);
+    Process::start_command(osc_node(folder.path()).envs(settings))
+}
+
+fn settings(folder: &TempDir, secured: bool, port: u16, other: u16) -> Vec<(String, String)> {
     let mut settings = crate::node::environment(folder.path());
     let mut set = |name: &str, value: &str| settings.push((name.to_owned(), value.to_owned()));
     set("OSC_CLUSTER_ENABLED", "true");
-    set("OSC_CLUSTER_KEY", "the cluster key of the tests");
+    set("OSC_CLUSTER_KEY", CLUSTER_KEY);
     set(
         "OSC_CLUSTER_NODES",
         &format!("localhost:{port},localhost:{other}"),
@@ -34,7 +46,7 @@ fn node(folder: &TempDir, secured: bool, port: u16, other: u16) -> Process {
     } else {
         set("OSC_HOST_PORT", &port.to_string());
     }
-    Process::start_command(osc_node(folder.path()).envs(settings))
+    settings
 }
 
 /// What a route shows of the other node.
@@ -70,9 +82,9 @@ async fn a_node_that_speaks_another_protocol_is_told_once_with_all_causes_and_sh
             first,
             [
                 "no answer",
-                "error sending request",
                 "what answers there speaks TLS",
-                "invalid HTTP version",
+                "and this node dials it by plain HTTP",
+                "it answered 400",
             ],
         ),
         (
@@ -80,14 +92,14 @@ async fn a_node_that_speaks_another_protocol_is_told_once_with_all_causes_and_sh
             plain,
             [
                 "no answer",
-                "error sending request",
                 "what answers there speaks no TLS",
+                "error sending request",
                 "InvalidContentType",
             ],
         ),
     ] {
         let other = format!("localhost:{other}");
-        let told = node.error_of("peer_unreachable", causes[2]);
+        let told = node.error_of("peer_unreachable", causes[1]);
         assert_eq!(
             (&told["peer"], &told["level"]),
             (&other.as_str().into(), &"WARNING".into())
@@ -110,4 +122,41 @@ async fn a_node_that_speaks_another_protocol_is_told_once_with_all_causes_and_sh
             .filter(|line| line.contains("\"peer_unreachable\""));
         assert_eq!(lines.count(), 1, "{}", node.log());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_speaks_tls_is_not_shown_the_key_itself() {
+    let folder = TempDir::new().unwrap();
+    let [port, other] = [(); 2].map(|()| free_port("127.0.0.1"));
+    let listener = TcpListener::bind(("127.0.0.1", other)).await.unwrap();
+    let (told, mut requests) = unbounded_channel();
+    let answering = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 64 << 10];
+            let read = stream.read(&mut request).await.unwrap();
+            request.truncate(read);
+            let _ = told.send(String::from_utf8_lossy(&request).into_owned());
+            let body = r#"{"detail":"This port speaks HTTPS: use https:// in the address"}"#;
+            let answer = format!(
+                "HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let mut settings = settings(&folder, false, port, other);
+    settings.push(("OSC_PEER_KEY_IN_CLEAR".to_owned(), "true".to_owned()));
+    let mut node = Process::start_command(osc_node(folder.path()).envs(settings));
+    let told = node.error_of("peer_unreachable", "speaks TLS");
+    assert!(
+        !told["error"].as_str().unwrap().contains("IN_CLEAR"),
+        "{told}"
+    );
+    answering.abort();
+    let mut seen = 0;
+    while let Ok(request) = requests.try_recv() {
+        assert!(!request.contains(CLUSTER_KEY), "{request}");
+        seen += 1;
+    }
+    assert!(seen > 0);
 }

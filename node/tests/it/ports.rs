@@ -225,14 +225,8 @@ async fn metrics_are_served_over_https_with_the_nodes_own_certificate() {
     assert!((364 * 24..=365 * 24).contains(&hours), "{hours}");
     assert!(end("node_authorities") > now);
     assert_eq!(end("certificate"), 0, "there is none yet");
-    assert!(
-        crate::node::client()
-            .get(format!("http://{address}/metrics"))
-            .send()
-            .await
-            .is_err(),
-        "there is no plain HTTP"
-    );
+    let plain = get(&crate::node::client(), &format!("http://{address}/metrics")).await;
+    assert_eq!(plain.0, 400, "there is no plain HTTP: {plain:?}");
 }
 
 #[tokio::test]

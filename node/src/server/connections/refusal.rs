@@ -11,6 +11,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::tls::PLAIN_HTTP_REFUSED;
+
 /// The longest time to hand over an answer whose client is served no further.
 const TELLING: Duration = Duration::from_secs(1);
 
@@ -93,7 +95,7 @@ impl Refusal {
             Self::LargeHead => "The headers of this request are too large or too many",
             Self::NoRoomForHead => "The headers of this request are too large",
             Self::Connections => "This node has too many connections; try again",
-            Self::PlainHttp => "This port speaks HTTPS: use https:// in the address",
+            Self::PlainHttp => PLAIN_HTTP_REFUSED,
         }
     }
 
