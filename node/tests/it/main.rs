@@ -72,3 +72,4 @@ mod salt;
 mod secrecy;
 mod slow;
 mod text_form;
+mod unready_nodes;
