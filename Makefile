@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test attack fuzz programs release lint bench bench-peers bench-compare soak soak-cluster simulation history images kind kind-down e2e e2e-api-server e2e-rollouts e2e-cost e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours e2e-versions dashboard-pictures gitops external-secrets reproducible gen fix test-tools toolchain cluster-needs advisories docs
+.PHONY: help run test attack fuzz programs release lint bench bench-peers bench-compare profile soak soak-cluster simulation history images kind kind-down e2e e2e-api-server e2e-rollouts e2e-cost e2e-rights charts e2e-charts e2e-ip-families e2e-neighbours e2e-versions dashboard-pictures gitops external-secrets reproducible gen fix test-tools toolchain cluster-needs advisories docs
 
 NODES := manifests/samples/three-nodes.yaml
 RELEASED := $(abspath $(or $(CARGO_TARGET_DIR),target)/release/osc-node)
@@ -60,6 +60,10 @@ bench-peers: toolchain ## Measure reads and durable creates beside etcd and the 
 bench-compare: toolchain ## Measure this tree and another revision by turns (REV=main, ROWS="read create")
 	@e2e/cluster/need.sh wrk
 	@node/benches/compare.sh "$(REV)" $(ROWS)
+
+profile: toolchain ## Draw flame graphs of the node's processor time, docs/pictures/profile-*.svg (needs perf; ROWS="read create")
+	@e2e/cluster/need.sh wrk perf
+	@node/benches/profile.sh $(ROWS)
 
 soak: toolchain ## Load the node for half an hour and kill it every 20 s (SOAK_MINUTES=5 for less)
 	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) cargo test --release --locked -p opensecureconf-node --test soak

@@ -5,6 +5,7 @@ set -euo pipefail
 package() {
   case $1 in
     cc) echo build-essential ;;
+    perf) echo linux-perf ;;
     javac) echo default-jdk-headless ;;
     initdb) echo postgresql ;;
     pg_createcluster) echo postgresql-common ;;

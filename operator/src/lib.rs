@@ -24,6 +24,7 @@ pub mod cluster;
 pub mod cluster_domain;
 pub mod controller;
 pub mod duration;
+mod hangup;
 pub mod health;
 pub mod leader;
 pub mod local;

@@ -67,6 +67,8 @@ pub const LAYOUT: &str = "2";
 
 /// Value of [`LABEL_NAME`].
 pub const PRODUCT: &str = "opensecureconf";
+/// Value of [`LABEL_COMPONENT`] on everything that belongs to nodes.
+pub const NODE_COMPONENT: &str = "node";
 /// Value of [`LABEL_MANAGED_BY`].
 pub const OPERATOR: &str = "opensecureconf-operator";
 /// The operator's own namespace.
@@ -251,7 +253,7 @@ impl ClusterName {
         [
             (LABEL_NAME, PRODUCT),
             (LABEL_INSTANCE, &self.0),
-            (LABEL_COMPONENT, "node"),
+            (LABEL_COMPONENT, NODE_COMPONENT),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()

@@ -17,6 +17,7 @@ use crate::{
         validate::Installation,
     },
     cluster_domain, duration,
+    hangup::Hangup,
     leader::{Ended, Leadership},
     metrics::Metrics,
     names::{OPERATOR, OPERATOR_NAMESPACE},
@@ -139,7 +140,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
-        signal(SignalKind::hangup())?,
+        Hangup::listen()?,
     );
     let metrics = Metrics::new()?;
     let listener = admin::listen(settings.admin_bind).with_context(|| {
@@ -190,7 +191,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         // Of a terminal that closes.
-        _ = hangup.recv() => Ok(()),
+        () = hangup.recv() => Ok(()),
     };
     if result.is_ok() {
         // The next one would otherwise wait for the Lease to expire; it can.

@@ -1,7 +1,8 @@
 //! How many user keys one origin may try that have opened nothing there. Pure: time comes in as an argument.
 //!
-//! A key counts from the moment when it is tried, so that guesses at the same time do not pass together, and counts once a
-//! minute, whatever entry it is tried on. Only a key that opens an entry gets its count back.
+//! A key counts from the moment when it is tried, so that guesses at the same time do not pass together, until a minute after it
+//! was tried last, whatever entry it is tried on. So of any minute, wherever it begins, no more keys have an outcome than the
+//! limit says. Only a key that opens an entry gets its count back.
 
 use std::{
     collections::HashMap,
@@ -46,10 +47,13 @@ struct Tried {
 #[derive(Debug)]
 struct TriedKey {
     number: u64,
+    /// A minute after it was tried last.
     until: Instant,
     /// How many requests with it had an outcome that keeps it counted.
     held: u32,
     failures: u32,
+    /// Until when these failures add up.
+    failures_until: Instant,
 }
 
 impl Tried {
@@ -86,13 +90,15 @@ impl FailureLimit {
         let known = tried.alive(now).find(|key| key.number == place.number());
         let wait = match known {
             Some(key) if key.failures == 0 => None,
-            Some(key) if key.failures >= OF_ONE_KEY => Some(key.until - now),
+            Some(key) if key.failures >= OF_ONE_KEY && key.failures_until > now => {
+                Some(key.failures_until - now)
+            }
             _ => tried.used_up(self.per_minute, now),
         };
         wait.map_or(Ok(()), Err)
     }
 
-    /// Counts a key that is about to be tried, unless it counts already.
+    /// Counts a key that is about to be tried: once, and from now on for a minute.
     ///
     /// # Errors
     /// How long its origin has to wait.
@@ -113,6 +119,9 @@ impl FailureLimit {
     pub(crate) fn failed(&mut self, place: &KeyPlace, now: Instant) {
         self.hold(place, now);
         if let Some(key) = self.counted(place, now) {
+            if key.failures_until <= now {
+                (key.failures, key.failures_until) = (0, now + MINUTE);
+            }
             key.failures = key.failures.saturating_add(1);
         }
     }
@@ -200,9 +209,12 @@ impl FailureLimit {
                 until: now + MINUTE,
                 held: 0,
                 failures: 0,
+                failures_until: now,
             });
         }
-        tried.key(place.number())
+        let key = tried.key(place.number())?;
+        key.until = now + MINUTE;
+        Some(key)
     }
 
     fn most_of_one_origin(&self) -> usize {

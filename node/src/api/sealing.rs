@@ -42,6 +42,10 @@ pub(super) async fn open(
             node.metrics.store.misplaced();
             return Err(ReadError::misplaced(&row.identity).into());
         }
+        Err(unopened @ Unopened::Altered) => {
+            caller.opened(node, row.created_at);
+            return Err(ApiError::Internal(unopened.into()));
+        }
     };
     caller.opened(node, row.created_at);
     node.metrics.decrypted();
@@ -128,8 +132,20 @@ async fn with_plaintext<T: Send + 'static>(
     work(node, move || act(&key, &value.to_storage())).await
 }
 
-/// A value that opens for another entry than the one it stands at: logged, and passed over.
-pub(super) fn tell_misplaced(node: &NodeState, (environment, key): Names<'_>) {
+/// Logs that a list passes over a value that opens, because it was written for another entry or its row was changed.
+pub(super) fn tell_passed_over(node: &NodeState, entry: Names<'_>, unopened: Unopened) {
+    match unopened {
+        Unopened::Closed(_) => {}
+        Unopened::Misplaced => tell_misplaced(node, entry),
+        Unopened::Altered => {
+            let (key, environment) = (logged_name(entry.1), logged_name(entry.0));
+            tracing::error!(%key, %environment, what = %unopened, "damaged_entry_not_listed");
+        }
+    }
+}
+
+/// Logs and counts a value that opens for another entry than the one it stands at.
+fn tell_misplaced(node: &NodeState, (environment, key): Names<'_>) {
     node.metrics.store.misplaced();
     tracing::error!(
         key = %logged_name(key),

@@ -12,6 +12,7 @@ use crate::{
     crypto::Iterations,
     json::STACK,
     log::{self, LogTarget},
+    os::hangup::Hangup,
     server::BoundNode,
 };
 
@@ -76,7 +77,7 @@ pub(super) fn serve(config: Config) -> anyhow::Result<Outcome> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+    hangup: Hangup,
 }
 
 impl Signals {
@@ -84,7 +85,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: Hangup::listen()?,
         })
     }
 
@@ -93,7 +94,7 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
             // Of a terminal that closes.
-            _ = self.hangup.recv() => {}
+            () = self.hangup.recv() => {}
         }
         stop.cancel();
     }

@@ -31,9 +31,10 @@ pub(super) mod feed {
 
     /// Rows in one message at most.
     pub(in crate::cluster) const ROWS: usize = 512;
-    /// Changes of which it is known that their writers reported them, at most.
-    pub(in crate::cluster) const TOLD: usize = 8 * ROWS;
-    /// Changes that a node only passes on are collected for so long: the node that made them reports them at once.
+    /// Runs of changes of which it is known that their writers reported them, at most.
+    pub(in crate::cluster) const TOLD: usize = 1024;
+    /// Changes that a node only passes on are collected for so long: the node that made them reports them at once. They are passed
+    /// on where that came to nothing.
     pub(in crate::cluster) const RELAY_PAUSE: Duration = Duration::from_millis(100);
 }
 

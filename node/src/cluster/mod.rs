@@ -33,8 +33,8 @@ pub use merge::{Merge, merge};
 pub use protocol::{
     Answer, DamagedValue, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, FoundValue, HandedOver,
     IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry, NewValue, OwnersWrite,
-    PeerInfo, Protocol, Question, Request, SnapshotHead, VALUES_PATH, ValueAnswer, ValueRefusal,
-    ValueRequest, WireIdentity, WireRow, WireSalt,
+    PassedOver, PeerInfo, Protocol, Question, Request, SnapshotHead, VALUES_PATH, ValueAnswer,
+    ValueRefusal, ValueRequest, WireIdentity, WireRow, WireSalt,
 };
 pub use refusal::Refusal;
 pub use roster::{Phase, Roster, RosterEntry, State};

@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    Address, Cutoff, ExchangeId, MemberName, PeerInfo, ProcessEpoch, PurgeMarks, Refusal, Seq,
+    Address, Cutoff, ExchangeId, MemberName, PeerInfo, ProcessEpoch, Protocol, PurgeMarks, Refusal,
+    Seq,
 };
 use crate::{
     cluster::limits::heartbeats::{ASKED_AGAIN, FIRST_RETRY, LONGEST_RETRY, SILENCE, STRANGERS},
@@ -69,6 +70,8 @@ pub(super) struct Route {
     pub(super) sent_at: Option<Duration>,
     pub(super) pulled_at: Option<Duration>,
     pub(super) pushed_at: Option<Duration>,
+    /// When the node there last found a gap in what was pushed.
+    pub(super) gap_at: Option<Duration>,
     pub(super) roster_sent_at: Option<Duration>,
     pub(super) repair_asked_at: Option<Duration>,
     pub(super) digest_asked_at: Option<Duration>,
@@ -111,6 +114,8 @@ pub(super) struct Answered {
     pub(super) began: Duration,
     /// Of which process.
     pub(super) process_epoch: ProcessEpoch,
+    /// Its protocol.
+    pub(super) protocol: Protocol,
     /// Its last change.
     pub(super) head: Seq,
     /// Whether it gives snapshots.
@@ -254,6 +259,7 @@ impl PeerTable {
             contact.answered = Some(Answered {
                 began,
                 process_epoch: hello.process_epoch,
+                protocol: hello.protocol,
                 head: hello.head,
                 source: hello.source,
                 fenced: hello.fenced,
@@ -429,6 +435,17 @@ impl PeerTable {
         let is_found = self.routes.values().any(|route| route.is_me);
         let mut listed = self.routes.values().filter(|route| route.listed);
         !is_found && listed.any(|route| route.who.is_none())
+    }
+
+    /// Whether a member judges itself whether it holds what others leave out: what its process answered, and not what it said unasked.
+    pub(super) fn judges_what_it_passes_over(&self, member: Incarnation) -> bool {
+        self.known.get(&member).is_some_and(|contact| {
+            contact.answered.is_some_and(|answered| {
+                answered.process_epoch == contact.hello.process_epoch
+                    && answered.protocol.passes_over()
+                    && contact.hello.protocol.passes_over()
+            })
+        })
     }
 
     /// How far a member is known to hold this node's feed, by its last hello.

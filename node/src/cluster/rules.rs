@@ -34,6 +34,8 @@ pub enum Rule {
     RefuseGaps,
     /// A member gets its own writes too, unless it reported them itself: its database may have gone back unnoticed.
     WritersAreToldWhatTheyMayLack,
+    /// A node passes over what another one left out of a push only where it has read the feeds that have it.
+    PassedOverChangesAreJudged,
     /// A joined node's snapshot is passed over only by members that hold its source's feed.
     SnapshotsAreFedToThoseBehind,
     /// A joined node reports its snapshot no more to a member that has acknowledged it: that one may have gone back.
@@ -154,6 +156,7 @@ impl Rule {
         Self::JoinersDoNotAcknowledge,
         Self::RefuseGaps,
         Self::WritersAreToldWhatTheyMayLack,
+        Self::PassedOverChangesAreJudged,
         Self::SnapshotsAreFedToThoseBehind,
         Self::SnapshotsArePassedOverOnce,
         Self::PurgesEndSnapshots,

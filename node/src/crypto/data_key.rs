@@ -62,6 +62,9 @@ pub enum Unopened {
     /// The key opens it, but it was written for another entry, or its seal is lost.
     #[error("its value was written for another entry")]
     Misplaced,
+    /// The key opens it, and nothing binds it to its entry, whose row was changed.
+    #[error("its content does not fit its hash")]
+    Altered,
 }
 
 /// The names of an entry: its environment, `""` for the default one, and its key.
@@ -104,12 +107,23 @@ impl DataKey {
     }
 
     /// Opens the value of an entry that [`Self::seal_value`] or a release without seals wrote. `extra` is the row's, which has
-    /// the seal.
+    /// the seal; the row's hash was compared before.
     pub fn open_value(
         &self,
         entry: Names<'_>,
         token: &str,
         extra: Option<&str>,
+    ) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        self.open_unchecked_value(entry, token, extra, || true)
+    }
+
+    /// The same of a row whose hash was not compared: only of a value without a seal this asks whether the row `is_as_written`.
+    pub fn open_unchecked_value(
+        &self,
+        entry: Names<'_>,
+        token: &str,
+        extra: Option<&str>,
+        is_as_written: impl FnOnce() -> bool,
     ) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let mut plaintext = self.open(token)?;
         if plaintext.last() == Some(&SEALED) {
@@ -117,6 +131,8 @@ impl DataKey {
                 return Err(Unopened::Misplaced);
             }
             plaintext.pop();
+        } else if !is_as_written() {
+            return Err(Unopened::Altered);
         }
         Ok(plaintext)
     }

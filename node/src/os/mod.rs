@@ -1,6 +1,7 @@
 //! The process's requests to the operating system, and the reading of users' files.
 
 pub mod allocator;
+pub mod hangup;
 pub mod line_file;
 pub mod open_files;
 mod paths;

@@ -6,7 +6,24 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessa
 
 /// A note in brackets behind the error; empty where TLS is not the cause.
 pub(super) fn meaning(error: &(dyn Error + 'static)) -> &'static str {
-    tls_error(error).map_or("", meaning_of)
+    match tls_error(error) {
+        Some(tls) => meaning_of(tls),
+        // The first bytes of its answer are no HTTP: an alert of TLS, most likely.
+        None if is_no_http(error) => {
+            " (what answers there speaks TLS or no HTTP at all, and this node dials it by plain HTTP: OSC_CLUSTER_NODES lists \
+             OSC_HOST_PORT of nodes without OSC_PEER_PORT, and all nodes have that or none)"
+        }
+        _ => "",
+    }
+}
+
+/// The HTTP library names this fault in its text alone, to callers of the client.
+fn is_no_http(error: &(dyn Error + 'static)) -> bool {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string() == "invalid HTTP version parsed"
 }
 
 /// The error of the handshake among the causes.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use futures::future::try_join_all;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -405,14 +406,23 @@ impl Serving {
             .push(tokio::spawn(certificates.follow(put_in_force)));
     }
 
-    /// Waits until all ports have closed in good order.
+    /// Waits until all ports have closed in good order, or until one of them has not.
+    ///
+    /// # Errors
+    /// Where a port is not served any more, whatever the others do.
     pub(crate) async fn end(&mut self) -> anyhow::Result<()> {
-        for port in self.ports.drain(..) {
-            let ended = port.await.context("a port was not served to its end")?;
-            ended.context("the server ended")?;
-        }
-        Ok(())
+        all_end(self.ports.drain(..)).await
     }
+}
+
+async fn all_end(
+    ports: impl IntoIterator<Item = JoinHandle<std::io::Result<()>>>,
+) -> anyhow::Result<()> {
+    let ended = ports.into_iter().map(async |port| {
+        let ended = port.await.context("a port was not served to its end")?;
+        ended.context("the server ended")
+    });
+    try_join_all(ended).await.map(drop)
 }
 
 /// Certificates as they were at the start.
@@ -428,4 +438,27 @@ pub(crate) struct ReadCertificates {
 /// A useless file stops the start, with the name of its setting.
 fn usable<T>(setting: &str, read: anyhow::Result<T>) -> anyhow::Result<T> {
     read.map_err(|error| UsageError(vec![format!("{setting}: {error:#}")]).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_ends_with_an_error_is_noticed_while_another_one_serves() {
+        let serves = tokio::spawn(std::future::pending());
+        let fails = tokio::spawn(async { Err(std::io::Error::other("no certificate")) });
+        let error = all_end([serves, fails]).await.unwrap_err();
+        assert_eq!(format!("{error:#}"), "the server ended: no certificate");
+    }
+
+    #[tokio::test]
+    async fn all_ports_are_waited_for_that_close_in_good_order() {
+        let (close, closed) = tokio::sync::oneshot::channel::<()>();
+        let late = tokio::spawn(async move { closed.await.map_err(std::io::Error::other) });
+        let mut all = std::pin::pin!(all_end([tokio::spawn(async { Ok(()) }), late]));
+        assert!(futures::poll!(&mut all).is_pending());
+        close.send(()).unwrap();
+        all.await.unwrap();
+    }
 }

@@ -171,8 +171,12 @@ impl BoundNode {
         self.listeners.health_address()
     }
 
-    /// Serves until the signal to stop, or until a shared database that comes late turns out to be another store: then `/ready` answers no while requests are still accepted for the drain time, running
-    /// requests finish, and the database is closed.
+    /// Serves until the signal to stop. Then `/ready` answers no while requests are still accepted for the drain time, running
+    /// requests finish, and the database is closed. A shared database that comes late and turns out to be another store ends it
+    /// as well, at once and without the drain time, with an error.
+    ///
+    /// # Errors
+    /// Where it cannot serve, or a shared database cannot be used.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self {
             listeners,

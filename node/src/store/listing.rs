@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::ReadError;
-use crate::domain::{Category, Identity, Row, Timestamp};
+use super::clocks::decode_clocks;
+use crate::domain::{Category, Content, Identity, Row, Timestamp, Version};
 
 /// How long a list waits for its turn while slow clients hold all of them.
 pub const LIST_WAIT: Duration = Duration::from_secs(5);
@@ -46,6 +47,19 @@ pub struct ListedEntry<'a> {
     pub created_at: Timestamp,
     /// When this version was written.
     pub updated_at: Timestamp,
+    /// What else its row's hash covers; `None` where the hash was compared when the row was read.
+    pub hashed: Option<Hashed<'a>>,
+}
+
+/// The rest of a row whose hash was not compared yet: most values have a seal, which says more.
+#[derive(Debug, Clone, Copy)]
+pub struct Hashed<'a> {
+    /// The row's version.
+    pub version: Version,
+    /// The highest clock of each writer, as they are stored.
+    pub clocks: &'a [u8],
+    /// The hash with which the row was written.
+    pub hash: &'a [u8],
 }
 
 /// The reach of a scan: `rows` rows at most, and until a time, but one row at least.
@@ -131,6 +145,32 @@ impl<'a> ListedEntry<'a> {
             extra: row.extra.as_deref(),
             created_at: row.created_at,
             updated_at: row.updated_at,
+            hashed: None,
         })
+    }
+
+    /// Whether its row is the one that was written, by the row's hash.
+    pub fn is_as_written(&self) -> bool {
+        let Some(hashed) = self.hashed else {
+            return true;
+        };
+        let category = self.category.map(|it| Category::new(it.to_owned()));
+        let (Some(identity), Some(category)) = (
+            Identity::of(self.environment, self.key),
+            category.map_or(Some(None), |it| it.map(Some)),
+        ) else {
+            return false;
+        };
+        let row = Row {
+            identity,
+            category,
+            content: Some(Content::Token(self.token.to_owned())),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            version: hashed.version,
+            clocks: decode_clocks(hashed.clocks),
+            extra: self.extra.map(str::to_owned),
+        };
+        row.hash().0.as_slice() == hashed.hash
     }
 }

@@ -19,7 +19,7 @@ mod salt;
 pub mod sqlite;
 
 pub use changes::{ChangeCursor, Changes, Subscription};
-pub use conflicts::{CONFLICT_PAGE_BYTES, ConflictPage};
+pub use conflicts::{CONFLICT_PAGE_BYTES, ConflictPage, LostVersion};
 pub use deadline::Deadline;
 pub(crate) use disk::Room;
 pub use entry_store::{Atomicity, BATCH_ROWS, EntryStore};
@@ -27,8 +27,8 @@ pub use error::{Cause, ReadError, StoreLoss, WriteError};
 pub(crate) use health::SharedWriteHealth;
 pub use health::WriteHealth;
 pub use listing::{
-    EntrySnapshot, GatheredRows, LIST_WAIT, ListedEntry, ROWS_BYTES, Reach, Scanned, Selection,
-    VISITOR_STACK,
+    EntrySnapshot, GatheredRows, Hashed, LIST_WAIT, ListedEntry, ROWS_BYTES, Reach, Scanned,
+    Selection, VISITOR_STACK,
 };
 pub(crate) use measured::Measured;
 pub use salt::{

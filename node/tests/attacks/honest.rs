@@ -32,12 +32,15 @@ pub(crate) struct Honest {
 struct Sample {
     took: Duration,
     answered: bool,
+    is_health: bool,
 }
 
 /// How long its requests took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Latency {
     pub(crate) p99: Duration,
+    /// The same of `/health` alone.
+    pub(crate) health: Duration,
     pub(crate) requests: usize,
     pub(crate) unanswered: usize,
 }
@@ -96,6 +99,7 @@ async fn ask(url: String, samples: Arc<Mutex<Vec<Sample>>>, mut stopped: oneshot
             _ = ticks.tick() => {}
         }
         let entry = format!("{url}/configs/{ENTRY}");
+        let is_health = number % 3 == 2;
         let request = match number % 3 {
             0 => kept.get(entry),
             1 => new.get(entry),
@@ -110,7 +114,11 @@ async fn ask(url: String, samples: Arc<Mutex<Vec<Sample>>>, mut stopped: oneshot
             let whole = async { request.send().await?.error_for_status()?.bytes().await };
             let answered = whole.await.is_ok();
             let took = if answered { began.elapsed() } else { TIMEOUT };
-            samples.lock().unwrap().push(Sample { took, answered });
+            samples.lock().unwrap().push(Sample {
+                took,
+                answered,
+                is_health,
+            });
         });
         while requests.try_join_next().is_some() {}
     }
@@ -119,9 +127,18 @@ async fn ask(url: String, samples: Arc<Mutex<Vec<Sample>>>, mut stopped: oneshot
 
 fn latency(mut samples: Vec<Sample>) -> Latency {
     samples.sort_by_key(|sample| sample.took);
-    let rank = samples.len() * 99 / 100;
+    let p99 = |samples: &[Sample]| {
+        let rank = samples.len() * 99 / 100;
+        samples.get(rank).map_or(TIMEOUT, |sample| sample.took)
+    };
+    let probes: Vec<_> = samples
+        .iter()
+        .copied()
+        .filter(|sample| sample.is_health)
+        .collect();
     Latency {
-        p99: samples.get(rank).map_or(TIMEOUT, |sample| sample.took),
+        p99: p99(&samples),
+        health: p99(&probes),
         requests: samples.len(),
         unanswered: samples.iter().filter(|sample| !sample.answered).count(),
     }

@@ -114,6 +114,7 @@ async fn answered(scale: Scale, answers: Answers) -> Figures {
                         count(&counts.redirected)
                     ),
                     fault: (dialled == 0).then(|| "the node never dialled its peer".to_owned()),
+                    ..Spoils::default()
                 }
             }
         })

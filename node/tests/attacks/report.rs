@@ -15,6 +15,11 @@ const LATENCY_FLOOR: Duration = Duration::from_millis(50);
 /// How many times slower the honest client may be than before the attack.
 const SLOWDOWN: u32 = 10;
 
+/// The same in a short run, and for `/health` alone: the kubelet restarts a pod whose probe has no answer within 3 s, three times
+/// running.
+const STARVED: Duration = Duration::from_secs(5);
+const PROBE: Duration = Duration::from_secs(3);
+
 /// The kinds of attackers, as docs/threat-model.md names them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Caller {
@@ -61,6 +66,8 @@ pub(crate) struct Figures {
     pub(crate) before: Option<Latency>,
     pub(crate) under: Option<Latency>,
     pub(crate) learned: Option<Learned>,
+    /// Whether the honest client's time is bounded in a short run too.
+    pub(crate) starves: bool,
     /// What the attack did, in a few words.
     pub(crate) note: String,
     /// A fault beside the three figures.
@@ -106,6 +113,17 @@ impl Row {
                     milliseconds(under.p99),
                     milliseconds(bound)
                 ));
+            }
+        }
+        if let Some(under) = figures.under.filter(|_| figures.starves) {
+            for (of, took, bound) in [
+                ("an honest p99", under.p99, STARVED),
+                ("a p99 of /health", under.health, PROBE),
+            ] {
+                if took > bound {
+                    let (took, bound) = (milliseconds(took), milliseconds(bound));
+                    faults.push(format!("{of} of {took} is more than {bound} in any run"));
+                }
             }
         }
         Self {

@@ -48,6 +48,8 @@ pub(crate) struct Spoils {
     pub(crate) learned: Option<Learned>,
     pub(crate) note: String,
     pub(crate) fault: Option<String>,
+    /// Whether the attack is one on the honest client's time: then that is bounded in a short run too, on a machine with other work.
+    pub(crate) starves: bool,
 }
 
 impl Spoils {
@@ -191,6 +193,7 @@ impl Scene {
             before: Some(before),
             under: Some(under),
             learned: spoils.learned,
+            starves: spoils.starves,
             note,
             // Memory that cannot be read would keep any bound.
             fault: spoils

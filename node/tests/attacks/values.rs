@@ -113,6 +113,14 @@ async fn repeat(until: Instant, request: impl Fn() -> reqwest::RequestBuilder) -
     (done, refused)
 }
 
+/// What writers or readers of large values did, who are to starve the honest client.
+fn starving(done: usize, refused: usize) -> Spoils {
+    Spoils {
+        starves: true,
+        ..Spoils::note(format!("{done} done, {refused} refused"))
+    }
+}
+
 fn written(scale: Scale, value: &Value) -> impl Future<Output = Figures> + use<> {
     let body = json!({ "value": value }).to_string();
     async move {
@@ -137,34 +145,51 @@ fn written(scale: Scale, value: &Value) -> impl Future<Output = Figures> + use<>
                     })
                 });
                 let (done, refused) = total(writers).await;
-                Spoils::note(format!("{done} done, {refused} refused"))
+                starving(done, refused)
             })
             .await
     }
 }
 
+/// 64 at the same time, from four addresses.
+async fn readers(url: &str, until: Instant) -> (usize, usize) {
+    let readers = (0..64).map(|number| {
+        let url = url.to_owned();
+        tokio::spawn(async move {
+            let client = client(number % 4);
+            repeat(until, || {
+                client
+                    .get(&url)
+                    .header("X-API-Key", API_KEY)
+                    .header("X-User-Key", USER_KEY)
+            })
+            .await
+        })
+    });
+    total(readers).await
+}
+
+/// The write and the reads are both part of the attack, one after the other.
 async fn read(scale: Scale) -> Figures {
     let scene = Scene::start(scale, &[]).await;
-    scene.create("many", &members()).await;
     let url = format!("{}/configs/many", scene.node.url);
+    let body = json!({ "value": members() }).to_string();
     scene
         .measure(async move {
-            let end = Instant::now() + scale.lasts();
-            let readers = (0..64).map(|number| {
-                let url = url.clone();
-                tokio::spawn(async move {
-                    let client = client(number % 4);
-                    repeat(end, || {
-                        client
-                            .get(&url)
-                            .header("X-API-Key", API_KEY)
-                            .header("X-User-Key", USER_KEY)
-                    })
-                    .await
-                })
-            });
-            let (done, refused) = total(readers).await;
-            Spoils::note(format!("{done} done, {refused} refused"))
+            let put = client(0).put(format!("{url}?upsert=true"));
+            let put = put
+                .header("X-API-Key", API_KEY)
+                .header("X-User-Key", USER_KEY)
+                .header("Content-Type", "application/json")
+                .body(body);
+            let status = put.send().await.unwrap().status();
+            assert_eq!(status, StatusCode::CREATED);
+            let (done, refused) = readers(&url, Instant::now() + scale.lasts()).await;
+            Spoils {
+                // Where none is served, the work that is to starve others was not done.
+                fault: (done == 0).then(|| "none of them was served".to_owned()),
+                ..starving(done, refused)
+            }
         })
         .await
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    node::{API_KEY, TestNode, USER_KEY, client},
+    every_route::asks,
+    node::{API_KEY, Answer, TestNode, USER_KEY, client},
     process::{Process, osc_node},
 };
 
@@ -195,6 +196,13 @@ fn rehash(folder: &Path) {
     crate::python::run(REHASH, &[path.to_str().unwrap()], b"");
 }
 
+/// Takes the seals of some entries away, so that their values pass for those of other entries.
+pub(crate) fn take_seals_away(folder: &Path, which: &str) {
+    let sql = format!("UPDATE entries SET extra = NULL WHERE {which}");
+    database(folder).execute(&sql, []).unwrap();
+    rehash(folder);
+}
+
 /// The row hash as Python would make it.
 pub(crate) const REHASH: &str = "
 import hashlib, sqlite3, struct, sys
@@ -229,6 +237,33 @@ async fn two_entries() -> TempDir {
     node.stop().await
 }
 
+/// Asks about both entries in every way that takes a user key; no answer shows a value of one of them, and none succeeds.
+async fn ask_all_about_it(node: &TestNode, of: &str) -> usize {
+    let mut asked = 0;
+    for (route, ask) in asks() {
+        for key in ["a", "b"] {
+            let request = ask.request(node, key).header("X-User-Key", USER_KEY);
+            let answer = Answer::of(request.send().await.unwrap()).await;
+            let told = format!(
+                "{route}, {} ({of}): {} {}",
+                ask.what, answer.status, answer.text
+            );
+            let shown = answer.text.contains("\"of a\"") || answer.text.contains("\"of b\"");
+            assert!(!shown, "{told}");
+            let is_of_one = !matches!(
+                ask.what,
+                "list" | "names" | "page" | "empty list" | "conflicts"
+            );
+            let is_done = answer.status.is_success() && !answer.text.contains("\"status\":");
+            let is_done = is_done
+                || (200..300).any(|code| answer.text.contains(&format!("\"status\":{code}")));
+            assert!(!is_of_one || !is_done, "{told}");
+            asked += 1;
+        }
+    }
+    asked
+}
+
 #[tokio::test]
 async fn two_values_that_change_places_are_served_by_nothing() {
     for (columns, hashes) in [
@@ -242,6 +277,7 @@ async fn two_values_that_change_places_are_served_by_nothing() {
         if hashes {
             rehash(folder.path());
         }
+        let changed = tokens(folder.path());
         let node = TestNode::start_in(folder, &[]);
         for key in ["a", "b"] {
             let path = format!("/configs/{key}");
@@ -251,17 +287,24 @@ async fn two_values_that_change_places_are_served_by_nothing() {
             let put = node.call(Method::PUT, &path, Some(body)).await;
             assert_eq!(put.status, 500, "{columns} {hashes}: {}", put.text);
         }
-        if hashes {
-            let list = node.call(Method::GET, "/configs", None).await;
-            let names: Vec<_> = list.json().as_array().unwrap().clone();
-            assert_eq!(names.len(), 1, "{}", list.text);
-            assert_eq!(names[0]["value"], "of c");
-            assert_eq!(list.header("x-osc-skipped"), Some("2"));
-        }
         let metrics = node.call(Method::GET, "/metrics", None).await;
         let counted = metrics.text.contains("\nosc_misplaced_values_total 0\n");
         assert_eq!(counted, !hashes, "{}", metrics.text);
-        node.stop().await;
+        for path in ["/configs", "/configs?limit=9", "/cluster/configs"] {
+            let list = node.call(Method::GET, path, None).await;
+            let names: Vec<_> = list.json().as_array().unwrap().clone();
+            assert_eq!(names.len(), 1, "{columns} {hashes}: {}", list.text);
+            assert_eq!(names[0]["value"], "of c");
+            assert_eq!(list.header("x-osc-skipped"), Some("2"), "{path}");
+        }
+        let asked = ask_all_about_it(&node, &format!("{columns} {hashes}")).await;
+        assert!(asked > 30, "{asked}");
+        let folder = node.stop().await;
+        assert_eq!(
+            tokens(folder.path()),
+            changed,
+            "{columns} {hashes}: nothing is written"
+        );
     }
 }
 
@@ -280,29 +323,88 @@ async fn a_seal_that_is_taken_away_or_changed_is_missed() {
     }
 }
 
-#[tokio::test]
-async fn values_from_before_there_were_seals_stay_readable_and_are_sealed_when_they_are_written() {
-    let folder = two_entries().await;
-    // As a release without seals left the database: the token has no blank, the row no seal, the schema one step less.
-    let salt = folder.path().join("encryption.salt");
-    let path = folder.path().join("configurations.db");
-    let seal = "
+/// Leaves the database as a release without seals did: tokens have no blank, rows no seal, the schema has one step less.
+fn make_older(folder: &Path) {
+    let salt = folder.join("encryption.salt");
+    let path = folder.join("configurations.db");
+    let without_seals = "
 import base64, hashlib, sqlite3, sys
 from cryptography.fernet import Fernet
 key = hashlib.pbkdf2_hmac('sha256', sys.argv[3].encode(), open(sys.argv[2], 'rb').read(), 10, 32)
-token = Fernet(base64.urlsafe_b64encode(key)).encrypt(b'\"of before\"').decode()
+fernet = Fernet(base64.urlsafe_b64encode(key))
 database = sqlite3.connect(sys.argv[1])
-database.execute('UPDATE entries SET token = ?, extra = NULL', (token,))
+for name, in database.execute('SELECT key FROM entries').fetchall():
+    token = fernet.encrypt(f'\"{name} of before\"'.encode()).decode()
+    database.execute('UPDATE entries SET token = ?, extra = NULL WHERE key = ?', (token, name))
 database.execute('ALTER TABLE home_values DROP COLUMN seal')
 database.execute('PRAGMA user_version = 2')
 database.commit()
 ";
     let arguments = [path.to_str().unwrap(), salt.to_str().unwrap(), USER_KEY];
-    crate::python::run(seal, &arguments, b"");
-    rehash(folder.path());
+    crate::python::run(without_seals, &arguments, b"");
+    rehash(folder);
+}
+
+/// The values of a list.
+fn values(list: &Answer) -> Vec<String> {
+    assert_eq!(list.status, 200, "{}", list.text);
+    let list = list.json();
+    let values = list.as_array().unwrap().iter();
+    values
+        .map(|entry| entry["value"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn values_without_seals_that_change_places_are_in_no_list() {
+    for settings in [&[][..], &[("OSC_LIST_SNAPSHOT_ROWS", "1")][..]] {
+        let folder = two_entries().await;
+        make_older(folder.path());
+        exchange(folder.path(), "token");
+        let node = TestNode::start_in(folder, settings);
+        for key in ["a", "b"] {
+            let path = format!("/configs/{key}");
+            let read = node.call(Method::GET, &path, None).await;
+            assert_eq!(read.status, 500, "{}", read.text);
+        }
+        for path in ["/configs", "/configs?mode=full", "/configs?limit=3"] {
+            let list = node.call(Method::GET, path, None).await;
+            assert_eq!(values(&list), ["c of before"], "{path}");
+            assert_eq!(list.header("x-osc-skipped"), Some("2"), "{path}");
+        }
+        let metrics = node.call(Method::GET, "/metrics", None).await;
+        let counted = metrics.text.contains("\nosc_misplaced_values_total 0\n");
+        assert!(counted, "the row is damaged, the value not known to be");
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn lost_values_without_seals_that_change_places_are_on_no_page_of_conflicts() {
+    let folder = two_entries().await;
+    make_older(folder.path());
+    {
+        let columns = "environment, key, category, token, created_at, updated_at, clock, incarnation, row_hash, clocks, extra";
+        let keep =
+            format!("INSERT INTO conflicts ({columns}, seen_at) SELECT {columns}, 1 FROM entries");
+        database(folder.path()).execute(&keep, []).unwrap();
+        let exchange = "UPDATE conflicts SET token = (SELECT token FROM entries AS other \
+             WHERE other.key = CASE conflicts.key WHEN 'a' THEN 'b' WHEN 'b' THEN 'a' ELSE 'c' END)";
+        database(folder.path()).execute(exchange, []).unwrap();
+    }
+    let node = TestNode::start_in(folder, &[]);
+    let page = node.call(Method::GET, "/cluster/conflicts", None).await;
+    assert_eq!(values(&page), ["c of before"], "{}", page.text);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn values_from_before_there_were_seals_stay_readable_and_are_sealed_when_they_are_written() {
+    let folder = two_entries().await;
+    make_older(folder.path());
     let node = TestNode::start_in(folder, &[]);
     let read = node.call(Method::GET, "/configs/a", None).await;
-    assert_eq!(read.json()["value"], "of before", "{}", read.text);
+    assert_eq!(read.json()["value"], "a of before", "{}", read.text);
     let body = json!({"value": "anew"});
     node.call(Method::PUT, "/configs/a", Some(body)).await;
     let folder = node.stop().await;

@@ -11,7 +11,11 @@ async fn node_with_lost_versions(entries: &[(&str, &str, Value)]) -> TestNode {
     node_with(entries, &[]).await
 }
 
-async fn node_with(entries: &[(&str, &str, Value)], settings: &[(&str, &str)]) -> TestNode {
+/// The same with these settings.
+pub(crate) async fn node_with(
+    entries: &[(&str, &str, Value)],
+    settings: &[(&str, &str)],
+) -> TestNode {
     let node = TestNode::start();
     for (user_key, key, value) in entries {
         let body = json!({"key": key, "value": value});

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream as BlockingStream,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -440,9 +440,9 @@ fn start_with_open_files(folder: &TempDir, limit: &str) -> Process {
         .arg(format!("ulimit {limit}; exec \"$0\""))
         .arg(binary)
         .envs(environment(folder.path()))
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     Process::start_command(&mut command)
 }
 
@@ -495,4 +495,33 @@ fn a_hangup_stops_the_node_in_good_order() {
     assert_eq!(node.wait().code(), Some(0));
     let log = fs::metadata(folder.path().join("configurations.db-wal"));
     assert_eq!(log.map_or(0, |file| file.len()), 0);
+}
+
+#[test]
+fn a_hangup_that_is_ignored_from_the_start_stays_ignored() {
+    let folder = TempDir::new().unwrap();
+    let node = osc_node(folder.path()).get_program().to_owned();
+    let mut command = Command::new("sh");
+    // As `nohup` does.
+    command
+        .args(["-c", "trap '' HUP; exec \"$0\""])
+        .arg(node)
+        .env_clear()
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .envs(environment(folder.path()));
+    let mut node = Process::start_command(&mut command);
+    let id = node.id().to_string();
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+    assert_eq!(ignored & 1, 1, "SIGHUP is the first signal: {status}");
+    for signal in ["-HUP", "-TERM"] {
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+    node.event("node_stopped");
+    assert_eq!(node.wait().code(), Some(0));
 }

@@ -137,3 +137,58 @@ async fn one_value_larger_than_an_addresss_part_is_answered() {
     assert_eq!(refusals_of_answers(&node).await, 0);
     node.stop().await;
 }
+
+/// A list of these entries, of which those whose names end with `x` were written for other entries, has all others. The node has
+/// little memory for answers, of which one address has 450,000 bytes.
+async fn list_is_whole_beside_misplaced(entries: &[(&str, usize)]) {
+    let little = [("OSC_ANSWER_MEMORY_BYTES", "2400000")];
+    let node = TestNode::start_in(TempDir::new().unwrap(), &little);
+    for (key, bytes) in entries {
+        let body = json!({"key": key, "value": "v".repeat(*bytes)});
+        let created = node.call(Method::POST, "/configs", Some(body)).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+    }
+    let folder = node.stop().await;
+    crate::at_rest::take_seals_away(folder.path(), "key LIKE '%x'");
+    let node = TestNode::start_in(folder, &little);
+    let whole = entries.iter().map(|(key, _)| *key);
+    let whole: Vec<_> = whole.filter(|key| !key.ends_with('x')).collect();
+    for path in ["/configs", "/configs?limit=100"] {
+        let list = node.call(Method::GET, path, None).await;
+        assert_eq!(list.status, 200, "{}", list.text);
+        let list = list.json();
+        let keys = list.as_array().unwrap().iter();
+        let keys: Vec<_> = keys.map(|entry| entry["key"].as_str().unwrap()).collect();
+        assert_eq!(keys, whole, "{path}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_that_begins_anew_behind_a_misplaced_entry_has_its_last_entry() {
+    // Of the buffer some is kept, and the value for which it has no room needs less than that.
+    let mut entries = Vec::new();
+    let names: Vec<_> = (0..20)
+        .map(|n| (format!("k{n:02}"), format!("k{n:02}x")))
+        .collect();
+    for (whole, misplaced) in &names {
+        entries.extend([(whole.as_str(), 60_000), (misplaced.as_str(), 10)]);
+    }
+    entries.push(("last", 10));
+    list_is_whole_beside_misplaced(&entries).await;
+}
+
+#[tokio::test]
+async fn a_list_that_gives_its_buffer_back_behind_a_misplaced_entry_has_its_last_entry() {
+    // The room of the buffer is too little for the last value, and there is no more beside it.
+    let entries = [
+        ("a", 40_000),
+        ("bx", 10),
+        ("c", 40_000),
+        ("dx", 10),
+        ("e", 420_000),
+        ("f", 10),
+        ("g", 10),
+    ];
+    list_is_whole_beside_misplaced(&entries).await;
+}

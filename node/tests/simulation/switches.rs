@@ -6,8 +6,8 @@ use opensecureconf_node::cluster::{Rule, Rules};
 
 use crate::{
     scenarios::{
-        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, snapshots,
-        strangers, writing,
+        bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, relaying,
+        snapshots, strangers, writing,
     },
     script::Outcome,
 };
@@ -60,6 +60,20 @@ switches! {
     removed_nodes_are_fenced: shown_by(FenceRemoved, leaving::e30_left_too_early);
     rolled_back_nodes_are_fenced: shown_by(FenceRolledBack, fencing::a_database_that_went_back_is_fenced);
     joiners_do_not_acknowledge: shown_by(JoinersDoNotAcknowledge, joining::e19_acknowledgement_of_a_joiner);
+    what_is_passed_over_is_judged:
+        shown_by(PassedOverChangesAreJudged, relaying::what_its_writer_cannot_tell_a_member_is_passed_on);
+    what_a_dead_writer_told_one_member_is_judged: shown_by(
+        PassedOverChangesAreJudged,
+        relaying::what_a_writer_that_died_told_one_member_alone_is_passed_on
+    );
+    deletes_of_a_dead_writer_are_judged: shown_by(
+        PassedOverChangesAreJudged,
+        relaying::a_delete_that_a_dead_writer_told_one_member_alone_is_passed_on
+    );
+    a_place_in_an_earlier_process_proves_nothing: shown_by(
+        PassedOverChangesAreJudged,
+        relaying::a_writer_that_was_started_again_is_not_taken_for_its_earlier_process
+    );
     gaps_are_refused: shown_by(RefuseGaps, fencing::a_late_message_for_an_earlier_life_leaves_no_gap);
     snapshots_are_fed_to_those_behind:
         shown_by(SnapshotsAreFedToThoseBehind, joining::a_snapshot_is_fed_to_those_behind_its_source);

@@ -421,7 +421,10 @@ impl World {
             return;
         }
         let life = node.life;
-        if self.network.older_release == Some(to) && text.contains(r#""body":{"digest":"#) {
+        let is_unknown = |text: &str| {
+            text.contains(r#""body":{"digest":"#) || text.contains(r#""passed_over":"#)
+        };
+        if self.network.older_release == Some(to) && is_unknown(text) {
             self.break_off("an older release is asked what it does not know");
         }
         let message = Box::new(serde_json::from_str(text).unwrap());

@@ -12,7 +12,7 @@ use opensecureconf_node::{
     domain::{Category, Clock, Content, Identity, Incarnation, Row, Timestamp, Version},
     store::{
         Atomicity, ChangeCursor, Changes, ConflictPage, EntrySnapshot, EntryStore, GatheredRows,
-        ListedEntry, Reach, ReadError, Scanned, Selection, WriteError, WriteHealth,
+        ListedEntry, LostVersion, Reach, ReadError, Scanned, Selection, WriteError, WriteHealth,
     },
 };
 use tokio::sync::Notify;
@@ -316,7 +316,7 @@ impl EntryStore for Memory {
         left.truncate(limit);
         Ok(ConflictPage {
             next: left.last().filter(|_| !is_all).map(|(n, _)| *n),
-            rows: left.into_iter().map(|(_, row)| row.clone()).collect(),
+            rows: left.into_iter().map(|(_, row)| lost(row)).collect(),
         })
     }
 
@@ -374,6 +374,13 @@ impl Moment {
         let category = row.category.as_ref().map(Category::as_str);
         let is_of_it = selection.category.is_none() || selection.category.as_deref() == category;
         !row.is_tombstone() && (is_of_it || self.store.has(Fault::ListsEverything))
+    }
+}
+
+fn lost(row: &Row) -> LostVersion {
+    LostVersion {
+        row: row.clone(),
+        hash: row.hash(),
     }
 }
 

@@ -359,7 +359,7 @@ async fn reconcile(known: Arc<Known>, context: Arc<Context>) -> Result<Action, E
     let _running = context.metrics.reconciling();
     let result = match &guard.0 {
         Ok(cluster) => Box::pin(reconcile_cluster(cluster, &context)).await,
-        Err(invalid) => match reconcile_malformed(invalid, &context).await {
+        Err(invalid) => match Box::pin(reconcile_malformed(invalid, &context)).await {
             Ok(()) => Err(Error::Malformed(Box::new(invalid.clone()))),
             Err(error) => Err(error),
         },

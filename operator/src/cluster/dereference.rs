@@ -34,8 +34,8 @@ use super::{
 use crate::{
     certificate::Certificate,
     names::{
-        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, ClusterName, LABEL_INSTANCE, LABEL_MANAGED_BY,
-        OPERATOR,
+        ANNOTATION_LAYOUT, ANNOTATION_OPERATOR, ClusterName, LABEL_COMPONENT, LABEL_INSTANCE,
+        LABEL_MANAGED_BY, LABEL_NAME, NODE_COMPONENT, OPERATOR, PRODUCT,
     },
     rights::refusal,
     service_monitor::ServiceMonitor,
@@ -238,13 +238,18 @@ async fn foreign_references(
     }
     let clusters: Api<OpenSecureConfCluster> = Api::namespaced(client.clone(), &cluster.namespace);
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &cluster.namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &cluster.namespace);
+    // Kubernetes gives claims the labels of their template, and keeps them when their cluster goes.
+    let of_nodes = format!("{LABEL_NAME}={PRODUCT},{LABEL_COMPONENT}={NODE_COMPONENT}");
     let (all, managed) = (
         ListParams::default(),
         ListParams::default().labels(&format!("{LABEL_MANAGED_BY}={OPERATOR}")),
     );
-    let (clusters, secrets) = try_join!(
+    let of_nodes = ListParams::default().labels(&of_nodes);
+    let (clusters, secrets, claims) = try_join!(
         clusters.list_metadata(&all),
-        secrets.list_metadata(&managed)
+        secrets.list_metadata(&managed),
+        claims.list_metadata(&of_nodes)
     )?;
     let clusters: Vec<_> = clusters
         .iter()
@@ -257,8 +262,16 @@ async fn foreign_references(
             Some((secret.name_any(), owner.clone()))
         })
         .collect();
+    let left: Vec<_> = claims
+        .iter()
+        .filter_map(|claim| {
+            claim_owner(&claim.name_any())?;
+            let owner = claim.labels().get(LABEL_INSTANCE)?;
+            Some((claim.name_any(), owner.clone()))
+        })
+        .collect();
     let checked = references
-        .check(&clusters, &labelled)
+        .check(&clusters, &labelled, &left)
         .and_then(|()| validate::check_own_secrets(spec, &clusters, &labelled));
     Ok(checked.err())
 }

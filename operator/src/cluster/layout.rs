@@ -30,6 +30,9 @@ pub(super) fn unsupported(
         .into_iter()
         .chain(nodes)
         .find(|(_, _, layout)| *layout != Some(LAYOUT))?;
+    // By what runs: the resource may ask for another mode by now.
+    let has = |kind| found.has(kind, cluster.name.as_str());
+    let is_shared = has("Deployment") || cluster.spec.mode == Mode::Shared && !has("StatefulSet");
     let (made, way_out) = match layout.and_then(|layout| layout.parse::<u32>().ok()) {
         Some(later) if later > LAYOUT.parse().unwrap_or_default() => (
             later.to_string(),
@@ -40,7 +43,7 @@ pub(super) fn unsupported(
                 || "none (layout 1, before the first release)".to_owned(),
                 |layout| layout.to_string(),
             ),
-            take_along(cluster),
+            take_along(cluster, is_shared),
         ),
     };
     Some(Stalled {
@@ -52,11 +55,15 @@ pub(super) fn unsupported(
 }
 
 /// How a user takes the entries along to a cluster of this layout.
-fn take_along(cluster: &ValidatedCluster) -> String {
+fn take_along(cluster: &ValidatedCluster, is_shared: bool) -> String {
     let (name, namespace) = (&cluster.name, &cluster.namespace);
     let salt = ManagedSecret::Salt.name(name);
-    let same_salt = format!("the same salt (Secret NEW-salt with the entry of Secret {salt})");
-    if cluster.spec.mode == Mode::Shared {
+    let entry = ManagedSecret::Salt.entry();
+    let same_salt = format!(
+        "the same salt (`kubectl create secret generic NEW-salt -n {namespace} --from-file={entry}=<(kubectl get secret {salt} -n {namespace} \
+         -o jsonpath='{{.data.{entry}}}' | base64 -d)`)"
+    );
+    if is_shared {
         return format!(
             "the entries stay in the database: delete this cluster, have the store adopted (`osc-node database adopt --from {namespace}/{name}` with \
              OSC_CLUSTER_ID={namespace}/NEW), and give a cluster under that other name, NEW, {same_salt} and the same database"

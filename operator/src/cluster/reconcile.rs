@@ -19,7 +19,7 @@ use super::{
     resource::{ClusterSpec, ClusterStatus, OpenSecureConfCluster},
     stalled::{RIGHTS_MISSING, Stalled},
     status,
-    steps::{renew_certificates, steps},
+    steps::{Looked, Ours, look, renew_certificates, steps},
 };
 use crate::rights;
 
@@ -175,7 +175,12 @@ async fn stand_still(
         context.metrics.is_foreign(&namespace, &name);
         return Ok(Action::requeue(rights::RETRY));
     }
-    let after = status::unseen(stalled, cluster.metadata.generation, before, &now());
+    let after = {
+        let looked = Box::pin(look(cluster, context)).await;
+        let glimpse = looked.as_ref().map(Looked::glimpse);
+        let generation = cluster.metadata.generation;
+        status::unseen(stalled, generation, before, glimpse.as_ref(), &now())
+    };
     context.show(&namespace, &name, &after);
     write_status(cluster, before, &after, context).await?;
     context.remember(&namespace, &name, Memory::note_success);
@@ -213,11 +218,15 @@ pub async fn reconcile_malformed(invalid: &InvalidObject, context: &Context) -> 
     let mut cluster = OpenSecureConfCluster::new(&name, ClusterSpec::default());
     cluster.metadata = invalid.metadata.clone();
     cluster.status = Some(before.clone());
-    if !renew_certificates(&cluster, context).await {
+    let Ours::Yes(looked) = Box::pin(renew_certificates(&cluster, context)).await else {
         return Ok(());
-    }
-    let stalled = Stalled::malformed(&invalid.error);
-    let after = status::unseen(&stalled, cluster.metadata.generation, &before, &now());
+    };
+    let after = {
+        let glimpse = looked.as_deref().map(Looked::glimpse);
+        let stalled = Stalled::malformed(&invalid.error);
+        let generation = cluster.metadata.generation;
+        status::unseen(&stalled, generation, &before, glimpse.as_ref(), &now())
+    };
     context.show(&namespace, &name, &after);
     write_status(&cluster, &before, &after, context)
         .await

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod failing;
+mod unseen;
 mod upgrade;
 mod verdicts;
 
@@ -38,6 +39,7 @@ use crate::{
     pki::Waiting,
 };
 pub use failing::failing;
+pub use unseen::{Asked, Glimpse, unseen};
 pub use upgrade::Upgrade;
 use verdicts::Verdict;
 pub(super) use verdicts::{
@@ -225,17 +227,6 @@ pub fn observed(seen: &Observation<'_>, before: &ClusterStatus, now: &Time) -> C
         ),
         members,
     }
-}
-
-/// The status of a resource that says too little to find its nodes: the last observations, and why it stands still.
-pub fn unseen(
-    stalled: &Stalled,
-    generation: Option<i64>,
-    before: &ClusterStatus,
-    now: &Time,
-) -> ClusterStatus {
-    let told = verdicts::standstill(stalled).to_vec();
-    beside_what_was_seen(told, generation, before, now)
 }
 
 /// The status before, where the operator did not ask the nodes: these verdicts, and the other conditions of the last

@@ -2,6 +2,7 @@
 //! whether to read; [`pass`] has the rest.
 
 mod certificates;
+mod looked;
 mod orders;
 mod pass;
 mod standing;
@@ -24,9 +25,10 @@ use super::{
     validate::{self, ValidatedCluster},
 };
 pub(super) use certificates::CertificatesSeen;
+pub(super) use looked::{Looked, look};
 use pass::pass;
 pub(super) use pass::{connect, last_reports, monitoring, salt_fingerprint};
-pub(super) use standing::renew_certificates;
+pub(super) use standing::{Ours, renew_certificates};
 
 /// The steps up to the status; `None` where the cluster is another operator's. Where nothing has changed since the last whole
 /// read, they use its objects, as long as there is nothing to do.
@@ -38,11 +40,13 @@ pub(super) async fn steps(
     let (valid, refused) = match judge(cluster, context) {
         Ok(judged) => judged,
         Err(error) => {
-            if !renew_certificates(cluster, context).await {
+            let Ours::Yes(looked) = Box::pin(renew_certificates(cluster, context)).await else {
                 return Ok(None);
-            }
+            };
             let generation = cluster.metadata.generation;
-            let unseen = status::unseen(&error.into(), generation, before, &now());
+            let glimpse = looked.as_deref().map(Looked::glimpse);
+            let glimpse = glimpse.as_ref();
+            let unseen = status::unseen(&error.into(), generation, before, glimpse, &now());
             return Ok(Some(unseen));
         }
     };

@@ -231,6 +231,10 @@ impl Watched {
             let mut owned: Vec<_> = secrets.owned_in(namespace).collect();
             owned.sort_unstable();
             owned.hash(&mut hasher);
+            let claims = state.versions.get("PersistentVolumeClaim")?;
+            let mut owned: Vec<_> = claims.owned_in(namespace).collect();
+            owned.sort_unstable();
+            owned.hash(&mut hasher);
         }
         Some(hasher.finish())
     }

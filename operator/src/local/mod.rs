@@ -27,6 +27,7 @@ use crate::{
         build::{build_node_settings, build_peer_list},
         validate::ValidatedCluster,
     },
+    hangup::Hangup,
     names::{CERTIFICATE_ENTRY, PRIVATE_KEY_ENTRY},
     node::settings::{CertificateFiles, NodePorts, NodeSettings},
 };
@@ -194,7 +195,7 @@ async fn ended(database: Option<&mut PostgresDatabase>) -> String {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+    hangup: Hangup,
 }
 
 impl Signals {
@@ -202,7 +203,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: Hangup::listen()?,
         })
     }
 
@@ -211,7 +212,7 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
             // Of a terminal that closes.
-            _ = self.hangup.recv() => {}
+            () = self.hangup.recv() => {}
         }
     }
 }

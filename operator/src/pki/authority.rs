@@ -7,6 +7,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
+use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use time::OffsetDateTime;
 
 use super::{AltNames, Certificate};
@@ -93,7 +94,7 @@ impl Authority {
     /// A stored authority; `None` where certificate or key cannot be read, or do not belong together.
     pub fn read(certificate: &[u8], key: &str) -> Option<Self> {
         let certificate = Certificate::read(certificate)?;
-        let pair = KeyPair::from_pem(key).ok()?;
+        let pair = key_pair(key).ok()?;
         (pair.public_key_raw() == certificate.public_key).then(|| Self {
             certificate,
             key: PrivateKeyPem(key.to_owned()),
@@ -121,7 +122,7 @@ impl Authority {
     }
 
     fn issue(&self, mut params: CertificateParams, now: Timestamp) -> Result<Leaf, IssueError> {
-        let own_key = KeyPair::from_pem(self.key.pem())?;
+        let own_key = key_pair(self.key.pem())?;
         let mut issuer = CertificateParams::default();
         issuer.distinguished_name =
             super::subject::of(&self.certificate.der).ok_or(IssueError::Subject)?;
@@ -162,6 +163,12 @@ impl Leaf {
     pub fn issued(&self) -> Timestamp {
         self.certificate.begins + DATED_BACK
     }
+}
+
+/// The key in a PEM text, whatever stands beside it: `openssl ecparam -genkey` puts the parameters of the curve before it.
+fn key_pair(pem: &str) -> Result<KeyPair, rcgen::Error> {
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes());
+    KeyPair::try_from(&key.map_err(|_| rcgen::Error::CouldNotParseKeyPair)?)
 }
 
 /// Parameters with only a subject.

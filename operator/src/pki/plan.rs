@@ -170,6 +170,15 @@ pub fn plan(situation: &Situation<'_>) -> PkiPlan {
         };
         return PkiPlan::of(AuthorityStep::Create, leaf);
     };
+    // Made while the clock was ahead, and nothing that it signs counts: another one takes its place in the exchange.
+    if stored.previous.is_some() && authority.certificate.begins > situation.now {
+        let leaf = if is_accepted(stored, situation.now) && !is_signed_by(stored, authority) {
+            LeafStep::Keep
+        } else {
+            LeafStep::Issue(Signer::Previous)
+        };
+        return PkiPlan::of(AuthorityStep::Create, leaf);
+    }
     // The signer of the leaf must stay accepted, although it is neither of the two.
     if is_signed_by_another(stored, authority) {
         return PkiPlan::of(AuthorityStep::Adopt, LeafStep::Keep);
@@ -192,6 +201,12 @@ fn is_signed_by_another(stored: &StoredPki, authority: &Authority) -> bool {
     let signs = |certificate: &Certificate| leaf.certificate.is_signed_by(certificate);
     let mut previous = stored.previous.iter().flat_map(|it| &it.certificates);
     !signs(&authority.certificate) && !previous.any(signs) && stored.bundle.iter().any(signs)
+}
+
+/// Whether this authority signed the leaf.
+fn is_signed_by(stored: &StoredPki, authority: &Authority) -> bool {
+    let mut leaf = stored.leaf.iter();
+    leaf.any(|leaf| leaf.certificate.is_signed_by(&authority.certificate))
 }
 
 /// Whether nodes accept the stored leaf from each other now.
@@ -274,9 +289,9 @@ fn renewing(
     }
     let accepted = &authority.certificate.fingerprint;
     let missing = without(situation, |trust| trust.accepts.contains(accepted));
-    let given = situation
-        .given
-        .map_or(authority.created(), |given| given.max(authority.created()));
+    // How far a user's own authority is dated back is not known. A time to come was recorded while the clock was ahead.
+    let recorded = situation.given.filter(|given| *given <= now);
+    let given = recorded.unwrap_or_else(|| authority.created());
     let is_new_to_clients = situation
         .shown
         .is_none_or(|shown| !situation.running.is_empty() && now < shown + CLIENTS);

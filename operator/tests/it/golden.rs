@@ -1,13 +1,16 @@
 //! The objects that the builders make. A change of a builder shows as a change of a file under `golden/`
 //! (accept it with `INSTA_UPDATE=always cargo test -p opensecureconf-operator`).
 
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::PodSpec;
 use opensecureconf_contract::{Salt, bootstrap::BootstrapMark};
 use opensecureconf_operator::cluster::{
     build::{ClusterResources, Roots, build, build_shared},
     secrets::{ManagedSecret, build_key_secret, build_salt_secret},
     validate::{ValidatedCluster, validate},
 };
-use opensecureconf_operator::names::{LAYOUT, OWN_PORTS};
+use opensecureconf_operator::names::{LAYOUT, OWN_PORTS, OWN_VOLUMES};
 use serde::Serialize;
 
 use crate::{ONE_NODE, THREE_NODES, valid};
@@ -178,6 +181,16 @@ fn nothing_but_the_pods_depends_on_what_may_wait() {
     let ((one, old), (other, new)) = (built("node:1"), built("node:2"));
     assert_ne!(old, new);
     assert_eq!(one, other);
+    // Services, policies and Prometheus find pods by these.
+    assert_eq!(old.metadata, new.metadata);
+    let labels = old.metadata.unwrap().labels.unwrap();
+    let selector = one.workload.spec.unwrap().selector.match_labels.unwrap();
+    assert!(
+        selector
+            .iter()
+            .all(|(name, value)| labels.get(name) == Some(value)),
+        "{labels:?}"
+    );
     // Services, policies and peers use these names, whichever template a pod is from. Other numbers need another layout, or
     // both sides of a rollout in every one of these objects.
     let ports = OWN_PORTS.map(|(name, port)| format!("{name} {port}"));
@@ -192,6 +205,71 @@ fn nothing_but_the_pods_depends_on_what_may_wait() {
         (LAYOUT, ports.as_slice()),
         ("2", layout.map(str::to_owned).as_slice())
     );
+}
+
+/// A cluster with this spec.
+fn with_spec(spec: &str) -> ValidatedCluster {
+    valid(&format!(
+        "{{apiVersion: opensecureconf.io/v1alpha1, kind: OpenSecureConfCluster, metadata: {{name: prod}}, spec: {spec}}}"
+    ))
+}
+
+#[test]
+fn addresses_of_both_families_are_asked_for_as_the_resource_says() {
+    for policy in ["SingleStack", "PreferDualStack", "RequireDualStack"] {
+        let built = build(
+            &with_spec(&format!("{{service: {{ipFamilyPolicy: {policy}}}}}")),
+            &roots(),
+        );
+        let service = built.client_service.spec.unwrap();
+        assert_eq!(service.ip_family_policy.as_deref(), Some(policy));
+    }
+    let built = build(&with_spec("{}"), &roots());
+    assert_eq!(built.client_service.spec.unwrap().ip_family_policy, None);
+}
+
+#[test]
+fn nodes_acknowledge_writes_as_the_resource_says() {
+    let told = |spec: &str| {
+        let pod = build(&with_spec(spec), &roots())
+            .workload
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap();
+        let variables = pod.containers[0].env.clone().unwrap();
+        let mut variables = variables.into_iter();
+        variables
+            .find(|variable| variable.name == "OSC_CLUSTER_WRITE_ACK")
+            .unwrap()
+            .value
+            .unwrap()
+    };
+    for (value, wanted) in [("Local", "local"), ("Healthy", "healthy"), ("All", "all")] {
+        assert_eq!(told(&format!("{{writeAck: {value}}}")), wanted);
+    }
+    assert_eq!(told("{}"), "healthy");
+}
+
+#[test]
+fn the_volumes_that_a_user_may_not_name_are_those_that_pods_have() {
+    let mut built = BTreeSet::new();
+    let mut note = |pod: PodSpec, users: &[&str]| {
+        let volumes = pod.volumes.unwrap().into_iter().map(|volume| volume.name);
+        built.extend(volumes.filter(|name| !users.contains(&name.as_str())));
+    };
+    let set = build(&valid(EVERYTHING), &roots()).workload.spec.unwrap();
+    let claims = set.volume_claim_templates.unwrap();
+    note(set.template.spec.unwrap(), &["scratch"]);
+    let shared = build_shared(&valid(SHARED), &roots())
+        .workload
+        .spec
+        .unwrap();
+    note(shared.template.spec.unwrap(), &[]);
+    built.extend(claims.into_iter().map(|claim| claim.metadata.name.unwrap()));
+    let own: BTreeSet<_> = OWN_VOLUMES.map(str::to_owned).into();
+    assert_eq!(built, own);
 }
 
 #[test]

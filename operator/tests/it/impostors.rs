@@ -142,6 +142,18 @@ struct Met {
     cluster: OpenSecureConfCluster,
 }
 
+impl Met {
+    /// Before the first impostor, at this address.
+    async fn at(place: &str) -> Self {
+        let (server, context, cluster) = cluster_at(place).await;
+        Self {
+            server,
+            context,
+            cluster,
+        }
+    }
+}
+
 struct Report {
     /// `Ready`, `TlsReady`, `Replicated`, `SaltMatches`.
     conditions: [Value; 4],
@@ -206,13 +218,8 @@ fn assert_nothing_shown(seen: &impostor::Seen, what: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_shows_another_certificate_at_a_pods_address_is_no_node() {
     let place = address(78);
-    let (server, context, cluster) = cluster_at(&place).await;
-    let pki = stored_pki(&server);
-    let mut story = Met {
-        server,
-        context,
-        cluster,
-    };
+    let mut story = Met::at(&place).await;
+    let pki = stored_pki(&story.server);
     for (what, leaf, words) in foreign(&pki) {
         let report = met(Speaks::Tls(Box::new(leaf)), &place, &mut story).await;
         report.assert_left_alone(what);
@@ -238,13 +245,8 @@ async fn who_shows_another_certificate_at_a_pods_address_is_no_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_node_of_the_cluster_at_a_pods_address_is_not_that_pods_node() {
     let place = address(83);
-    let (server, context, cluster) = cluster_at(&place).await;
-    let leaf = stored_pki(&server).leaf.unwrap();
-    let mut story = Met {
-        server,
-        context,
-        cluster,
-    };
+    let mut story = Met::at(&place).await;
+    let leaf = stored_pki(&story.server).leaf.unwrap();
     let speaks = |says: Says| Speaks::Node(Box::new(leaf.clone()), Box::new(says));
     for (what, name, cluster_uid, words) in [
         (
@@ -286,13 +288,8 @@ async fn another_node_of_the_cluster_at_a_pods_address_is_not_that_pods_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_to_bootstrap_is_for_one_incarnation_and_no_other_one_gets_it() {
     let place = address(84);
-    let (server, context, cluster) = cluster_at(&place).await;
-    let leaf = stored_pki(&server).leaf.unwrap();
-    let mut story = Met {
-        server,
-        context,
-        cluster,
-    };
+    let mut story = Met::at(&place).await;
+    let leaf = stored_pki(&story.server).leaf.unwrap();
     let blank = |incarnation: &'static str| {
         let says = Says {
             incarnation,
@@ -327,12 +324,7 @@ async fn the_order_to_bootstrap_is_for_one_incarnation_and_no_other_one_gets_it(
 #[tokio::test(flavor = "multi_thread")]
 async fn who_speaks_no_tls_at_a_pods_address_is_no_node() {
     let place = address(79);
-    let (server, context, cluster) = cluster_at(&place).await;
-    let mut story = Met {
-        server,
-        context,
-        cluster,
-    };
+    let mut story = Met::at(&place).await;
     for (what, speaks) in [
         ("answers before it is asked", Speaks::Http),
         ("repeats what it gets", Speaks::Echo),
@@ -389,18 +381,13 @@ async fn an_impostor_gets_no_order_and_gives_no_salt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_refuses_the_operators_certificate_is_named() {
     let place = address(81);
-    let (server, context, cluster) = cluster_at(&place).await;
-    let pki = stored_pki(&server);
+    let mut story = Met::at(&place).await;
+    let pki = stored_pki(&story.server);
     let other = Authority::create("team/other", Timestamp::now()).unwrap();
     let speaks = Speaks::MutualTls(
         Box::new(pki.leaf.clone().unwrap()),
         Box::new(other.certificate),
     );
-    let mut story = Met {
-        server,
-        context,
-        cluster,
-    };
     let report = met(speaks, &place, &mut story).await;
     assert!(!report.is_reachable);
     assert_eq!(report.seen.inside, b"", "it never came to a request");
@@ -413,20 +400,15 @@ async fn a_node_that_refuses_the_operators_certificate_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_node_that_lacks_the_newest_authority_its_lack_is_told() {
     let place = address(82);
-    let (server, context, cluster) = cluster_at(&place).await;
-    change(&server, &format!("{CORE}/pods/demo-0"), |pod| {
+    let mut story = Met::at(&place).await;
+    change(&story.server, &format!("{CORE}/pods/demo-0"), |pod| {
         pod["status"]["containerStatuses"] = json!([{
             "name": "node", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
         }]);
     });
-    let before = stored_pki(&server);
+    let before = stored_pki(&story.server);
     // With its key: the operator's certificate is of the next one from now on.
-    server.remove(&format!("{CORE}/secrets/demo-node-ca"));
-    let mut story = Met {
-        server,
-        context,
-        cluster,
-    };
+    story.server.remove(&format!("{CORE}/secrets/demo-node-ca"));
     let node = || {
         Speaks::MutualTls(
             Box::new(before.leaf.clone().unwrap()),

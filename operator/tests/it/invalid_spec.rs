@@ -183,3 +183,113 @@ async fn the_same_holds_for_a_shared_database_and_for_a_resource_that_cannot_be_
     assert_eq!(condition(&server, "Stalled")["reason"], "Malformed");
     assert!(ends(&server) > 460);
 }
+
+/// A pod of the cluster that serves, or does not.
+fn put_pod(server: &ApiServer, ready: bool) {
+    let ready = if ready { "True" } else { "False" };
+    server.put(
+        &format!("{CORE}/pods/demo-0"),
+        json!({
+            "metadata": { "name": "demo-0" },
+            "status": { "podIP": "10.1.0.1", "conditions": [{ "type": "Ready", "status": ready }] },
+        }),
+    );
+}
+
+#[tokio::test]
+async fn what_nodes_do_is_told_anew_whatever_rule_the_resource_breaks() {
+    let (server, mut cluster) = made(|_| {}).await;
+    put_pod(&server, true);
+    let answered = || crate::serving::answered(server.context());
+    reconcile(&server, &mut cluster, &answered()).await;
+    assert_eq!(cluster.status.as_ref().unwrap().nodes_ready, "1/1");
+
+    cluster.spec.replicas = 99;
+    reconcile(&server, &mut cluster, &answered()).await;
+    let status = cluster.status.clone().unwrap();
+    assert_eq!(
+        (status.nodes_ready.as_str(), status.ready_replicas),
+        ("1/1", 1)
+    );
+    assert_eq!(condition(&server, "Available")["status"], "True");
+    assert_eq!(condition(&server, "Replicated")["status"], "True");
+    for of_objects in ["TlsReady", "MonitoringReady"] {
+        assert_eq!(
+            condition(&server, of_objects)["status"],
+            "Unknown",
+            "{of_objects}"
+        );
+    }
+
+    // Its only node fails.
+    put_pod(&server, false);
+    reconcile(&server, &mut cluster, &server.context()).await;
+    assert_eq!(condition(&server, "Stalled")["reason"], "InvalidSpec");
+    let status = cluster.status.clone().unwrap();
+    assert_eq!(
+        (status.nodes_ready.as_str(), status.ready_replicas),
+        ("0/1", 0)
+    );
+    assert_eq!(condition(&server, "Available")["status"], "False");
+    assert_eq!(condition(&server, "Replicated")["status"], "Unknown");
+    assert_eq!(condition(&server, "SaltMatches")["status"], "Unknown");
+    assert!(
+        status
+            .members
+            .iter()
+            .all(|member| !member.reachable && !member.ready)
+    );
+
+    // The same of a resource that cannot be read.
+    let invalid = InvalidObject {
+        error: "spec.replicas: expected i32".to_owned(),
+        metadata: cluster.metadata.clone(),
+    };
+    let path = STATUS.strip_suffix("/status").unwrap();
+    let there = json!({ "metadata": { "name": "demo" }, "spec": { "replicas": "many" }, "status": cluster.status });
+    server.put(path, there);
+    put_pod(&server, true);
+    reconcile_malformed(&invalid, &answered()).await.unwrap();
+    assert_eq!(condition(&server, "Stalled")["reason"], "Malformed");
+    assert_eq!(condition(&server, "Available")["status"], "True");
+    assert_eq!(condition(&server, "Replicated")["status"], "True");
+    assert_eq!(
+        server.object(STATUS).unwrap()["status"]["nodesReady"],
+        "1/1"
+    );
+}
+
+#[tokio::test]
+async fn without_rights_what_pods_do_is_told_as_far_as_they_may_be_read() {
+    for pods_too in [false, true] {
+        let (server, mut cluster) = made(|_| {}).await;
+        put_pod(&server, true);
+        let context = crate::serving::answered(server.context());
+        reconcile(&server, &mut cluster, &context).await;
+        assert_eq!(condition(&server, "Replicated")["status"], "True");
+        server.deny("get", "secrets");
+        if pods_too {
+            server.deny("list", "pods");
+        }
+        put_pod(&server, false);
+        reconcile(&server, &mut cluster, &server.context()).await;
+        assert_eq!(condition(&server, "Stalled")["reason"], "RightsMissing");
+        let status = cluster.status.clone().unwrap();
+        let available = condition(&server, "Available");
+        if pods_too {
+            // `Available` is never Unknown: it says that it is an earlier look's.
+            assert_eq!(
+                (&available["status"], &available["reason"]),
+                (&json!("True"), &json!("NotLookedAt"))
+            );
+            assert_eq!(status.nodes_ready, "?/1");
+        } else {
+            assert_eq!(available["status"], "False");
+            assert_eq!(status.nodes_ready, "0/1");
+        }
+        for type_ in ["Replicated", "SaltMatches", "TlsReady", "MonitoringReady"] {
+            assert_eq!(condition(&server, type_)["status"], "Unknown", "{type_}");
+        }
+        assert!(status.members.iter().all(|member| !member.reachable));
+    }
+}

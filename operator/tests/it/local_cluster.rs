@@ -262,6 +262,32 @@ fn the_printed_lines_work_twice_a_killed_node_returns_and_a_signal_stops_all() {
 }
 
 #[test]
+fn a_hangup_that_is_ignored_from_the_start_stays_ignored() {
+    let data = TempDir::new().unwrap();
+    let file = Path::new(THREE_NODES);
+    let local = command(file, data.path(), three_free_ports(), &node_binary());
+    let mut command = Command::new("sh");
+    // As `nohup` does.
+    command
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(local.get_program())
+        .args(local.get_args());
+    let mut local = Local::of(&mut command, data);
+    local.until("Ctrl-C stops all nodes.");
+    let nodes = children(local.process.id());
+    let all = nodes.iter().map(|(node, _)| *node);
+    for process in all.chain([local.process.id()]) {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+        assert_eq!(ignored & 1, 1, "SIGHUP is the first signal: {status}");
+    }
+    local.signal("HUP");
+    local.signal("TERM");
+    assert!(local.end().success());
+}
+
+#[test]
 fn with_tls_the_printed_lines_go_over_https_and_nodes_over_certificates() {
     let data = TempDir::new().unwrap();
     let first = free_ports(10, 3);

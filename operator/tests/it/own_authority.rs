@@ -188,3 +188,68 @@ async fn a_refusal_ends_with_another_authority() {
         );
     }
 }
+
+/// The example of the page that puts an authority of the user's own in its place.
+fn recipe() -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tls.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let mut examples = text.split("\n```bash\n").skip(1);
+    let example = examples.find(|example| example.contains("kubectl patch secret config-node-ca"));
+    example.unwrap().split("\n```").next().unwrap().to_owned()
+}
+
+/// Runs commands in a folder of their own, with a `kubectl` that keeps the patch.
+fn run(commands: &str) -> Value {
+    let folder = tempfile::TempDir::new().unwrap();
+    let kubectl = "kubectl() { printf %s \"${@: -1}\" > patch; }";
+    let output = std::process::Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &format!("{kubectl}\n{commands}")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{commands}: {output:?}");
+    let patch = std::fs::read_to_string(folder.path().join("patch")).unwrap();
+    serde_json::from_str(&patch).unwrap()
+}
+
+#[tokio::test]
+async fn what_the_recipe_of_the_page_makes_is_taken_and_signs() {
+    let recipe = recipe();
+    let (made, patched) = recipe.split_once("\nkubectl ").unwrap();
+    let patched = format!("kubectl {patched}");
+    // The same with the parameters of the curve in the file of the key, and with the other forms of keys that OpenSSL makes.
+    let certified = "openssl req -x509 -new -key tls.key -out tls.crt -days 3650 -subj /CN=config-nodes \
+                     -addext keyUsage=critical,keyCertSign,cRLSign";
+    let with_key = |key: &str| format!("{key}\n{certified}");
+    let keys = [
+        made.to_owned(),
+        with_key("openssl ecparam -genkey -name prime256v1 -out tls.key"),
+        with_key("openssl ecparam -genkey -noout -name prime256v1 -out tls.key"),
+        with_key("openssl genrsa -traditional -out tls.key 2048"),
+    ];
+    for make in keys {
+        let patch = run(&format!("{make}\n{patched}"));
+        let (server, _) = ApiServer::start();
+        let mut cluster = resource(ONE_NODE);
+        let now = jiff::Timestamp::now();
+        let minutes = |minutes| now + jiff::SignedDuration::from_mins(minutes);
+        reconcile(&server, &mut cluster, &operator_at(&server, minutes(0))).await;
+        change(&server, AUTHORITY, |secret| {
+            for entry in ["tls.crt", "tls.key"] {
+                secret["data"][entry] = patch["data"][entry].clone();
+            }
+        });
+        for later in [1, 2, 6, 7, 11] {
+            reconcile(&server, &mut cluster, &operator_at(&server, minutes(later))).await;
+        }
+        assert_eq!(refused(&server), Value::Null, "{make}");
+        let stored = stored_pki(&server);
+        let own = stored.authority.unwrap().certificate;
+        assert_eq!(own.subject.0, "config-nodes", "{make}");
+        assert!(
+            stored.leaf.unwrap().certificate.is_signed_by(&own),
+            "{make}"
+        );
+        assert_eq!(stored.bundle, [own], "{make}: the exchange is complete");
+    }
+}

@@ -340,6 +340,39 @@ async fn a_pod_template_that_names_another_clusters_secret_is_refused() {
 }
 
 #[tokio::test]
+async fn a_pod_template_names_no_claim_that_a_deleted_cluster_left() {
+    let (server, context, mut cluster) = running().await;
+    let name =
+        |claim: &str| json!({ "name": "x", "persistentVolumeClaim": { "claimName": claim } });
+    let labels = json!({
+        "app.kubernetes.io/name": "opensecureconf",
+        "app.kubernetes.io/instance": "gone",
+        "app.kubernetes.io/component": "node",
+    });
+    for (claim, labels) in [("data-gone-0", labels), ("data-postgres-0", Value::Null)] {
+        server.put(
+            &format!("{CORE}/persistentvolumeclaims/{claim}"),
+            json!({ "metadata": { "name": claim, "labels": labels }, "status": { "phase": "Bound" } }),
+        );
+    }
+    cluster.spec.pod_template.volumes = vec![name("data-gone-0")];
+
+    reconcile(&server, &mut cluster, &context).await;
+
+    assert_eq!(server.writes(), [format!("PATCH {STATUS}")]);
+    let stalled = condition(&server, "Stalled");
+    assert_eq!(stalled["reason"], "InvalidPodTemplate");
+    assert!(
+        message(&stalled).contains("'data-gone-0' is part of cluster gone"),
+        "{stalled}"
+    );
+
+    cluster.spec.pod_template.volumes = vec![name("data-postgres-0")];
+    reconcile(&server, &mut cluster, &context).await;
+    assert!(!has_condition(&server, "Stalled"));
+}
+
+#[tokio::test]
 async fn a_refused_service_monitor_keeps_no_node_from_running() {
     let (server, context) = ApiServer::start();
     server.refuse(

@@ -65,6 +65,7 @@ impl<'a> From<ListedEntry<'a>> for Shown<'a> {
             extra: _,
             created_at,
             updated_at,
+            hashed: _,
         } = entry;
         Self {
             environment,

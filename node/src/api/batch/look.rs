@@ -116,7 +116,7 @@ impl Work<'_> {
         }
         // Who waits holds nothing.
         drop(standing);
-        room.wait_to_open(self.node, token).await?;
+        room.wait_to_open(&self.node.budgets.values, token).await?;
         self.look(operation).await
     }
 

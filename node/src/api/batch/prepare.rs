@@ -47,6 +47,7 @@ impl Work<'_> {
         if length > most {
             return Err(ApiError::ValueTooLarge { length, most });
         }
+        room.hold(&self.node.budgets.values).await?;
         let standing = if operation.verb == Verb::Create && !again {
             Standing::Free(Expected::NothingLive)
         } else {

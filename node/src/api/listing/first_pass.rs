@@ -14,9 +14,13 @@ pub(super) struct FirstPass {
     pub(super) older: bool,
     /// Skipped after the last entry of the page: the next page counts them, if there is one that begins after that entry.
     trailing: usize,
-    /// How many of the opened entries are in the buffer, and the last of them.
+    /// How many of the opened entries are in the buffer.
     pub(super) buffered: usize,
+    /// The last entry whose text was wanted: it is in the buffer, or was passed over.
     pub(super) last_buffered: Option<Names>,
+    /// How many were passed over although the key opens them, and how many of these the second pass meets again.
+    passed_over: usize,
+    met_again: usize,
     /// There is no room for more in the buffer.
     closed: bool,
     /// The size of the largest entry in the buffer, and of the largest opened one that is not in it.
@@ -48,6 +52,8 @@ impl FirstPass {
             trailing: 0,
             buffered: 0,
             last_buffered: None,
+            passed_over: 0,
+            met_again: 0,
             closed: false,
             largest_buffered: 0,
             largest_left: 0,
@@ -84,6 +90,7 @@ impl FirstPass {
         self.buffer = String::from("[");
         self.buffered = 0;
         self.last_buffered = None;
+        self.met_again = self.passed_over;
         self.largest_left = self.largest_left.max(self.largest_buffered);
     }
 
@@ -104,10 +111,7 @@ impl FirstPass {
         self.older |= entry.created_at < since;
         if wanted == Wanted::Text {
             self.buffered += 1;
-            self.largest_buffered = self.largest_buffered.max(size);
-            let (environment, key) = self.last_buffered.get_or_insert_default();
-            entry.environment.clone_into(environment);
-            entry.key.clone_into(key);
+            self.puts_behind(entry, size);
         } else {
             self.largest_left = self.largest_left.max(size);
         }
@@ -115,6 +119,31 @@ impl FirstPass {
             self.last_opened = Some(Cursor::of(entry));
         }
         ControlFlow::Continue(())
+    }
+
+    /// Notes an entry that the key opens and that is damaged, whose text was wanted.
+    pub(super) fn passes_over(
+        &mut self,
+        entry: ListedEntry<'_>,
+        size: usize,
+        limit: Option<usize>,
+    ) {
+        self.passed_over += 1;
+        self.puts_behind(entry, size);
+        self.skips(limit);
+    }
+
+    /// The second pass begins after this entry, unless it begins anew: then it needs room for it.
+    fn puts_behind(&mut self, entry: ListedEntry<'_>, size: usize) {
+        self.largest_buffered = self.largest_buffered.max(size);
+        let (environment, key) = self.last_buffered.get_or_insert_default();
+        entry.environment.clone_into(environment);
+        entry.key.clone_into(key);
+    }
+
+    /// How many entries the second pass meets that the key opens.
+    pub(super) fn left(&self) -> usize {
+        self.opened - self.buffered + self.met_again
     }
 
     /// Notes an entry that the key does not open.

@@ -24,7 +24,7 @@ use crate::{
         },
         extract::{auth::Listed, page::Page},
         list_turns::Turn,
-        sealing::{tell_misplaced, unreadable},
+        sealing::{tell_passed_over, unreadable},
         value_text::ValueText,
     },
     budget::{NoRoom, Reservation, Window},
@@ -81,7 +81,7 @@ pub(super) struct Rest {
     pub(super) window: Window,
     /// The entry after which it begins.
     pub(super) after: Option<Names>,
-    /// How many entries follow.
+    /// How many entries follow that the key opens, with those that are passed over although it does.
     pub(super) count: usize,
     /// The first pass's buffer.
     pub(super) chunk: Chunk,
@@ -176,12 +176,17 @@ impl Reading {
             }
             let opens = match wanted {
                 Wanted::Text => opener.append(entry, &mut first.buffer),
-                Wanted::Verdict => Ok(opener.key.opens(entry.token)),
+                Wanted::Verdict if opener.key.opens(entry.token) => Ok(Verdict::Opens),
+                Wanted::Verdict => Ok(Verdict::Closed),
             };
             match opens {
-                Ok(true) => first.opens(entry, wanted, size, page.limit, *since),
-                Ok(false) => {
+                Ok(Verdict::Opens) => first.opens(entry, wanted, size, page.limit, *since),
+                Ok(Verdict::Closed) => {
                     first.skips(page.limit);
+                    ControlFlow::Continue(())
+                }
+                Ok(Verdict::Damaged) => {
+                    first.passes_over(entry, size, page.limit);
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
@@ -244,8 +249,8 @@ impl Reading {
         Some(Rest {
             sender,
             window,
+            count: first.left(),
             after: first.last_buffered.or(self.page.selection.after.clone()),
-            count: first.opened - first.buffered,
             chunk: Chunk::first(first.buffer, room),
         })
     }
@@ -316,7 +321,7 @@ impl Reading {
                     Handle::current().block_on(chunk.next(&sender, &window, size))
                 };
                 match sent.and_then(|()| opener.append_verified(entry, &mut chunk.text)) {
-                    Ok(opened) => rest -= usize::from(opened),
+                    Ok(was_counted) => rest -= usize::from(was_counted),
                     Err(reason) => {
                         broken_off = Some(reason);
                         return ControlFlow::Break(());
@@ -351,18 +356,25 @@ pub(super) struct Opener<'r> {
 }
 
 impl Opener<'_> {
-    /// Appends an entry where the key opens it, and returns whether it does.
-    fn append(&self, entry: ListedEntry<'_>, buffer: &mut String) -> Result<bool, ApiError> {
+    /// Appends an entry where the key opens it.
+    fn append(&self, entry: ListedEntry<'_>, buffer: &mut String) -> Result<Verdict, ApiError> {
         if self.page.form == Form::Names {
-            return Ok(self.append_name(entry, buffer));
+            let opens = self.append_name(entry, buffer);
+            return Ok(if opens {
+                Verdict::Opens
+            } else {
+                Verdict::Closed
+            });
         }
         match self.open(entry) {
-            Ok(plaintext) => self.append_value(entry, plaintext, buffer).map(|()| true),
-            Err(_) => Ok(false),
+            Ok(plaintext) => self.append_value(entry, plaintext, buffer)?,
+            Err(Unopened::Closed(_)) => return Ok(Verdict::Closed),
+            Err(Unopened::Misplaced | Unopened::Altered) => return Ok(Verdict::Damaged),
         }
+        Ok(Verdict::Opens)
     }
 
-    /// The same of an entry that the first pass may have counted, which looked at the key alone.
+    /// The same behind the first pass's buffer; returns whether the entry counts among those that follow it.
     pub(super) fn append_verified(
         &self,
         entry: ListedEntry<'_>,
@@ -374,7 +386,7 @@ impl Opener<'_> {
         let plaintext = match self.open(entry) {
             Ok(plaintext) => plaintext,
             Err(Unopened::Closed(_)) => return Ok(false),
-            Err(Unopened::Misplaced) => return Ok(true),
+            Err(Unopened::Misplaced | Unopened::Altered) => return Ok(true),
         };
         self.append_value(entry, plaintext, buffer).map_err(|_| {
             tracing::error!(
@@ -409,15 +421,22 @@ impl Opener<'_> {
         Ok(())
     }
 
-    /// The plaintext of an entry. One that was written for another entry is logged, and passed over.
+    /// The plaintext of an entry. One that was written for another entry, or whose row was changed, is logged, and passed over.
     fn open(&self, entry: ListedEntry<'_>) -> Result<Zeroizing<Vec<u8>>, Unopened> {
         let names = (entry.environment, entry.key);
-        let opened = self.key.open_value(names, entry.token, entry.extra);
-        if opened == Err(Unopened::Misplaced) {
-            tell_misplaced(self.node, names);
-        }
-        opened
+        self.key
+            .open_unchecked_value(names, entry.token, entry.extra, || entry.is_as_written())
+            .inspect_err(|unopened| tell_passed_over(self.node, names, *unopened))
     }
+}
+
+/// What became of an entry.
+enum Verdict {
+    Opens,
+    /// The key does not open it.
+    Closed,
+    /// The key opens it, and it is passed over all the same.
+    Damaged,
 }
 
 /// Whether the buffer has room for an entry of so many bytes, without growing.

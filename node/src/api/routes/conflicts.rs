@@ -23,14 +23,14 @@ use crate::{
         },
         large_values::{cost_of_opening, room_for, work},
         openapi::{ConflictQuery, ConflictResponse, KeyHeaders, ListRefusals},
-        sealing::tell_misplaced,
+        sealing::tell_passed_over,
         value_text::ValueText,
     },
     budget::Reservation,
-    crypto::{DataKey, Unopened},
+    crypto::DataKey,
     domain::{Category, Content, Row, Timestamp},
     json::write_string,
-    store::{CONFLICT_PAGE_BYTES, ConflictPage, EntryStore, ListedEntry},
+    store::{CONFLICT_PAGE_BYTES, ConflictPage, EntryStore, ListedEntry, LostVersion},
 };
 
 /// Ciphertext of a page at most, in bytes: it ends with the version that passes its size.
@@ -123,7 +123,10 @@ async fn read_page(
             .conflicts(page.before, page.limit)
             .await?;
         node.looked_at(taker.address, found.rows.len());
-        let sizes = found.rows.iter().filter_map(ListedEntry::of);
+        let sizes = found
+            .rows
+            .iter()
+            .filter_map(|lost| ListedEntry::of(&lost.row));
         let (tokens, text) = sizes.fold((0, 0), |(tokens, text), entry| {
             let size = size_of(&entry, Form::Full);
             (tokens + entry.token.len(), text + size)
@@ -148,24 +151,25 @@ fn write_opened(
     node: &NodeState,
     key: &DataKey,
     since: Timestamp,
-    rows: &[Row],
+    rows: &[LostVersion],
     seen: &mut Listed,
     out: &mut impl fmt::Write,
 ) -> fmt::Result {
     let mut follows = false;
-    for row in rows {
+    for lost in rows {
+        let row = &lost.row;
         let token = row
             .content
             .as_ref()
             .and_then(Content::token)
             .unwrap_or_default();
         let entry = (row.identity.environment.as_str(), row.identity.key.as_str());
-        let plaintext = match key.open_value(entry, token, row.extra.as_deref()) {
+        let extra = row.extra.as_deref();
+        let opened = key.open_unchecked_value(entry, token, extra, || lost.is_as_written());
+        let plaintext = match opened {
             Ok(plaintext) => plaintext,
             Err(unopened) => {
-                if unopened == Unopened::Misplaced {
-                    tell_misplaced(node, entry);
-                }
+                tell_passed_over(node, entry, unopened);
                 seen.skipped += 1;
                 continue;
             }

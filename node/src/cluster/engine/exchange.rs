@@ -95,8 +95,17 @@ impl Engine {
             {
                 Answer::Refused(Refusal::Gap)
             }
-            Request::Push { from, to, rows } if is_fed && !hello.fenced => {
-                let changes = Changes { to, rows };
+            Request::Push {
+                from,
+                to,
+                rows,
+                passed_over,
+            } if is_fed && !hello.fenced => {
+                let changes = Changes {
+                    to,
+                    rows,
+                    passed_over,
+                };
                 if self.take_changes(tables, now, hello, from, changes, out)? {
                     Answer::Noted
                 } else {
@@ -104,7 +113,7 @@ impl Engine {
                 }
             }
             Request::Pull { after } if feeds => {
-                let Changes { to, rows } =
+                let Changes { to, rows, .. } =
                     self.changes_after(tables, now, hello.incarnation, after, out)?;
                 if to == after && to < self.last {
                     // This node holds back its later changes.
@@ -191,7 +200,14 @@ impl Engine {
             return Ok(());
         }
         match body {
-            Answer::Refused(refusal) => self.refused(tables, now, from, &hello, refusal, out)?,
+            Answer::Refused(refusal) => {
+                if (&refusal, kind) == (&Refusal::Gap, Exchange::Push)
+                    && let Some(route) = self.peers.routes.get_mut(from)
+                {
+                    route.gap_at = Some(now.elapsed);
+                }
+                self.refused(tables, now, from, &hello, refusal, out)?;
+            }
             body => {
                 self.accepted(tables, now, &hello, kind, body, out)?;
                 if let Some(route) = self.peers.routes.get_mut(from) {
@@ -213,7 +229,11 @@ impl Engine {
     ) -> Result<(), T::Error> {
         match (body, kind) {
             (Answer::Changes { to, rows }, Exchange::Pull { after }) if self.is_fed() => {
-                let changes = Changes { to, rows };
+                let changes = Changes {
+                    to,
+                    rows,
+                    passed_over: Vec::new(),
+                };
                 self.take_changes(tables, now, hello, after, changes, out)?;
             }
             (Answer::Entries(rows), Exchange::Repair) if self.is_fed() => {

@@ -1,22 +1,29 @@
 //! The change feed: the changes that members send each other, and how far each has come.
 
-use super::{Engine, Event, Now, Output};
+use std::time::Duration;
+
+use super::{Engine, Event, Now, Output, told::Prefix};
 use crate::{
-    cluster::limits::feed::{ROWS, TOLD},
+    cluster::limits::{
+        feed::{RELAY_PAUSE, ROWS},
+        heartbeats::HEARTBEAT,
+    },
     cluster::{
-        ENTRIES_BYTES, FeedRow, Merge, PeerInfo, Request, Rule, Seq, Tables, WireIdentity, WireRow,
-        merge,
+        ENTRIES_BYTES, FeedRow, Merge, PassedOver, PeerInfo, Request, Rule, Seq, Tables,
+        WireIdentity, WireRow, merge, peer_table::Route,
     },
     domain::{Identity, Incarnation, Row, RowHash},
 };
 
 /// So many changes fill a message.
-pub(super) const FULL: u64 = ROWS as u64;
+const FULL: u64 = ROWS as u64;
 
 /// Changes as they are sent.
 pub(super) struct Changes {
     pub(super) to: Seq,
     pub(super) rows: Vec<WireRow>,
+    /// Feeds that have the changes that are left out.
+    pub(super) passed_over: Vec<PassedOver>,
 }
 
 impl Engine {
@@ -46,6 +53,83 @@ impl Engine {
         }
     }
 
+    /// The changes that are due to a member now. This node leaves out those of the member itself, and those that their writers told it, as
+    /// long as the member finds that it has these.
+    pub(super) fn push_due<T: Tables>(
+        &mut self,
+        tables: &mut T,
+        now: Now,
+        hello: &PeerInfo,
+        route: &Route,
+        out: &mut Vec<Output>,
+    ) -> Result<Option<Request>, T::Error> {
+        let member = hello.incarnation;
+        let Some(held) = self.held_by(member).filter(|held| *held < self.last) else {
+            return Ok(None);
+        };
+        let over = |moment: Option<Duration>, pause: Duration| {
+            moment.is_none_or(|moment| now.elapsed.saturating_sub(moment) >= pause)
+        };
+        let judges = over(route.gap_at, HEARTBEAT) && self.peers.judges_what_it_passes_over(member);
+        let prefix = self.what_it_does_not_need(now, member, held, judges);
+        let is_made_here = self.last_made > held;
+        let is_full = !prefix.waits && self.last.since(prefix.to) >= FULL;
+        if !is_made_here && !is_full && !over(route.pushed_at, RELAY_PAUSE) {
+            return Ok(None);
+        }
+        let mut changes = if prefix.waits && !is_made_here {
+            Changes {
+                to: prefix.to,
+                rows: Vec::new(),
+                passed_over: Vec::new(),
+            }
+        } else {
+            self.changes_after(tables, now, member, prefix.to, out)?
+        };
+        changes.passed_over = prefix.elsewhere;
+        let Changes {
+            to,
+            rows,
+            passed_over,
+        } = changes;
+        Ok((to > held).then_some(Request::Push {
+            from: held,
+            to,
+            rows,
+            passed_over,
+        }))
+    }
+
+    /// The first changes after a sequence that a member does not need from this node.
+    fn what_it_does_not_need(
+        &self,
+        now: Now,
+        member: Incarnation,
+        after: Seq,
+        judges: bool,
+    ) -> Prefix {
+        // Where some changes are held back, each is looked at. What a directory names moves from node to node.
+        if self.oldest_to_feed(now).is_some()
+            || self.is_federated()
+            || !self.setup.rules.hold(Rule::WritersAreToldWhatTheyMayLack)
+        {
+            return Prefix::empty(after);
+        }
+        self.told_by_writers
+            .prefix(after, member, judges, now.elapsed)
+    }
+
+    /// Whether this node holds what a member left out, by its own knowledge of the feeds that have it: it read them to their ends, and
+    /// no process of their nodes began in between.
+    fn holds(&self, passed_over: &[PassedOver]) -> bool {
+        let is_held = |passed: &PassedOver| {
+            let cursor = self.cursors.get(&passed.writer);
+            cursor.is_some_and(|cursor| cursor.process_epoch == passed.process_epoch)
+                && self.read_up.get(&passed.writer) >= Some(&passed.up_to)
+        };
+        passed_over.iter().all(is_held) || !self.setup.rules.hold(Rule::PassedOverChangesAreJudged)
+    }
+
     /// Changes of this node after a sequence, for a member. The member has the changes that it wrote and reported itself; or
     /// its database went back behind them, and then it is fenced and loads a snapshot.
     pub(super) fn changes_after<T: Tables>(
@@ -70,7 +154,7 @@ impl Engine {
         }
         let mut rows = Vec::with_capacity(changes.len());
         for change in changes {
-            let has_told = self.told_by_writers.contains(&change.seq)
+            let has_told = self.told_by_writers.contains(change.seq)
                 || !self.setup.rules.hold(Rule::WritersAreToldWhatTheyMayLack);
             if change.row.version.incarnation == reader && has_told {
                 continue;
@@ -83,7 +167,11 @@ impl Engine {
                 self.note_damage(change.row.identity, out);
             }
         }
-        Ok(Changes { to, rows })
+        Ok(Changes {
+            to,
+            rows,
+            passed_over: Vec::new(),
+        })
     }
 
     /// Applies changes of a member that follow on the held part of its feed; `false` where they would leave a gap.
@@ -96,7 +184,11 @@ impl Engine {
         changes: Changes,
         out: &mut Vec<Output>,
     ) -> Result<bool, T::Error> {
-        let Changes { to, rows } = changes;
+        let Changes {
+            to,
+            rows,
+            passed_over,
+        } = changes;
         let received = self.received_from(hello);
         if from > received && self.setup.rules.hold(Rule::RefuseGaps) {
             return Ok(false);
@@ -109,13 +201,27 @@ impl Engine {
             // A repeated and perhaps old message: an entry may have been deleted and its tombstone purged since.
             return Ok(true);
         }
+        if !self.holds(&passed_over) {
+            return Ok(false);
+        }
         let Some(rows) = arrived(hello, rows, out) else {
             return Ok(false);
         };
         if !self.may_move_clock(now, hello, &rows, out) {
             return Ok(false);
         }
-        self.take_rows(tables, now, hello, rows, out)?;
+        let source = PassedOver {
+            writer: hello.incarnation,
+            process_epoch: hello.process_epoch,
+            up_to: to,
+        };
+        for (row, hash) in rows {
+            let before = self.last;
+            self.apply(tables, now, &row, hash, out)?;
+            if self.last > before && row.version.incarnation == hello.incarnation {
+                self.told_by_writers.note(self.last, source, now.elapsed);
+            }
+        }
         self.set_received(hello, to);
         if to >= hello.head {
             self.read_up.insert(hello.incarnation, to);
@@ -156,28 +262,6 @@ impl Engine {
         }
         self.changed.counters = true;
         self.put_membership(tables)
-    }
-
-    /// Applies rows of a member, from its feed or a repair.
-    fn take_rows<T: Tables>(
-        &mut self,
-        tables: &mut T,
-        now: Now,
-        hello: &PeerInfo,
-        rows: Vec<(Row, RowHash)>,
-        out: &mut Vec<Output>,
-    ) -> Result<(), T::Error> {
-        for (row, hash) in rows {
-            let before = self.last;
-            self.apply(tables, now, &row, hash, out)?;
-            if self.last > before && row.version.incarnation == hello.incarnation {
-                self.told_by_writers.insert(self.last);
-            }
-        }
-        while self.told_by_writers.len() > TOLD {
-            self.told_by_writers.pop_first();
-        }
-        Ok(())
     }
 
     /// Puts entries in the place of damaged ones. An answer may be late: where the entry was mended, and perhaps deleted and

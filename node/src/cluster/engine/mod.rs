@@ -1,5 +1,6 @@
 //! One node's engine: the durable state that decisions need, and its knowledge of other nodes.
 
+mod accusation;
 mod admission;
 mod digest;
 mod exchange;
@@ -14,6 +15,8 @@ mod sending;
 mod setup;
 mod stamps;
 mod suspicion;
+mod told;
+mod unfencing;
 mod values;
 mod view;
 mod write;
@@ -47,6 +50,7 @@ use owner::Leaving;
 use readiness::Readiness;
 use stamps::Alarms;
 use suspicion::Suspicions;
+use told::ToldByWriters;
 
 /// The engine. Lives where the tables are written; everything that it learns comes as an [`Input`].
 #[derive(Debug)]
@@ -75,8 +79,8 @@ pub struct Engine {
     /// How far members had acknowledged this node's feed when this node read theirs to the end. No message that a member sent
     /// before it knew of an earlier delete can arrive later and count as news.
     settled: BTreeMap<Incarnation, Seq>,
-    /// Changes that came from their writers, which need not get them again. Only some of the latest: forgotten ones are sent.
-    told_by_writers: BTreeSet<Seq>,
+    /// Changes that came from their writers, which need not get them again.
+    told_by_writers: ToldByWriters,
     #[cfg_attr(
         feature = "rule-switches",
         serde(serialize_with = "WireSalt::serialize_found")
@@ -187,7 +191,7 @@ impl Engine {
                 .collect(),
             // A bootstrap or a snapshot may have settled it since the process began.
             read_up: BTreeMap::new(),
-            told_by_writers: BTreeSet::new(),
+            told_by_writers: ToldByWriters::default(),
             salt: match &setup.salt {
                 Some(salt) => Some(salt.clone()),
                 None => tables.salt().map_err(LoadError::Storage)?,

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use super::{
-    Engine, ExchangeId, Now, Output,
-    feed::{Changes, FULL},
-};
+use super::{Engine, ExchangeId, Now, Output};
 use crate::{
     cluster::limits::{
-        feed::RELAY_PAUSE,
         heartbeats::{ASKED_AGAIN, HEARTBEAT, REFUSED, ROSTER_PAUSE},
         suspicion::ASK_PAUSE,
     },
@@ -117,26 +113,11 @@ impl Engine {
         if let Some(due) = self.digest_request(now, &hello, route) {
             return Ok(Some(due));
         }
-        if let Some(held) = self.held_by(hello.incarnation)
-            && held < self.last
-            && self.feeds()
+        if self.feeds()
             && !self.is_suspended()
-            && (self.last_made > held
-                || self.last.since(held) >= FULL
-                || since(route.pushed_at) >= RELAY_PAUSE)
+            && let Some(push) = self.push_due(tables, now, &hello, route, out)?
         {
-            let Changes { to, rows } =
-                self.changes_after(tables, now, hello.incarnation, held, out)?;
-            if to > held {
-                return Ok(Some((
-                    Exchange::Push,
-                    Request::Push {
-                        from: held,
-                        to,
-                        rows,
-                    },
-                )));
-            }
+            return Ok(Some((Exchange::Push, push)));
         }
         // It says that it holds what it missed. Writes wait for it again once an answer says so.
         let holds_what_it_missed = missed.is_some()

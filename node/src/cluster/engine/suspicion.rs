@@ -6,10 +6,10 @@ mod stored;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{AdminOutcome, AdminRefusal, Engine, Event, Now, Output};
+use super::{Engine, Event, Now, Output};
 use crate::{
     cluster::{
-        FenceReason, LocalStatus, PeerInfo, ProcessEpoch, PurgeMarks, Rule, Seq, State, Tables,
+        FenceReason, LocalStatus, PeerInfo, ProcessEpoch, Rule, State, Tables,
         limits::suspicion::{TIMEOUT, TRUST},
     },
     domain::{Clock, Incarnation, Timestamp},
@@ -314,7 +314,7 @@ impl Engine {
     }
 
     /// Whether a member answered after a moment that it gives snapshots.
-    fn is_another_source(&self, since: Duration) -> bool {
+    pub(super) fn is_another_source(&self, since: Duration) -> bool {
         let mut others = self.peers.known.keys();
         others.any(|member| self.gives_snapshots(*member, since))
     }
@@ -371,77 +371,6 @@ impl Engine {
         self.suspicions.told = false;
     }
 
-    /// Whether a purge mark is above the head that its node reported in an answer.
-    fn is_above_head(&self, member: Incarnation, purged: Seq) -> bool {
-        let answered = self
-            .peers
-            .known
-            .get(&member)
-            .and_then(|contact| contact.answered);
-        answered.is_some_and(|answered| purged > answered.head)
-    }
-
-    /// The purge mark of a member up to which the cluster admin lets this node go on without the deletes.
-    pub(super) fn forgiven(&self, member: Incarnation) -> Seq {
-        let mut forgiven = self.membership.forgiven.iter();
-        forgiven
-            .find(|(of, _)| *of == member)
-            .map_or(Seq::START, |(_, seq)| *seq)
-    }
-
-    /// The accusation of a greeting against this node.
-    pub(super) fn accusation(
-        &self,
-        hello: &PeerInfo,
-        asked: Option<Duration>,
-    ) -> Option<FenceReason> {
-        let rules = self.setup.rules;
-        let holds_more_than_there_is = hello
-            .received
-            .is_some_and(|(of, seq)| of == self.incarnation && seq > self.last);
-        if holds_more_than_there_is && rules.hold(Rule::FenceRolledBack) {
-            return Some(FenceReason::RolledBack);
-        }
-        // A mark above the head that this process reported in an answer is damage.
-        let is_damage = asked.is_none()
-            && rules.hold(Rule::GreetingsAreAskedFor)
-            && self
-                .peers
-                .known
-                .get(&hello.incarnation)
-                .is_some_and(|contact| {
-                    contact.answered.is_some_and(|answered| {
-                        answered.process_epoch == hello.process_epoch
-                            && hello.purged > answered.head
-                    })
-                });
-        let missed = self.missed_what_it_purged(hello) && !is_damage;
-        let missed_before =
-            self.missed_any(&hello.inherited) && rules.hold(Rule::PurgeMarksAreInherited);
-        // No node waits for a node that has left, which itself waits for its removal.
-        ((missed || missed_before) && self.my_state() != Some(State::Left))
-            .then_some(FenceReason::BelowPurgeMark)
-    }
-
-    /// Whether a member purged rows of its feed that this node has not read.
-    pub(super) fn missed_what_it_purged(&self, hello: &PeerInfo) -> bool {
-        let known = self
-            .received_from(hello)
-            .max(self.forgiven(hello.incarnation));
-        hello.purged > known && self.setup.rules.hold(Rule::HonourPurgeMarks)
-    }
-
-    /// Whether this node misses deletes that were purged before the snapshot of another node was made. Purges of a removed
-    /// member do not count: it did not wait for the nodes that had removed it.
-    fn missed_any(&self, inherited: &PurgeMarks) -> bool {
-        inherited.iter().any(|(of, purged)| {
-            let held = self.cursors.get(of).map(|cursor| cursor.received);
-            *of != self.incarnation
-                && self.states.get(of) != Some(&State::Removed)
-                && held.unwrap_or_default().max(self.forgiven(*of)) < *purged
-        })
-    }
-
     /// The members that one behind this node's snapshot had removed in vain before it purged: they still have what this node lacks.
     fn removed_in_vain(&self) -> impl Iterator<Item = Incarnation> {
         let membership = &self.membership;
@@ -462,57 +391,5 @@ impl Engine {
             let answered = answered.and_then(|contact| contact.answered);
             answered.is_none_or(|answered| answered.source)
         })
-    }
-
-    /// Goes on with this node's rows, as the cluster admin orders: no node could give it a snapshot. Deletes that members have
-    /// purged by now count as known.
-    pub(super) fn unfence<T: Tables>(
-        &mut self,
-        tables: &mut T,
-        dry_run: bool,
-        out: &mut Vec<Output>,
-    ) -> Result<Result<AdminOutcome, AdminRefusal>, T::Error> {
-        let reason = match self.membership.status {
-            LocalStatus::Fenced(reason) => reason,
-            LocalStatus::Member => match self.why_waiting() {
-                Some(reason) => reason,
-                None if self.is_suspected() => FenceReason::BelowPurgeMark,
-                None => return Ok(Err(AdminRefusal::NotFenced)),
-            },
-            LocalStatus::Blank => return Ok(Err(AdminRefusal::NotFenced)),
-        };
-        if !reason.is_forgivable() {
-            return Ok(Err(AdminRefusal::CannotUnfence(reason)));
-        }
-        if self.is_another_source(Duration::ZERO) {
-            return Ok(Err(AdminRefusal::OtherSource));
-        }
-        if dry_run {
-            return Ok(Ok(AdminOutcome::Unfenced));
-        }
-        let marks: Vec<_> = self
-            .peers
-            .known
-            .iter()
-            .filter(|(_, contact)| contact.answered.is_some())
-            .flat_map(|(member, contact)| {
-                let inherited = contact.hello.inherited.iter().copied();
-                inherited.chain([(*member, contact.hello.purged)])
-            })
-            .filter(|(member, purged)| !self.is_above_head(*member, *purged))
-            .collect();
-        for (member, purged) in marks {
-            if purged > self.forgiven(member) {
-                self.membership.forgiven.retain(|(of, _)| *of != member);
-                self.membership.forgiven.push((member, purged));
-            }
-        }
-        self.membership.status = LocalStatus::Member;
-        self.membership.joined_without = Vec::new();
-        self.abort_join(tables)?;
-        self.put_membership(tables)?;
-        self.forget_suspicions();
-        out.push(Output::Event(Event::Unfenced));
-        Ok(Ok(AdminOutcome::Unfenced))
     }
 }

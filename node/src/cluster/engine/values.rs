@@ -53,7 +53,7 @@ fn fate(
 }
 
 impl Engine {
-    fn is_federated(&self) -> bool {
+    pub(super) fn is_federated(&self) -> bool {
         self.setup.mode == Mode::Federated
     }
 

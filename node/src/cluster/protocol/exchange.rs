@@ -36,7 +36,7 @@ pub struct Protocol {
 
 impl Protocol {
     /// The version of this release.
-    pub const CURRENT: Self = Self { major: 1, minor: 2 };
+    pub const CURRENT: Self = Self { major: 1, minor: 3 };
 
     /// Whether a node understands [`Request::Digest`].
     pub(in crate::cluster) fn has_digests(self) -> bool {
@@ -46,6 +46,11 @@ impl Protocol {
     /// Whether a node keeps the seal of a value that another node has it write.
     pub(in crate::cluster) fn has_seals(self) -> bool {
         self.minor >= 2
+    }
+
+    /// Whether a node judges the [`PassedOver`] of a push.
+    pub(in crate::cluster) fn passes_over(self) -> bool {
+        self.minor >= 3
     }
 
     /// Whether a source of a snapshot admits the node that takes it.
@@ -166,6 +171,9 @@ pub enum Request {
         to: Seq,
         /// The changes.
         rows: Vec<WireRow>,
+        /// I left out changes that others made and told you: refuse where you have not read their feeds so far.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        passed_over: Vec<PassedOver>,
     },
     /// Give me your changes after this sequence.
     Pull {
@@ -192,6 +200,17 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         incarnation: Option<Incarnation>,
     },
+}
+
+/// A part of a node's feed that has changes of that node alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// The node that made the changes.
+    pub writer: Incarnation,
+    /// Its process when it told them.
+    pub process_epoch: ProcessEpoch,
+    /// Where it has them: not behind this place of its feed.
+    pub up_to: Seq,
 }
 
 /// An answer of a node.

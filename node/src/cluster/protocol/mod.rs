@@ -6,8 +6,8 @@ mod import;
 mod values;
 
 pub use exchange::{
-    Answer, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, PeerInfo, Protocol, Request, SnapshotHead,
-    WireIdentity, WireRow, WireSalt,
+    Answer, ENTRIES_BYTES, EXCHANGE_PATH, Envelope, PassedOver, PeerInfo, Protocol, Request,
+    SnapshotHead, WireIdentity, WireRow, WireSalt,
 };
 pub use import::{IMPORT_PATH, ImportAnswer, ImportOrder, ImportOutcome, ImportedEntry};
 pub use values::{

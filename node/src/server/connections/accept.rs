@@ -6,10 +6,9 @@ use http::HeaderValue;
 use rustix::io::Errno;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -36,8 +35,6 @@ const REST: Duration = Duration::from_millis(50);
 const UNSENT: u32 = 32 << 10;
 /// Refused clients that get an answer at the same time; others are closed without one.
 const TOLD: usize = 64;
-/// The longest time for such an answer.
-const TELLING: Duration = Duration::from_secs(1);
 /// Clients of refused requests that may go on sending at the same time.
 const WAITING: usize = 64;
 
@@ -192,7 +189,7 @@ impl Doorkeeper {
     }
 
     /// A client of plain HTTP gets the reason. Over TLS it would need a handshake first, for which there is no room.
-    fn turn_away(&self, mut stream: TcpStream, refused: Refused) {
+    fn turn_away(&self, stream: TcpStream, refused: Refused) {
         self.shared.metrics.refused(refused.label());
         if self.shared.tls.is_some() {
             return;
@@ -200,15 +197,10 @@ impl Doorkeeper {
         let Ok(telling) = Arc::clone(&self.telling).try_acquire_owned() else {
             return;
         };
-        self.tasks.spawn(timeout(TELLING, async move {
+        self.tasks.spawn(async move {
             let _telling = telling;
-            stream.write_all(&Refusal::Connections.to_bytes()).await?;
-            stream.shutdown().await?;
-            // Closing with unread bytes would discard the answer.
-            let mut taken = [0; 1024];
-            while stream.read(&mut taken).await? > 0 {}
-            io::Result::Ok(())
-        }));
+            Refusal::Connections.send(stream).await
+        });
     }
 }
 

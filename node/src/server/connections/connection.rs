@@ -85,12 +85,20 @@ pub(super) async fn serve(
     activity: Arc<Activity>,
     shared: &Shared,
 ) -> ConnectionEnd {
-    let stream = StallGuard::new(stream, shared.timeouts.stall);
+    let stall = shared.timeouts.stall;
     let Some(tls) = &shared.tls else {
-        return converse(stream, activity, shared).await;
+        return converse(StallGuard::new(stream, stall), activity, shared).await;
     };
-    let stream = Intake::new(stream, activity.mark.peer.ip(), shared.edge.room.clone());
-    let handshake = timeout(shared.timeouts.headers, tls.accept(stream));
+    let handshake = timeout(shared.timeouts.headers, async {
+        if is_plain_http(&stream).await? {
+            // The client may be gone already.
+            let _ = Refusal::PlainHttp.send(stream).await;
+            return Ok(None);
+        }
+        let (address, room) = (activity.mark.peer.ip(), shared.edge.room.clone());
+        let stream = Intake::new(StallGuard::new(stream, stall), address, room);
+        tls.accept(stream).await.map(Some)
+    });
     let shaken = tokio::select! {
         biased;
         () = shared.stop.cancelled() => return ConnectionEnd::Stopped,
@@ -98,7 +106,12 @@ pub(super) async fn serve(
         shaken = handshake => shaken,
     };
     match shaken {
-        Ok(Ok(shaken)) => {
+        Ok(Ok(None)) => {
+            let status = Refusal::PlainHttp.status();
+            shared.metrics.refused_head(status.as_u16());
+            ConnectionEnd::Handshake
+        }
+        Ok(Ok(Some(shaken))) => {
             let Shaken {
                 stream,
                 shown,
@@ -126,6 +139,13 @@ pub(super) async fn serve(
         }
         Err(_) => ConnectionEnd::Silent,
     }
+}
+
+/// Whether the client begins with a method of HTTP. TLS begins with the number of a record, 22 (RFC 8446, section 5.1).
+async fn is_plain_http(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    let arrived = stream.peek(&mut first).await?;
+    Ok(arrived > 0 && first.iter().all(u8::is_ascii_uppercase))
 }
 
 /// Whether one side refused the other. A client that went away, or only probed the port, was not refused.

@@ -1,8 +1,18 @@
 //! Answers from before there is a request: as bytes, because hyper lets us make none there. They have the headers of every
 //! answer.
 
+use std::{io, time::Duration};
+
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// The longest time to hand over an answer whose client is served no further.
+const TELLING: Duration = Duration::from_secs(1);
 
 /// Why a client gets no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +29,19 @@ pub(super) enum Refusal {
     NoRoomForHead,
     /// There are too many connections.
     Connections,
+    /// The bytes are plain HTTP, and the port speaks HTTPS.
+    PlainHttp,
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Malformed,
         Self::SlowHead,
         Self::LongPath,
         Self::LargeHead,
         Self::NoRoomForHead,
         Self::Connections,
+        Self::PlainHttp,
     ];
 
     /// A number from 1 on.
@@ -64,7 +77,7 @@ impl Refusal {
 
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::PlainHttp => StatusCode::BAD_REQUEST,
             Self::SlowHead => StatusCode::REQUEST_TIMEOUT,
             Self::LongPath => StatusCode::URI_TOO_LONG,
             Self::LargeHead | Self::NoRoomForHead => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -80,6 +93,7 @@ impl Refusal {
             Self::LargeHead => "The headers of this request are too large or too many",
             Self::NoRoomForHead => "The headers of this request are too large",
             Self::Connections => "This node has too many connections; try again",
+            Self::PlainHttp => "This port speaks HTTPS: use https:// in the address",
         }
     }
 
@@ -102,6 +116,19 @@ impl Refusal {
             rand::random::<u128>(),
         )
         .into_bytes()
+    }
+
+    /// Hands the answer to a client, and ends its connection.
+    pub(super) async fn send(self, mut stream: TcpStream) -> io::Result<()> {
+        let sent = timeout(TELLING, async {
+            stream.write_all(&self.to_bytes()).await?;
+            stream.shutdown().await?;
+            // Closing with unread bytes would discard the answer.
+            let mut taken = [0; 1024];
+            while stream.read(&mut taken).await? > 0 {}
+            Ok(())
+        });
+        sent.await?
     }
 }
 

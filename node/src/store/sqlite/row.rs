@@ -12,7 +12,7 @@ use crate::{
         Category, Clock, ConfigKey, Content, Environment, Identity, Incarnation, Row, RowHash,
         Timestamp, Version,
     },
-    store::{CONFLICT_PAGE_BYTES, ConflictPage, clocks::encode_clocks},
+    store::{CONFLICT_PAGE_BYTES, ConflictPage, LostVersion, clocks::encode_clocks},
 };
 
 /// The columns of a row, for the frequent statements, which are constants of the program.
@@ -88,7 +88,8 @@ pub(super) fn look_up_small(
         .optional()
 }
 
-fn examine_whole(found: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
+/// A row as far as it can be read, and the unreadable part, or the mismatch of its hash in the column behind [`COLUMNS`].
+pub(super) fn examine_whole(found: &rusqlite::Row<'_>) -> rusqlite::Result<Found> {
     let hash = read_hash(found, 10)?;
     let mut found = examine(found)?;
     if found.row.hash() != hash {
@@ -179,7 +180,7 @@ pub(super) fn conflicts(
     limit: usize,
 ) -> rusqlite::Result<ConflictPage> {
     let sql = format!(
-        "SELECT {COLUMNS}, id FROM conflicts WHERE token IS NOT NULL AND id < ?1 ORDER BY id DESC"
+        "SELECT {COLUMNS}, row_hash, id FROM conflicts WHERE token IS NOT NULL AND id < ?1 ORDER BY id DESC"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut found = statement.query([before.unwrap_or(i64::MAX)])?;
@@ -192,13 +193,13 @@ pub(super) fn conflicts(
             });
         }
         last = Some(row.get("id")?);
-        let row = read(row)?;
+        let (row, hash) = (read(row)?, read_hash(row, 10)?);
         bytes += row
             .content
             .as_ref()
             .and_then(Content::token)
             .map_or(0, str::len);
-        page.push(row);
+        page.push(LostVersion { row, hash });
     }
     Ok(ConflictPage {
         rows: page,
@@ -358,7 +359,7 @@ pub(super) mod tests {
         loop {
             let page = conflicts(&connection, before, 3).unwrap();
             sizes.push(page.rows.len());
-            clocks.extend(page.rows.iter().map(|row| row.version.clock.raw()));
+            clocks.extend(page.rows.iter().map(|lost| lost.row.version.clock.raw()));
             before = page.next;
             if before.is_none() {
                 break;

@@ -9,8 +9,11 @@ use rusqlite::{Connection, ToSql, types::ValueRef};
 
 use super::{EntryReader, columns, row, values};
 use crate::{
-    domain::{Row, Timestamp},
-    store::{EntrySnapshot, GatheredRows, ListedEntry, Reach, ReadError, Scanned, Selection},
+    domain::{Clock, Content, Incarnation, Row, Timestamp, Version},
+    log::logged_name,
+    store::{
+        EntrySnapshot, GatheredRows, Hashed, ListedEntry, Reach, ReadError, Scanned, Selection,
+    },
 };
 
 /// One state of the database, whatever is written meanwhile.
@@ -42,7 +45,7 @@ impl EntrySnapshot for Snapshot<'_> {
         reach: Reach,
         visit: &mut dyn FnMut(ListedEntry<'_>) -> ControlFlow<()>,
     ) -> Result<Scanned, ReadError> {
-        let columns = "environment, key, category, token, created_at, updated_at, extra";
+        let columns = "environment, key, category, token, created_at, updated_at, extra, clock, incarnation, clocks, row_hash";
         self.each(columns, selection, reach, |row| {
             // An unreadable row counts as an entry that no user key opens.
             let entry = read(row).unwrap_or(CLOSED);
@@ -52,11 +55,16 @@ impl EntrySnapshot for Snapshot<'_> {
 
     fn rows(&self, selection: &Selection, reach: Reach) -> Result<(Vec<Row>, Scanned), ReadError> {
         let mut gathered = GatheredRows::default();
-        let scanned = self.each(row::COLUMNS, selection, reach, |found| {
+        let columns = format!("{}, row_hash", row::COLUMNS);
+        let scanned = self.each(&columns, selection, reach, |found| {
             if columns::read_identity(found)?.is_none() {
                 return Ok(ControlFlow::Continue(()));
             }
-            Ok(gathered.take(values::attach(self.0, columns::read(found)?)?))
+            let found = row::examine_whole(found)?;
+            Ok(gathered.take(match found.unreadable {
+                None => values::attach(self.0, found.row)?,
+                Some(what) => closed(found.row, what),
+            }))
         })?;
         Ok(gathered.end(scanned))
     }
@@ -104,6 +112,18 @@ fn is_wanted(row: &rusqlite::Row<'_>, selection: &Selection) -> rusqlite::Result
     Ok(row.get_ref(3)? != ValueRef::Null)
 }
 
+/// A damaged row as an entry that no user key opens: a read of the entry alone says what is wrong with it.
+fn closed(mut row: Row, what: &'static str) -> Row {
+    tracing::error!(
+        key = %logged_name(row.identity.key.as_str()),
+        environment = %logged_name(row.identity.environment.as_str()),
+        what,
+        "damaged_entry_not_listed"
+    );
+    row.content = Some(Content::Token(String::new()));
+    row
+}
+
 fn names(row: &rusqlite::Row<'_>) -> Option<(String, String)> {
     let text = |column| Some(row.get_ref(column).ok()?.as_str().ok()?.to_owned());
     text(0).zip(text(1))
@@ -118,10 +138,17 @@ const CLOSED: ListedEntry<'static> = ListedEntry {
     extra: None,
     created_at: Timestamp::from_micros(0),
     updated_at: Timestamp::from_micros(0),
+    hashed: None,
 };
 
 fn read<'a>(row: &'a rusqlite::Row<'_>) -> Option<ListedEntry<'a>> {
     let text = |column| row.get_ref(column).ok()?.as_str().ok();
+    let bytes = |column| {
+        let found = row.get_ref(column).ok();
+        found
+            .and_then(|found| found.as_bytes().ok())
+            .unwrap_or_default()
+    };
     Some(ListedEntry {
         environment: text(0)?,
         key: text(1)?,
@@ -130,6 +157,15 @@ fn read<'a>(row: &'a rusqlite::Row<'_>) -> Option<ListedEntry<'a>> {
         created_at: Timestamp::from_micros(row.get(4).ok()?),
         updated_at: Timestamp::from_micros(row.get(5).ok()?),
         extra: row.get_ref(6).ok()?.as_str_or_null().ok()?,
+        hashed: Some(Hashed {
+            // What cannot be read does not fit the hash.
+            version: Version {
+                clock: Clock::from_raw(row.get(7).unwrap_or_default()),
+                incarnation: Incarnation::from_raw(row.get(8).unwrap_or_default()),
+            },
+            clocks: bytes(9),
+            hash: bytes(10),
+        }),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The port for clients over HTTPS, which opens with its certificate.
 
 use super::*;
+use crate::raw_http::RawHttp;
 
 #[tokio::test]
 async fn clients_reach_the_https_port_from_the_moment_when_its_certificate_comes() {
@@ -44,6 +45,34 @@ async fn without_a_certificate_for_clients_a_node_with_plain_http_is_ready() {
     assert_eq!(get(&client(), &ready).await.0, 200);
     node.write_client_certificate(&node.authority);
     node.process.event("https_port_opened");
+    let https = format!("https://{}/ready", node.address("https_address"));
+    assert_eq!(get(&node.authority.client(None), &https).await.0, 200);
+}
+
+#[tokio::test]
+async fn plain_http_at_a_port_of_https_is_answered_with_what_the_port_speaks() {
+    let mut node = Node::start(&[]);
+    node.write_client_certificate(&node.authority);
+    node.process.event("https_port_opened");
+    for port in ["https_address", "peer_address"] {
+        let address = format!("http://{}", node.address(port));
+        let body = "a".repeat(100_000);
+        for request in [
+            "GET /ready HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(),
+            format!(
+                "POST /configs HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        ] {
+            let mut connection = RawHttp::connect(&address).await;
+            connection.send(request).await;
+            let answer = connection.answer().await.unwrap();
+            answer.assert_refusal(400);
+            assert!(answer.body.contains("use https://"), "{answer:?}");
+            assert!(answer.closes(), "{answer:?}");
+        }
+    }
     let https = format!("https://{}/ready", node.address("https_address"));
     assert_eq!(get(&node.authority.client(None), &https).await.0, 200);
 }

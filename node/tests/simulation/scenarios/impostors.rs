@@ -321,6 +321,7 @@ pub(crate) fn a_stranger_moves_no_clock(rules: Rules) -> Outcome {
         from: Seq::START,
         to: Seq::START.next(),
         rows: vec![WireRow::new(&row, row.hash())],
+        passed_over: Vec::new(),
     };
     world.somebody_says(1, hello, push);
     world.pass(Duration::from_secs(5));
@@ -455,6 +456,7 @@ pub(crate) fn strangers_leave_nothing_behind(rules: Rules) -> Outcome {
         from: Seq::START,
         to: first,
         rows: Vec::new(),
+        passed_over: Vec::new(),
     };
     let strangers = world.invented_nodes(0, 1, 300);
     for stranger in &strangers {

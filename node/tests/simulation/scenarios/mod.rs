@@ -17,6 +17,7 @@ pub(crate) mod impostors;
 pub(crate) mod joining;
 pub(crate) mod leaving;
 pub(crate) mod purging;
+pub(crate) mod relaying;
 pub(crate) mod snapshots;
 pub(crate) mod strangers;
 pub(crate) mod writing;

@@ -6,7 +6,10 @@ use k8s_openapi::api::core::v1::{
 };
 use opensecureconf_contract::{self as contract, setting};
 
-use super::pods::{mount, pull_policy, restricted, secret_mode};
+use super::{
+    folders::secret_mode,
+    pods::{mount, pull_policy, restricted},
+};
 use crate::{
     cluster::{Workload, resource::DatabaseSpec, validate::ValidatedCluster},
     names::{

@@ -6,6 +6,7 @@ mod config_map;
 mod database;
 mod deployment;
 mod disruption_budget;
+mod folders;
 pub(in crate::cluster) mod metadata;
 mod network_policy;
 mod pods;

@@ -2,29 +2,31 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
-        EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, ObjectFieldSelector, PodSecurityContext,
-        PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile, SecretProjection,
-        SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
-        VolumeProjection,
+        Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
+        ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile,
+        SecurityContext, TopologySpreadConstraint, VolumeMount,
     },
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 use opensecureconf_contract::route;
 
-use super::{database, metadata, settings::build_node_settings};
+use super::{
+    database,
+    folders::{Folder, client_certificate, config_folders, own_volumes},
+    metadata,
+    settings::build_node_settings,
+};
 use crate::{
     cluster::{
         Workload,
-        resource::{ImagePullPolicy, PodSecurity, TlsMode},
-        secrets::ManagedSecret,
+        resource::{ImagePullPolicy, PodSecurity},
         validate::ValidatedCluster,
     },
     names::{
-        ANNOTATION_RESTARTED_AT, API_KEY_ENTRY, API_KEY_PREVIOUS_FILE, CERTIFICATE_ENTRY,
-        CLUSTER_KEY_ENTRY, CONFIG_PATH, DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME, HTTP_PORT,
-        HTTP_PORT_NAME, HTTPS_PORT, HTTPS_PORT_NAME, LOG_LEVEL_ENTRY, METRICS_PORT, NODE_CONTAINER,
-        OWN_PORTS, PEERS_ENTRY, PEERS_PORT, PRIVATE_KEY_ENTRY, SALT_ENTRY, USER_ID, previous_entry,
+        ANNOTATION_RESTARTED_AT, API_KEY_ENTRY, CERTIFICATE_ENTRY, CLUSTER_KEY_ENTRY, CONFIG_PATH,
+        DATA_PATH, HEALTH_PORT, HEALTH_PORT_NAME, HTTP_PORT, HTTP_PORT_NAME, HTTPS_PORT,
+        HTTPS_PORT_NAME, LOG_LEVEL_ENTRY, METRICS_PORT, NODE_CONTAINER, OWN_PORTS, PEERS_ENTRY,
+        PEERS_PORT, PRIVATE_KEY_ENTRY, SALT_ENTRY, USER_ID,
     },
     node::settings::{CertificateFiles, NODE_ID_VARIABLE, NodeFiles, NodePorts, NodeSettings},
 };
@@ -33,14 +35,6 @@ use crate::{
 const TERMINATION_SECONDS: i64 = 60;
 /// How long a node accepts requests while Kubernetes removes it from the Services.
 const DRAIN_SECONDS: u32 = 5;
-/// Folder and volume with the nodes' certificate.
-const NODE_TLS: &str = "tls";
-/// Folder and volume with the certificate that clients see, where that is a separate one.
-const CLIENT_TLS: &str = "client-tls";
-/// Readable through the file system group only.
-const GROUP_READS: i32 = 0o440;
-/// Readable for whichever user the platform assigns.
-const ALL_READ: i32 = 0o444;
 
 /// The pod template, as this operator renders it.
 pub fn pod_template(cluster: &ValidatedCluster) -> PodTemplateSpec {
@@ -110,14 +104,6 @@ fn security_context(policy: PodSecurity) -> PodSecurityContext {
     }
 }
 
-/// The mode of the files of Secrets.
-pub(super) fn secret_mode(policy: PodSecurity) -> i32 {
-    match policy {
-        PodSecurity::Fixed => GROUP_READS,
-        PodSecurity::Platform => ALL_READ,
-    }
-}
-
 fn spread(cluster: &ValidatedCluster) -> Vec<TopologySpreadConstraint> {
     if !cluster.spec.topology_spread_constraints.is_empty() {
         return cluster.spec.topology_spread_constraints.clone();
@@ -134,28 +120,27 @@ fn spread(cluster: &ValidatedCluster) -> Vec<TopologySpreadConstraint> {
 }
 
 fn node_container(cluster: &ValidatedCluster) -> Container {
-    let file = |folder: &str, name: &str| format!("{CONFIG_PATH}/{folder}/{name}").into();
     let files = NodeFiles {
         database: format!("{DATA_PATH}/configurations.db").into(),
         salt: format!("{DATA_PATH}/encryption.salt").into(),
-        cluster_salt: file("salt", SALT_ENTRY),
-        api_key: Some(file("api-key", API_KEY_ENTRY)),
-        cluster_key: file("cluster-key", CLUSTER_KEY_ENTRY),
-        nodes: file("peers", PEERS_ENTRY),
-        log_level: Some(file("peers", LOG_LEVEL_ENTRY)),
+        cluster_salt: Folder::Salt.file(SALT_ENTRY),
+        api_key: Some(Folder::ApiKey.file(API_KEY_ENTRY)),
+        cluster_key: Folder::ClusterKey.file(CLUSTER_KEY_ENTRY),
+        nodes: Folder::Peers.file(PEERS_ENTRY),
+        log_level: Some(Folder::Peers.file(LOG_LEVEL_ENTRY)),
     };
     let tls = &cluster.spec.tls;
     let ports = NodePorts {
         http: tls.serves_http(),
         https: client_certificate(cluster).map(|folder| {
-            let certificate = file(folder, CERTIFICATE_ENTRY);
-            let key = file(folder, PRIVATE_KEY_ENTRY);
+            let certificate = folder.file(CERTIFICATE_ENTRY);
+            let key = folder.file(PRIVATE_KEY_ENTRY);
             (HTTPS_PORT, CertificateFiles { certificate, key })
         }),
         peers: PEERS_PORT,
         metrics: METRICS_PORT,
         health: HEALTH_PORT,
-        node_tls: format!("{CONFIG_PATH}/{NODE_TLS}").into(),
+        node_tls: format!("{CONFIG_PATH}/{}", Folder::NodeTls.name()).into(),
     };
     let settings = NodeSettings {
         ports: Some(ports),
@@ -177,6 +162,7 @@ fn node_container(cluster: &ValidatedCluster) -> Container {
     mounts.extend(
         config_folders(cluster)
             .into_iter()
+            .map(Folder::name)
             .map(|folder| mount(folder, format!("{CONFIG_PATH}/{folder}"), true)),
     );
     mounts.extend(cluster.additions.volume_mounts.iter().cloned());
@@ -217,15 +203,6 @@ pub(super) fn restricted() -> SecurityContext {
             add: None,
         }),
         ..SecurityContext::default()
-    }
-}
-
-/// The folder with the certificate that clients see; `None` where port 9443 is closed.
-fn client_certificate(cluster: &ValidatedCluster) -> Option<&'static str> {
-    match cluster.spec.tls.mode {
-        TlsMode::Auto => Some(NODE_TLS),
-        TlsMode::Secret | TlsMode::Issuer => Some(CLIENT_TLS),
-        TlsMode::Disabled => None,
     }
 }
 
@@ -287,20 +264,6 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
     }
 }
 
-/// Folders below the configuration path, each a volume of the same name.
-fn config_folders(cluster: &ValidatedCluster) -> Vec<&'static str> {
-    let always = ["cluster-key", "peers", "salt", NODE_TLS];
-    cluster
-        .spec
-        .api_key
-        .required
-        .then_some("api-key")
-        .into_iter()
-        .chain(always)
-        .chain(client_certificate(cluster).filter(|folder| *folder == CLIENT_TLS))
-        .collect()
-}
-
 /// Without a sub-path, or a changed Secret would never arrive.
 pub(super) fn mount(name: &str, path: String, read_only: bool) -> VolumeMount {
     VolumeMount {
@@ -309,97 +272,5 @@ pub(super) fn mount(name: &str, path: String, read_only: bool) -> VolumeMount {
         // Kubernetes stores no `false` here.
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
-    }
-}
-
-fn own_volumes(cluster: &ValidatedCluster) -> Vec<Volume> {
-    let named = |name: &str| Volume {
-        name: name.to_owned(),
-        ..Volume::default()
-    };
-    let tmp = Volume {
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..named("tmp")
-    };
-    let folders = config_folders(cluster)
-        .into_iter()
-        .map(|folder| match folder {
-            "peers" => Volume {
-                config_map: Some(ConfigMapVolumeSource {
-                    name: cluster.name.nodes(),
-                    ..ConfigMapVolumeSource::default()
-                }),
-                ..named(folder)
-            },
-            "salt" => Volume {
-                secret: Some(secret(cluster, ManagedSecret::Salt, true)),
-                ..named(folder)
-            },
-            "cluster-key" => Volume {
-                secret: Some(secret(cluster, ManagedSecret::ClusterKey, false)),
-                ..named(folder)
-            },
-            NODE_TLS => Volume {
-                secret: Some(secret(cluster, ManagedSecret::NodeTls, false)),
-                ..named(folder)
-            },
-            CLIENT_TLS => Volume {
-                secret: Some(client_tls(cluster)),
-                ..named(folder)
-            },
-            _ => Volume {
-                projected: Some(api_keys(cluster)),
-                ..named(folder)
-            },
-        });
-    std::iter::once(tmp).chain(folders).collect()
-}
-
-/// The key, and the previous one where there is one: it may come and go without a new pod.
-fn api_keys(cluster: &ValidatedCluster) -> ProjectedVolumeSource {
-    let (name, entry) = match &cluster.spec.api_key.secret_ref {
-        None => (
-            ManagedSecret::ApiKey.name(&cluster.name),
-            API_KEY_ENTRY.to_owned(),
-        ),
-        Some(reference) => (reference.name.clone(), reference.key.clone()),
-    };
-    let source = |key: String, path: &str, optional: bool| VolumeProjection {
-        secret: Some(SecretProjection {
-            name: name.clone(),
-            items: Some(vec![KeyToPath {
-                key,
-                path: path.to_owned(),
-                mode: None,
-            }]),
-            optional: optional.then_some(true),
-        }),
-        ..VolumeProjection::default()
-    };
-    ProjectedVolumeSource {
-        sources: Some(vec![
-            source(entry.clone(), API_KEY_ENTRY, false),
-            source(previous_entry(&entry), API_KEY_PREVIOUS_FILE, true),
-        ]),
-        default_mode: Some(secret_mode(cluster.spec.pod_security)),
-    }
-}
-
-/// It may be missing, and come later: port 9443 is closed until then.
-fn client_tls(cluster: &ValidatedCluster) -> SecretVolumeSource {
-    SecretVolumeSource {
-        secret_name: cluster.client_certificate_secret(),
-        optional: Some(true),
-        default_mode: Some(secret_mode(cluster.spec.pod_security)),
-        ..SecretVolumeSource::default()
-    }
-}
-
-fn secret(cluster: &ValidatedCluster, which: ManagedSecret, optional: bool) -> SecretVolumeSource {
-    SecretVolumeSource {
-        secret_name: Some(which.name(&cluster.name)),
-        optional: optional.then_some(true),
-        default_mode: Some(secret_mode(cluster.spec.pod_security)),
-        ..SecretVolumeSource::default()
     }
 }

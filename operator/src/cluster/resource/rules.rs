@@ -1,5 +1,5 @@
 //! Rules of the resource that its types cannot say, each once as CEL for the API server and once as Rust for everyone
-//! who has no API server. A test holds the two together.
+//! who has no API server. A test holds the two together: `rules/agreement.rs`.
 
 use std::net::IpAddr;
 
@@ -10,6 +10,7 @@ use super::{
     duration, object_names, repeated,
 };
 use crate::{
+    controller::difference::amount,
     names::ClusterName,
     pki::{OPERATOR_NAME, covers},
 };
@@ -122,7 +123,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         at: "/properties/spec/properties/storage/properties/size",
         field: "spec.storage.size",
-        cel: "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
+        cel: "isQuantity(self) && !quantity(self).isLessThan(quantity('1'))",
         message: "storage.size must be a size such as 1Gi",
         holds: Some(|cluster| is_size(&Quantity(cluster.spec.storage.size.clone()))),
     },
@@ -165,8 +166,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         at: SERVICE_MONITOR,
         field: "spec.monitoring.serviceMonitor.scrapeTimeout",
-        // CEL knows no days; the operator compares those too.
-        cel: "!has(self.scrapeTimeout) || self.scrapeTimeout.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.scrapeTimeout) > 0 && (self.scrapeTimeout.matches('[ywd]') || self.interval.matches('[ywd]') || size(self.interval) == 0 || duration(self.scrapeTimeout) <= duration(self.interval))",
+        // CEL knows no days; the operator compares those too. An interval that is none has a rule of its own.
+        cel: "!has(self.scrapeTimeout) || self.scrapeTimeout.matches('^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') && size(self.scrapeTimeout) > 0 && (self.scrapeTimeout.matches('[ywd]') || !self.interval.matches('^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$') || size(self.interval) == 0 || duration(self.scrapeTimeout) <= duration(self.interval))",
         message: "monitoring.serviceMonitor.scrapeTimeout must be a duration such as 10s, and not longer than the interval",
         holds: Some(|cluster| {
             let monitor = &cluster.spec.monitoring.service_monitor;
@@ -351,7 +352,14 @@ fn is_alternative_name(text: &str) -> bool {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
     let name = text.strip_prefix("*.").unwrap_or(text);
-    text.parse::<IpAddr>().is_ok() || name.split('.').all(label)
+    address(text).is_some() || name.split('.').all(label)
+}
+
+/// An address as Kubernetes writes one: no IPv4 address inside of an IPv6 address.
+fn address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().ok()?;
+    let is_mapped = matches!(address, IpAddr::V6(six) if six.to_ipv4_mapped().is_some());
+    (!is_mapped).then_some(address)
 }
 
 /// The name of a cluster, and an ordinal.
@@ -374,29 +382,25 @@ fn is_incarnation(text: &str) -> bool {
 
 /// An address and the length of its prefix.
 fn is_network(text: &str) -> bool {
-    let Some((address, length)) = text.split_once('/') else {
+    let Some((first, length)) = text.split_once('/') else {
         return false;
     };
-    let longest = match address.parse() {
-        Ok(IpAddr::V4(_)) => 32,
-        Ok(IpAddr::V6(_)) => 128,
-        Err(_) => return false,
+    let longest = match address(first) {
+        Some(IpAddr::V4(_)) => 32,
+        Some(IpAddr::V6(_)) => 128,
+        None => return false,
     };
-    length.parse::<u8>().is_ok_and(|length| length <= longest)
+    // Without a sign, and without a zero before it.
+    let number = length.parse::<u8>();
+    number.is_ok_and(|number| number <= longest && number.to_string() == length)
 }
 
-/// A positive decimal number with one of Kubernetes' suffixes for sizes.
+/// A quantity of a byte and more.
 fn is_size(Quantity(text): &Quantity) -> bool {
-    const SUFFIXES: &[&str] = &[
-        "", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
-    ];
-    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let suffix = text.get(number.len()..).unwrap_or_default();
-    SUFFIXES.contains(&suffix)
-        && number
-            .parse::<f64>()
-            .is_ok_and(|number| number > 0.0 && number.is_finite())
+    amount(text).is_some_and(|billionths| billionths >= amount("1").unwrap_or_default())
 }
 
+#[cfg(test)]
+mod agreement;
 #[cfg(test)]
 mod tests;

@@ -91,8 +91,13 @@ impl UpgradeWindow {
 
     /// The parser reads a time zone behind five fields, which is no part of our schedule.
     fn crontab(&self, zone: &str) -> Option<Crontab> {
-        let fields: Vec<_> = self.schedule.split_ascii_whitespace().collect();
-        if fields.len() != 5 {
+        let fields = self.schedule.split(' ').filter(|field| !field.is_empty());
+        let fields: Vec<_> = fields.collect();
+        if fields.len() != 5
+            || self
+                .schedule
+                .contains(|c: char| c.is_whitespace() && c != ' ')
+        {
             return None;
         }
         cronexpr::parse_crontab(&format!("{} {zone}", fields.join(" "))).ok()
@@ -154,5 +159,26 @@ mod tests {
         let before = openings("2026-03-28T12:00:00Z");
         assert!(before > at("2026-03-28T12:00:00Z") && before < at("2026-03-30T12:00:00Z"));
         assert!(window.is_open(before));
+    }
+
+    #[test]
+    fn days_of_month_and_week_are_joined_as_cron_joins_them() {
+        let nights = |schedule: &str| {
+            let window = window(schedule, "1h", "UTC");
+            let mut time = at("2026-03-01T00:00:00Z");
+            let mut days = Vec::new();
+            while let Some(next) = window.opening_after(time)
+                && next < at("2026-03-22T00:00:00Z")
+            {
+                days.push(next.strftime("%-d").to_string());
+                time = next;
+            }
+            days.join(" ")
+        };
+        assert_eq!(nights("0 2 13 * 6"), "7 13 14 21");
+        // A step of all days narrows the days of the week, as in Vixie's cron. A CronJob takes both.
+        assert_eq!(nights("0 2 */2 * 6"), "7 21");
+        assert_eq!(nights("0 2 * * 7"), nights("0 2 * * SUN"));
+        assert!(!window("0 22-2 * * *", "1h", "UTC").has_schedule());
     }
 }

@@ -1,7 +1,10 @@
 //! A cluster whose resource breaks a rule, as where a later release has stricter ones: its certificates are renewed all the
 //! same, from what is known without the resource, so that its nodes live on.
 
-use super::connect;
+use super::{
+    connect,
+    looked::{Looked, look},
+};
 use crate::{
     cluster::{
         apply::{self, Done},
@@ -21,25 +24,40 @@ use crate::{
     pki::{OPERATOR_NAME, StoredPki, bundle, covers},
 };
 
-/// Renews what is due. Returns whether the cluster is this operator's.
+/// Whether a cluster is this operator's.
+pub(in crate::cluster) enum Ours {
+    /// It is, and this was seen of it; `None` where not even its pods could be read.
+    Yes(Option<Box<Looked>>),
+    /// It is another operator's.
+    No,
+}
+
+/// Renews what is due, and looks at the nodes.
 pub(in crate::cluster) async fn renew_certificates(
     cluster: &OpenSecureConfCluster,
     context: &Context,
-) -> bool {
+) -> Ours {
     let Some(known) = validate::identity(cluster, &context.installation) else {
-        return true;
+        return Ours::Yes(None);
     };
-    let mut done = Vec::new();
-    let renewed = Box::pin(renew(cluster, known, context, &mut done)).await;
+    let (mut done, mut looked) = (Vec::new(), None);
+    let renewed = Box::pin(renew(cluster, known, context, &mut done, &mut looked)).await;
     for step in &done {
         announce(cluster, step, &context.recorder).await;
     }
-    renewed.unwrap_or_else(|error| {
+    let is_ours = renewed.unwrap_or_else(|error| {
         // The resource is looked at again, and its fault is what the status reports.
         let source = std::error::Error::source(&error).map(ToString::to_string);
         tracing::warn!(error = %error, source, "certificates_not_renewed");
         true
-    })
+    });
+    if !is_ours {
+        return Ours::No;
+    }
+    if looked.is_none() {
+        looked = Box::pin(look(cluster, context)).await;
+    }
+    Ours::Yes(looked.map(Box::new))
 }
 
 async fn renew(
@@ -47,6 +65,7 @@ async fn renew(
     mut known: ValidatedCluster,
     context: &Context,
     done: &mut Vec<Done>,
+    looked: &mut Option<Looked>,
 ) -> Result<bool, Error> {
     let client = &context.client;
     let found = dereference::for_certificates(client, &known).await;
@@ -64,8 +83,11 @@ async fn renew(
     let pods = observe::pods(client, &known)
         .await
         .map_err(Error::reading)?;
-    let (pods, _) = observe::nodes(pods, nodes.as_ref(), &known).await;
+    let (pods, unverified) = observe::nodes(pods, nodes.as_ref(), &known).await;
     let (running, now) = (certificates::running(&pods), context.now());
+    if nodes.is_some() {
+        *looked = Some(Looked::of(&known, &found, pods, unverified));
+    }
     let renewed =
         certificates::renew(client, &known, &found, &running, now, Mandate::Act, done).await;
     let Renewed { pki, .. } = renewed?;

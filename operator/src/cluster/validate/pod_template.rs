@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// The release of Kubernetes whose pods this operator knows: what a later one has beside these fields would be lost on its way.
+pub(super) const KNOWN_KUBERNETES: &str = "1.33";
+
 /// The pod template of the resource, in Kubernetes' own types.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PodAdditions {
@@ -278,9 +281,10 @@ fn typed<T: DeserializeOwned + Serialize>(field: &str, values: &[Value]) -> Resu
             None => Ok(part),
             Some(path) => Err(Error::PodTemplate {
                 field: format!("{field}[{index}]{path}"),
-                problem:
-                    "a Pod has no field of this name, so it would be dropped; is it spelt right?"
-                        .to_owned(),
+                problem: format!(
+                    "a Pod of Kubernetes {KNOWN_KUBERNETES}, which this operator knows, has no field of this name, so it would be dropped; correct its \
+                     spelling, or leave out what only a later Kubernetes has"
+                ),
             }),
         }
     };

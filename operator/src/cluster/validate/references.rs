@@ -66,11 +66,12 @@ impl References {
         };
     }
 
-    /// Refuses objects that belong to one of these clusters, or are one of these Secrets.
+    /// Refuses objects that belong to one of these clusters, or are one of these Secrets and claims.
     pub(in crate::cluster) fn check(
         &self,
         clusters: &[ClusterName],
         labelled: &[(String, String)],
+        claims: &[(String, String)],
     ) -> Result<(), Error> {
         for name in &self.secrets {
             if let Some(owner) = secret_owner(name, clusters, labelled) {
@@ -79,8 +80,11 @@ impl References {
         }
         for name in &self.claims {
             let of = claim_owner(name);
-            if let Some(owner) = clusters.iter().find(|cluster| of == Some(cluster.as_str())) {
-                return Err(foreign_hands("PersistentVolumeClaim", name, owner.as_str()));
+            let mut present = clusters.iter().map(ClusterName::as_str);
+            let mut left = claims.iter().filter(|(claim, _)| claim == name);
+            let owner = present.find(|cluster| of == Some(*cluster));
+            if let Some(owner) = owner.or_else(|| Some(left.next()?.1.as_str())) {
+                return Err(foreign_hands("PersistentVolumeClaim", name, owner));
             }
         }
         Ok(())
@@ -198,20 +202,22 @@ mod tests {
         };
         let clusters = [ClusterName::new("shop").unwrap()];
         let kept = [("gone-salt".to_owned(), "gone".to_owned())];
+        let left = [("data-gone-0".to_owned(), "gone".to_owned())];
         for (secret, claim) in [
             ("shop-salt", "x"),
             ("shop-cluster-key", "x"),
             ("gone-salt", "x"),
             ("x", "data-shop-0"),
+            ("x", "data-gone-0"),
         ] {
-            let refused = references(secret, claim).check(&clusters, &kept);
+            let refused = references(secret, claim).check(&clusters, &kept, &left);
             assert!(refused.is_err(), "{secret} {claim}");
         }
         for (secret, claim) in [
             ("shop-salty", "data-shop-x"),
             ("other-salt", "data-shop-eu-0"),
         ] {
-            let taken = references(secret, claim).check(&clusters, &kept);
+            let taken = references(secret, claim).check(&clusters, &kept, &left);
             assert_eq!(taken, Ok(()), "{secret} {claim}");
         }
     }

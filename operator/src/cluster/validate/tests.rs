@@ -254,3 +254,23 @@ fn what_is_not_encrypted_leaves_the_cluster_only_where_that_is_asked_for() {
 fn the_image_of_the_resource_wins_over_the_operators() {
     assert_eq!(outcome("{}").unwrap().image, "node:1");
 }
+
+#[test]
+fn a_field_that_the_pods_of_this_operator_lack_is_refused_with_the_release_that_it_knows() {
+    let template = "{podTemplate: {sidecars: [{name: x, image: x, fieldOfALaterRelease: 1}]}}";
+    let refused = validate(&prod(template), "node:1").unwrap_err().to_string();
+    let release = pod_template::KNOWN_KUBERNETES;
+    for words in [
+        "podTemplate.sidecars[0].fieldOfALaterRelease",
+        &format!("Kubernetes {release}"),
+        "leave out what only a later Kubernetes has",
+    ] {
+        assert!(refused.contains(words), "{refused}");
+    }
+    let manifest = include_str!("../../../../Cargo.toml");
+    let types = manifest
+        .lines()
+        .find(|line| line.starts_with("k8s-openapi = "));
+    let feature = format!("\"v{}\"", release.replace('.', "_"));
+    assert!(types.unwrap().contains(&feature), "{types:?}");
+}

@@ -12,14 +12,18 @@ pub(crate) fn amount(text: &str) -> Option<i128> {
         .unwrap_or(text.len());
     let (number, suffix) = text.split_at_checked(end)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if fraction.len() > 9 || whole.len() + fraction.len() == 0 {
+    let is_negative = whole.starts_with('-');
+    let whole = whole.strip_prefix(['+', '-']).unwrap_or(whole);
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_long = fraction.len() > 9;
+    if is_long || whole.len() + fraction.len() == 0 || !is_number(whole) || !is_number(fraction) {
         return None;
     }
-    let is_negative = whole.starts_with('-');
     let whole: i128 = match whole {
-        "" | "+" | "-" => 0,
+        "" => 0,
         whole => whole.parse().ok()?,
     };
+    let whole = if is_negative { -whole } else { whole };
     let fraction: i128 = format!("{fraction:0<9}").parse().ok()?;
     let fraction = if is_negative { -fraction } else { fraction };
     let amount = whole.checked_mul(BILLION)?.checked_add(fraction)?;
@@ -78,6 +82,9 @@ mod tests {
             ("a", "a"),
             ("", ""),
             ("1x", "1x"),
+            ("+", "0"),
+            ("1.+5", "1.5"),
+            ("+-1", "-1"),
         ] {
             assert!(!is_same(one, other), "{one} {other}");
         }

@@ -400,6 +400,66 @@ fn an_authority_that_somebody_puts_in_its_place_is_given_to_nodes_before_it_sign
 }
 
 #[test]
+fn a_fresh_authority_that_is_dated_back_by_nothing_has_as_much_time_as_any_other() {
+    // As OpenSSL makes it: it begins now.
+    let mut world = World::begin();
+    let own = Authority::create("shop/prod", begin() + SignedDuration::from_hours(1)).unwrap();
+    assert_eq!(own.certificate.begins, begin());
+    world.stored.authority = Some(own);
+    world.operator_acts();
+    for (minutes, overdue) in [(9, false), (11, true), (69, true)] {
+        world.now = begin() + SignedDuration::from_mins(minutes);
+        world.operator_acts();
+        let waiting = world.waiting().unwrap();
+        assert_eq!((minutes, waiting.overdue), (minutes, overdue));
+    }
+}
+
+#[test]
+fn an_authority_that_has_not_begun_signs_nothing_where_the_clock_goes_back_in_mid_exchange() {
+    let back = SignedDuration::from_hours(2);
+    for signs_already in [false, true] {
+        for is_key_lost in [false, true] {
+            let what = format!("signs: {signs_already}, the key before is lost: {is_key_lost}");
+            let mut world = World::begin();
+            world.pass(10, DAY, true);
+            world.rotation_asked = true;
+            world.operator_acts();
+            world.files_arrive();
+            if signs_already {
+                world.now += CLIENTS;
+                world.operator_acts();
+            }
+            let early = world.stored.authority.clone().unwrap().certificate;
+            let leaf = world.stored.leaf.clone().unwrap().certificate;
+            assert_eq!(leaf.is_signed_by(&early), signs_already, "{what}");
+            if is_key_lost {
+                world.stored.previous.as_mut().unwrap().key = None;
+            }
+            world.now -= back;
+            world.shown = Some(world.now - DAY);
+            assert!(early.begins > world.now);
+            for _ in 0..3 {
+                world.operator_acts();
+                let leaf = world.stored.leaf.clone().unwrap().certificate;
+                assert!(!leaf.is_signed_by(&early), "{what}");
+                assert!(leaf.begins <= world.now, "{what}");
+                all_files_arrive(&mut world);
+                world.now += SignedDuration::from_mins(2);
+            }
+            world.settle();
+            let authority = world.stored.authority.clone().unwrap().certificate;
+            assert!(authority.begins <= world.now, "{what}");
+            assert_eq!(
+                world.stored.bundle,
+                [authority],
+                "{what}: the exchange is complete"
+            );
+        }
+    }
+}
+
+#[test]
 fn an_authority_that_somebody_puts_in_the_place_of_one_that_signs_already_leaves_its_leaf_accepted()
 {
     // One that nodes never had, and the one before, as from a backup: with the whole Secret, or beside what is there.

@@ -10,19 +10,76 @@ fn standstill() -> Stalled {
 }
 
 #[test]
-fn a_resource_that_tells_too_little_says_why_and_keeps_what_was_seen() {
+fn a_resource_that_tells_too_little_says_why_and_what_is_not_known_is_unknown() {
     let before = status(
         &cluster(1),
         &stateful_set(1, 1),
         &[(pod(0, true), answer("aa", 7))],
     );
-    let status = unseen(&standstill(), Some(5), &before, &time(9));
+    let status = unseen(&standstill(), Some(5), &before, None, &time(9));
     assert_eq!(condition(&status, "Ready"), Some(("False", "SaltMissing")));
     assert_eq!(condition(&status, "Stalled"), Some(("True", "SaltMissing")));
-    assert_eq!(condition(&status, "Available"), Some(("True", "NodeReady")));
+    // It is never Unknown, and says that it is an earlier look's.
+    assert_eq!(
+        condition(&status, "Available"),
+        Some(("True", "NotLookedAt"))
+    );
+    for type_ in ["Replicated", "SaltMatches", "TlsReady", "MonitoringReady"] {
+        assert_eq!(condition(&status, type_), Some(("Unknown", "NotLookedAt")));
+    }
+    assert_eq!(status.nodes_ready, "?/1");
+    assert!(status.members.iter().all(|member| !member.reachable));
     assert_eq!(
         (status.entries, status.observed_generation),
         (Some(7), Some(5))
+    );
+    // It stays so, look after look.
+    let again = unseen(&standstill(), Some(5), &status, None, &time(10));
+    assert_eq!(again, status);
+}
+
+#[test]
+fn what_pods_and_nodes_say_is_told_of_a_resource_that_tells_too_little() {
+    let (cluster, set) = (cluster(2), stateful_set(2, 2));
+    let before = status(&cluster, &set, &[]);
+    let pods = [
+        (pod(0, true), answer("aa", 7)),
+        (pod(1, false), answer("bb", 7)),
+    ];
+    let told = |asked: Option<Asked<'_>>| {
+        let glimpse = Glimpse {
+            cluster: &cluster,
+            running: Running::StatefulSet(Some(&set)),
+            pods: &pods,
+            asked,
+        };
+        unseen(&standstill(), Some(5), &before, Some(&glimpse), &time(9))
+    };
+    let asked = told(Some(Asked {
+        salt_fingerprint: Some("aa"),
+        unverified: &[],
+    }));
+    assert_eq!(condition(&asked, "Available"), Some(("True", "NodeReady")));
+    assert_eq!(
+        condition(&asked, "SaltMatches"),
+        Some(("False", "DifferentSalt"))
+    );
+    assert_eq!(asked.nodes_ready, "1/2");
+    assert!(
+        asked
+            .conditions
+            .iter()
+            .all(|it| it.observed_generation == Some(5))
+    );
+    // Where the operator could read pods, and nothing to ask nodes with.
+    let not_asked = told(None);
+    assert_eq!(
+        condition(&not_asked, "Available"),
+        Some(("True", "NodeReady"))
+    );
+    assert_eq!(
+        condition(&not_asked, "SaltMatches"),
+        Some(("Unknown", "NotLookedAt"))
     );
 }
 

@@ -547,13 +547,13 @@ fn standing_still(states: &mut States) {
             Means::Stalled,
             &served,
         );
-        let first = unseen(stalled, Some(4), &ClusterStatus::default(), &time(1));
+        let first = unseen(stalled, Some(4), &ClusterStatus::default(), None, &time(1));
         states.add(
             &format!("{reason}, from the beginning"),
             Means::Stalled,
             &first,
         );
-        let was = unseen(stalled, Some(4), &ready_with(|_| {}), &time(1));
+        let was = unseen(stalled, Some(4), &ready_with(|_| {}), None, &time(1));
         states.add(
             &format!("{reason}, of a resource that was ready"),
             Means::Stalled,

@@ -26,11 +26,12 @@ pub(super) fn rotated(seen: &Observation<'_>) -> Option<Verdict> {
             "another API key waits: spec.paused is true; set it to false".to_owned(),
         ),
         KeyRotation::Distributing(WaitedFor { nodes, overdue }) => {
+            let step = begun_anew(nodes, namespace);
             let nodes = named(nodes);
             if *overdue {
                 let message = format!(
-                    "another API key waits for {nodes}, which does not prove that it accepts it; look at its log, or delete the pod: it \
-                     reads the keys when it starts. Callers go on with the key that they have"
+                    "another API key waits for {nodes}, which does not prove that it accepts it; {step}. Callers go on with the key that \
+                     they have"
                 );
                 (Truth::False, "KeyNotDistributed", message)
             } else {
@@ -55,11 +56,11 @@ pub(super) fn rotated(seen: &Observation<'_>) -> Option<Verdict> {
             ),
         ),
         KeyRotation::Leaving(WaitedFor { nodes, overdue }) => {
+            let step = begun_anew(nodes, namespace);
             let nodes = named(nodes);
             if *overdue {
                 let message = format!(
-                    "the API key before was ended, and {nodes} may still accept it; look at its log, or delete the pod: it reads the keys \
-                     when it starts"
+                    "the API key before was ended, and {nodes} may still accept it; {step}"
                 );
                 (Truth::False, "PreviousKeyNotEnded", message)
             } else {
@@ -76,6 +77,17 @@ pub(super) fn rotated(seen: &Observation<'_>) -> Option<Verdict> {
         ),
     };
     Some(verdict("ApiKeyRotated", holds, reason, message))
+}
+
+/// How the first of these nodes reads its keys again.
+fn begun_anew(nodes: &[String], namespace: &str) -> String {
+    match nodes.first() {
+        None => "look at the nodes' logs".to_owned(),
+        Some(first) => format!(
+            "look at its log (`kubectl logs {first} -n {namespace} -c node`), or delete the pod, which reads the keys when it starts: \
+             `kubectl delete pod {first} -n {namespace} --wait=false`"
+        ),
+    }
 }
 
 fn named(nodes: &[String]) -> String {

@@ -29,21 +29,28 @@ pub(super) fn message(seen: &Observation<'_>) -> Option<String> {
             found.join(", ")
         ));
     }
+    let step = see_and_replace(first, namespace);
     let is_another = |(_, why): &(String, Unverified)| matches!(why, Unverified::OtherNode(_));
     if seen.tls.unverified.iter().all(is_another) {
         return Some(format!(
             "{}; the operator counts it as no node, and gives it no order. That passes within a few minutes where an address went from one pod to another; if it \
-             stays, see what runs there (`kubectl logs {first} -n {namespace} -c node`), and replace the pod: `kubectl delete pod {first} -n {namespace} \
-             --wait=false`",
+             stays, {step}",
             found.join(", ")
         ));
     }
     Some(format!(
         "{}; the operator shows no key to what it cannot verify, and counts it as no node. A node takes up a renewed certificate within a few \
-         minutes; if this stays, see what runs there (`kubectl logs {first} -n {namespace} -c node`), and replace the pod: `kubectl delete pod {first} -n {namespace} \
-         --wait=false`",
+         minutes; if this stays, {step}",
         found.join(", ")
     ))
+}
+
+/// The last step with a pod at whose address something else answers.
+fn see_and_replace(pod: &str, namespace: &str) -> String {
+    format!(
+        "see what runs there (`kubectl logs {pod} -n {namespace} -c node`), and replace the pod: `kubectl delete pod {pod} -n {namespace} \
+         --wait=false`"
+    )
 }
 
 /// This condition, where there is such a pod.

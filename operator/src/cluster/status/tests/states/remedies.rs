@@ -88,7 +88,10 @@ const STEPS: &[(&str, &[&str])] = &[
             "put the key back, or delete the Secret to have a new key made: `kubectl delete secret prod-",
         ],
     ),
-    ("KeyNotDistributed", &["delete the pod"]),
+    (
+        "KeyNotDistributed",
+        &["`kubectl delete pod prod-0 -n shop --wait=false`"],
+    ),
     ("Malformed", &["correct that field"]),
     ("MemberUnavailable", &["osc-node members remove "]),
     ("MigrationFailed", &["Correct what these words are about"]),
@@ -128,7 +131,10 @@ const STEPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("Paused", &["et it to false", "and there are none"]),
-    ("PreviousKeyNotEnded", &["delete the pod"]),
+    (
+        "PreviousKeyNotEnded",
+        &["`kubectl delete pod prod-0 -n shop --wait=false`"],
+    ),
     ("Rejected", &["Correct the field of the resource"]),
     ("RetentionChanged", &["Set it back"]),
     (
