@@ -210,29 +210,6 @@ pub(crate) fn a_last_source_waits_for_its_owner(rules: Rules) -> Outcome {
     world.stands(id).map(drop)
 }
 
-/// A node joins from one that its admin lets go on without deletes. Another member, which purged them, gives no snapshots: it
-/// accused the joining node after each snapshot, and that node took the next one at once, for ever.
-pub(crate) fn who_joins_from_a_forgiven_node_lacks_what_it_lacks(rules: Rules) -> Outcome {
-    let (mut world, behind) = with_a_last_source(rules)?;
-    match world.told(behind, AdminOrder::Unfence { dry_run: false }) {
-        Some(Ok(AdminOutcome::Unfenced)) => {}
-        other => return Err(format!("it does not go on: {other:?}")),
-    }
-    let joining = world.join("node-3");
-    let is_ready = |world: &World| world.is_ready(joining);
-    let why = |world: &World| world.view(joining).and_then(|view| view.not_ready);
-    ensure(
-        world.until(LONG, is_ready),
-        format!("it does not serve: {:?}", why(&world)),
-    )?;
-    let life = world.incarnation(joining);
-    world.pass(Duration::from_secs(30));
-    ensure(
-        is_ready(&world) && world.incarnation(joining) == life,
-        "it joins anew",
-    )
-}
-
 /// Its next process, too, takes no writes, although the member that confirmed what it lacks is gone by then.
 pub(crate) fn a_last_source_waits_after_a_restart(rules: Rules) -> Outcome {
     let (mut world, behind) = with_a_last_source(rules)?;
