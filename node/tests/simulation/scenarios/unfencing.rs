@@ -24,7 +24,10 @@ pub(crate) fn a_node_lacks_what_its_source_was_forgiven(rules: Rules) -> Outcome
         world.list(node, list.clone());
     }
     let is_ready = |world: &World| world.is_ready(joining);
-    ensure(world.until(LONG, is_ready), "it does not serve")?;
+    ensure(
+        world.until(Duration::from_secs(20), is_ready),
+        "it does not serve",
+    )?;
     let life = world.incarnation(joining);
     world.pass(Duration::from_secs(30));
     ensure(world.incarnation(joining) == life, "it joins anew")?;
@@ -71,7 +74,16 @@ fn with_two_forgiven_members(rules: Rules) -> Result<(World, [NodeId; 2]), Strin
     all_are_ready(&mut world, members)?;
     world.retire(purgers[0]);
     world.retire(purgers[1]);
+    // Both start again, so that neither is a source for the other.
+    for node in members {
+        world.crash(node);
+    }
     world.network.join(members[0], members[1]);
+    let list = world.addresses(&members);
+    for node in members {
+        world.nodes[node].list.clone_from(&list);
+        world.start(node);
+    }
     let waits = |world: &World, node: NodeId| {
         let view = world.view(node);
         view.is_some_and(|view| view.waits_for_owner)
