@@ -116,6 +116,8 @@ pub enum Rule {
     RolledBackNodesAccuseNobody,
     /// A node that no other could give a snapshot is not fenced: it waits for the cluster admin.
     LastSourcesWait,
+    /// A node that joins goes on without the deletes that the cluster admin lets its source go on without.
+    ForgivenessIsInherited,
     /// A roster or a snapshot with a stamp that no clock can have made is damaged.
     StampsHaveAnEnd,
     /// A roster with a stamp that is far ahead is taken from members only.
@@ -195,6 +197,7 @@ impl Rule {
         Self::SuspicionsAreKept,
         Self::RolledBackNodesAccuseNobody,
         Self::LastSourcesWait,
+        Self::ForgivenessIsInherited,
         Self::StampsHaveAnEnd,
         Self::OnlyMembersMoveClocks,
         Self::RostersAreAskedFor,

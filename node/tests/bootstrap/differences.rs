@@ -244,6 +244,7 @@ fn every_field_of_what_a_node_stores_of_others_counts() {
         clock: clock(10),
         purged_clock: clock(10),
         purge_marks: Vec::new(),
+        forgiven: Vec::new(),
         received: Vec::new(),
     };
     each_field!(head: SnapshotHead {
@@ -253,6 +254,7 @@ fn every_field_of_what_a_node_stores_of_others_counts() {
         clock: clock(20),
         purged_clock: clock(20),
         purge_marks: vec![(life(1), seq(1))],
+        forgiven: vec![(life(1), seq(1))],
         received: vec![(life(1), seq(1), process(1))],
     });
 }

@@ -75,3 +75,4 @@ mod salt;
 mod secrecy;
 mod slow;
 mod text_form;
+mod unready_nodes;

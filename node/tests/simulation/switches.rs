@@ -7,7 +7,7 @@ use opensecureconf_node::cluster::{Rule, Rules};
 use crate::{
     scenarios::{
         bootstrap, digests, federated, fencing, impostors, joining, leaving, purging, relaying,
-        snapshots, strangers, writing,
+        snapshots, strangers, unfencing, writing,
     },
     script::Outcome,
 };
@@ -142,6 +142,8 @@ switches! {
     suspects_give_no_snapshots:
         shown_by(SuspectsGiveNoSnapshots, impostors::a_speaker_that_is_true_and_cannot_be_asked);
     last_sources_wait: shown_by(LastSourcesWait, impostors::a_last_source_waits_for_its_owner);
+    forgiveness_is_inherited:
+        shown_by(ForgivenessIsInherited, unfencing::a_node_lacks_what_its_source_was_forgiven);
     stamps_have_an_end: shown_by(StampsHaveAnEnd, impostors::a_roster_from_beyond_all_time_is_refused);
     only_members_move_clocks: shown_by(OnlyMembersMoveClocks, impostors::a_stranger_moves_no_clock);
     rosters_are_asked_for: shown_by(RostersAreAskedFor, impostors::a_copied_member_removes_and_admits_nobody);

@@ -51,6 +51,8 @@ pub(in crate::api) async fn purge(
         Some(key) => identity(key, &query)?,
         None => identity_of(&request, "/admin/configs/", &query)?,
     };
+    // A node that lacks entries would answer that there is none of this name.
+    node.serves_entries()?;
     let session = node.entries.of(Principal::ClusterAdmin);
     loop {
         // In a directory too: the home node drops the value when it hears of the tombstone.

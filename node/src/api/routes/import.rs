@@ -36,6 +36,8 @@ pub(in crate::api) async fn import(
     if salt.fingerprint().to_string() != order.salt {
         return Err(ApiError::OtherSalt);
     }
+    // Which names are taken, and what a dry run says of them, is known to a node that holds all entries.
+    node.serves_entries()?;
     let ImportOrder {
         dry_run, entries, ..
     } = order;

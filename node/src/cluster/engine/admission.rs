@@ -72,6 +72,7 @@ impl Engine {
             clock: self.clock.high_water(),
             purged_clock: self.membership.purged_clock,
             purge_marks,
+            forgiven: self.membership.forgiven.clone(),
             received,
         };
         Ok(Answer::Page {

@@ -263,7 +263,12 @@ impl Engine {
         self.last_made = self.last;
         self.has_rows = self.last > before || tables.has_rows()?;
         self.membership.joined_without = self.removed_by_purgers(&head);
-        self.membership.forgiven = Vec::new();
+        // Its rows are those of the source: without the same deletes, which no snapshot could bring.
+        self.membership.forgiven = if self.setup.rules.hold(Rule::ForgivenessIsInherited) {
+            head.forgiven
+        } else {
+            Vec::new()
+        };
         let old_roster = std::mem::replace(&mut self.roster, head.roster);
         if self.membership.cluster_uid == Some(head.cluster_uid) {
             self.roster.merge(&old_roster);

@@ -265,6 +265,9 @@ pub struct SnapshotHead {
     /// The purge marks of the source, and of the sources before it.
     #[serde(default)]
     pub purge_marks: PurgeMarks,
+    /// The purge marks up to which the cluster admin lets the source go on without the deletes.
+    #[serde(default)]
+    pub forgiven: PurgeMarks,
     /// How far the source holds each member's feed, itself included.
     pub received: Vec<(Incarnation, Seq, ProcessEpoch)>,
 }

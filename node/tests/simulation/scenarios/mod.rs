@@ -20,6 +20,7 @@ pub(crate) mod purging;
 pub(crate) mod relaying;
 pub(crate) mod snapshots;
 pub(crate) mod strangers;
+pub(crate) mod unfencing;
 pub(crate) mod writing;
 
 /// Declares a test for each scenario: with all rules it must come to a good end.
