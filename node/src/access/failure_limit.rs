@@ -2,7 +2,7 @@
 //!
 //! A key counts from the moment when it is tried, so that guesses at the same time do not pass together, until a minute after it
 //! was tried last, whatever entry it is tried on. So of any minute, wherever it begins, no more keys have an outcome than the
-//! limit says. Only a key that opens an entry gets its count back.
+//! limit says. Only a key that opens an entry gets its count back: at once, or a minute after it last failed or created.
 
 use std::{
     collections::HashMap,
@@ -51,6 +51,8 @@ struct TriedKey {
     until: Instant,
     /// How many requests with it had an outcome that keeps it counted.
     held: u32,
+    /// A minute after the last of these.
+    held_until: Instant,
     failures: u32,
     /// Until when these failures add up.
     failures_until: Instant,
@@ -111,7 +113,11 @@ impl FailureLimit {
     /// A request with the key ended so that it stays counted: it opened nothing, or is about to create something.
     pub(crate) fn hold(&mut self, place: &KeyPlace, now: Instant) {
         if let Some(key) = self.counted(place, now) {
+            if key.held_until <= now {
+                key.held = 0;
+            }
             key.held = key.held.saturating_add(1);
+            key.held_until = now + MINUTE;
         }
     }
 
@@ -126,7 +132,7 @@ impl FailureLimit {
         }
     }
 
-    /// Whether the key failed to open an entry within this minute.
+    /// Whether the key failed to open an entry, as long as it counts.
     pub(crate) fn has_failed(&self, place: &KeyPlace, now: Instant) -> bool {
         let tried = self.origins.get(&place.origin());
         tried.is_some_and(|tried| {
@@ -149,22 +155,28 @@ impl FailureLimit {
         Ok(())
     }
 
-    /// The key opened an entry, or was not tried after all: it does not count, unless another request keeps it counted.
-    pub(crate) fn give_back(&mut self, place: &KeyPlace) {
-        if let Some(tried) = self.origins.get_mut(&place.origin()) {
-            tried
-                .keys
-                .retain(|key| key.number != place.number() || key.held > 0);
-        }
+    /// The key opened an entry, or was not tried after all: it does not count, unless another request keeps it counted, until a
+    /// minute after that one.
+    pub(crate) fn give_back(&mut self, place: &KeyPlace, now: Instant) {
+        let Some(tried) = self.origins.get_mut(&place.origin()) else {
+            return;
+        };
+        tried.keys.retain_mut(|key| {
+            if key.number != place.number() {
+                return true;
+            }
+            key.until = key.held_until;
+            key.held > 0 && key.until > now
+        });
     }
 
     /// The create for which the key was held did not take place.
-    pub(crate) fn release(&mut self, place: &KeyPlace) {
+    pub(crate) fn release(&mut self, place: &KeyPlace, now: Instant) {
         let tried = self.origins.get_mut(&place.origin());
         if let Some(key) = tried.and_then(|tried| tried.key(place.number())) {
             key.held = key.held.saturating_sub(1);
         }
-        self.give_back(place);
+        self.give_back(place, now);
     }
 
     /// Notes that an origin was refused a user key; returns whether it is flooding.
@@ -208,6 +220,7 @@ impl FailureLimit {
                 number: place.number(),
                 until: now + MINUTE,
                 held: 0,
+                held_until: now,
                 failures: 0,
                 failures_until: now,
             });

@@ -207,7 +207,8 @@ pub struct Membership {
     /// The purge marks of its snapshot's sources at that time: this node has not held those tombstones.
     #[serde(default)]
     pub inherited: PurgeMarks,
-    /// The purge marks of members when the cluster admin let this node go on without the deletes (`osc-node unfence`).
+    /// The purge marks of members when the cluster admin let this node, or the source of its snapshot, go on without the deletes
+    /// (`osc-node unfence`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forgiven: PurgeMarks,
     /// The members that a purger behind its snapshot had removed: those purges may not have waited for them.

@@ -238,6 +238,8 @@ impl BoundNode {
                 end.await.and(Err(unusable))
             }
         };
+        // Where one port failed, the others take no more connections either.
+        closing.cancel();
         stopping.abort();
         let node = state.kind.replicating();
         if let Some(node) = node {

@@ -34,7 +34,7 @@ fn a_key_counts_once_a_minute_and_requests_at_the_same_time_are_one() {
         limit.count(&place(1, 7), start).unwrap();
     }
     assert!(limit.count(&place(1, 8), start).is_err());
-    limit.give_back(&place(1, 7));
+    limit.give_back(&place(1, 7), start);
     limit.count(&place(1, 8), start).unwrap();
 }
 
@@ -74,16 +74,37 @@ fn what_another_request_keeps_counted_is_not_given_back() {
     let (start, mut limit) = (Instant::now(), FailureLimit::new(1));
     limit.count(&place(1, 7), start).unwrap();
     limit.hold(&place(1, 7), start);
-    limit.give_back(&place(1, 7));
+    limit.give_back(&place(1, 7), start);
     assert!(limit.count(&place(1, 8), start).is_err());
     limit.hold(&place(1, 7), start);
-    limit.release(&place(1, 7));
+    limit.release(&place(1, 7), start);
     assert!(
         limit.count(&place(1, 8), start).is_err(),
         "one of two creates"
     );
-    limit.release(&place(1, 7));
+    limit.release(&place(1, 7), start);
     limit.count(&place(1, 8), start).unwrap();
+}
+
+#[test]
+fn a_key_that_goes_on_opening_entries_is_free_a_minute_after_it_created_or_failed() {
+    for failed in [false, true] {
+        let (start, mut limit) = (Instant::now(), FailureLimit::new(1));
+        limit.count(&place(1, 7), start).unwrap();
+        if failed {
+            limit.failed(&place(1, 7), start);
+        } else {
+            limit.hold(&place(1, 7), start);
+        }
+        for seconds in [20, 40] {
+            // Once it has failed its origin waits, but for what is under way.
+            let now = start + Duration::from_secs(seconds);
+            assert_eq!(limit.count(&place(1, 7), now).is_ok(), !failed);
+            limit.give_back(&place(1, 7), now);
+            assert!(limit.count(&place(1, 8), now).is_err());
+        }
+        limit.count(&place(1, 8), start + MINUTE).unwrap();
+    }
 }
 
 #[test]
@@ -196,12 +217,12 @@ proptest! {
                 continue;
             }
             match outcome {
-                Outcome::Opens => limit.give_back(&place),
+                Outcome::Opens => limit.give_back(&place, now),
                 Outcome::Fails => limit.failed(&place, now),
                 Outcome::Creates => limit.hold(&place, now),
                 Outcome::CouldNotCreate => {
                     limit.hold(&place, now);
-                    limit.release(&place);
+                    limit.release(&place, now);
                 }
                 Outcome::GoesAway => {}
             }

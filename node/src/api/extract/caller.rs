@@ -132,7 +132,7 @@ impl CallerKey {
         let derivation = key
             .await
             // It was not tried.
-            .inspect_err(|_| tries.limit().give_back(&self.place))?;
+            .inspect_err(|_| tries.limit().give_back(&self.place, Instant::now()))?;
         Ok(Caller {
             derivation,
             tries,
@@ -174,7 +174,7 @@ impl Caller<'_> {
     /// This node could do nothing of what the key was to create: it does not count for that.
     pub(in crate::api) fn carried_out_nothing(&self) {
         if self.creates.swap(false, Ordering::Relaxed) {
-            self.tries.limit().release(&self.place);
+            self.tries.limit().release(&self.place, Instant::now());
         }
     }
 
@@ -259,7 +259,7 @@ impl Caller<'_> {
 
     fn give_back(&self) {
         if !self.exempt {
-            self.tries.limit().give_back(&self.place);
+            self.tries.limit().give_back(&self.place, Instant::now());
         }
     }
 }

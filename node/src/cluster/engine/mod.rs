@@ -79,7 +79,7 @@ pub struct Engine {
     /// How far members had acknowledged this node's feed when this node read theirs to the end. No message that a member sent
     /// before it knew of an earlier delete can arrive later and count as news.
     settled: BTreeMap<Incarnation, Seq>,
-    /// Changes that came from their writers, which need not get them again.
+    /// Changes that came from their writers, which need not get them again, nor need members that read the writers' feeds.
     told_by_writers: ToldByWriters,
     #[cfg_attr(
         feature = "rule-switches",

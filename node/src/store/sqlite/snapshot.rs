@@ -60,9 +60,9 @@ impl EntrySnapshot for Snapshot<'_> {
             if columns::read_identity(found)?.is_none() {
                 return Ok(ControlFlow::Continue(()));
             }
-            let found = row::examine_whole(found)?;
+            let found = values::whole(self.0, row::examine_whole(found)?)?;
             Ok(gathered.take(match found.unreadable {
-                None => values::attach(self.0, found.row)?,
+                None => found.row,
                 Some(what) => closed(found.row, what),
             }))
         })?;
@@ -193,8 +193,16 @@ fn query<'s>(columns: &str, selection: &'s Selection) -> (String, Vec<&'s dyn To
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::{domain::Incarnation, store::sqlite::schema};
+    use crate::{
+        cluster::Seq,
+        domain::{
+            Clock, ConfigKey, Environment, Fingerprint, Identity, Incarnation, Timestamp, Version,
+        },
+        store::sqlite::schema,
+    };
 
     /// Rows of these names: expressions of SQL. `None` in the place of a category makes a tombstone.
     fn database(rows: &[(&str, Option<&str>)]) -> Connection {
@@ -295,5 +303,42 @@ mod tests {
             scans(&connection, Selection::default(), reach),
             [(keys(&["a"]), 1), (keys(&["", "b"]), 2)]
         );
+    }
+
+    #[test]
+    fn a_federated_value_that_another_entry_names_is_not_listed() {
+        let connection = database(&[]);
+        let held = [("a", "of b"), ("b", "of a"), ("c", "of c")];
+        for (seq, (key, token)) in (1..).zip(held) {
+            let row = Row {
+                identity: Identity {
+                    environment: Environment::default(),
+                    key: ConfigKey::new(key.into()).unwrap(),
+                },
+                category: None,
+                content: Some(Content::Fingerprint(Fingerprint::of(&format!("of {key}")))),
+                created_at: Timestamp::from_micros(1),
+                updated_at: Timestamp::from_micros(1),
+                version: Version {
+                    clock: Clock::from_raw(seq),
+                    incarnation: Incarnation::from_raw(1),
+                },
+                clocks: BTreeMap::new(),
+                extra: None,
+            };
+            row::put(&connection, &row, row.hash(), Seq::from_raw(seq)).unwrap();
+            values::put(&connection, &row.identity, row.version, token, None).unwrap();
+        }
+        let reach = Reach {
+            rows: 10,
+            until: far(),
+        };
+        let (rows, _) = Snapshot(&connection)
+            .rows(&Selection::default(), reach)
+            .unwrap();
+        let listed = rows
+            .iter()
+            .filter_map(|row| row.content.as_ref().and_then(Content::token));
+        assert_eq!(listed.collect::<Vec<_>>(), ["", "", "of c"]);
     }
 }

@@ -190,7 +190,7 @@ fn is_large(connection: &Connection, identity: &Identity, most: usize) -> rusqli
 }
 
 /// A row with the value that it names, where that is held here.
-fn whole(connection: &Connection, mut found: Found) -> rusqlite::Result<Found> {
+pub(super) fn whole(connection: &Connection, mut found: Found) -> rusqlite::Result<Found> {
     // Large as a token may be, only a name is kept beside it.
     let named = if is_named(&found) {
         found.row.content.clone()
