@@ -257,16 +257,14 @@ async fn a_create_costs_a_few_messages_and_no_derivation_elsewhere() {
     cluster.api(0).create("first", 1).await.with(201);
     // A key proves itself only by an entry that it opened.
     cluster.api(0).get("/configs/first").await.with(200);
-    // Not the list: reading needs the key.
-    cluster
-        .status_until(0, "all hold it", |status| {
-            status["details"]["members"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .all(|member| member["lag"] == 0)
-        })
-        .await;
+    // Not the list: reading needs the key. Each node passes the first create on, too.
+    for node in 0..3 {
+        let all_hold_it = cluster.status_until(node, "all hold it", |status| {
+            let members = status["details"]["members"].as_array().unwrap();
+            members.iter().all(|member| member["lag"] == 0)
+        });
+        all_hold_it.await;
+    }
     let before = (
         cluster.network.traffic().pushes,
         derivations(&cluster.api(0)).await,
@@ -277,7 +275,8 @@ async fn a_create_costs_a_few_messages_and_no_derivation_elsewhere() {
         (cluster.network.traffic().requests >= rounds).then_some(())
     })
     .await;
-    assert!(cluster.network.traffic().pushes - before.0 <= 6);
+    // One from each node to each other one, and one more where a member had not heard of the create after 100 ms.
+    assert!(cluster.network.traffic().pushes - before.0 <= 8);
     assert_eq!(
         derivations(&cluster.api(0)).await,
         before.1,
