@@ -45,6 +45,8 @@ use kube::{
 const PAGE: u32 = 100;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
+/// After so long a resource that cannot be read is looked at again, without a change of it.
+const MALFORMED_AGAIN: Duration = Duration::from_mins(5);
 const CONCURRENT_RECONCILES: u16 = 8;
 
 /// Reconciles until the future is dropped. `namespaces` empty means all.
@@ -378,7 +380,8 @@ fn error_policy(known: Arc<Known>, error: &Error, context: Arc<Context>) -> Acti
     let (name, namespace) = (known.name_any(), known.namespace().unwrap_or_default());
     tracing::warn!(name, namespace, phase = error.phase(), error = %chain(error), "reconcile_failed");
     if matches!(error, Error::Malformed(_)) {
-        return Action::await_change();
+        // Its nodes and certificates go on.
+        return Action::requeue(MALFORMED_AGAIN);
     }
     let failures = context.remember(&namespace, &name, |memory| {
         memory.failures = memory.failures.saturating_add(1);

@@ -233,6 +233,33 @@ async fn hibernation_waits_too_and_a_sleeping_cluster_sleeps_on() {
 }
 
 #[tokio::test]
+async fn a_refused_resource_of_a_sleeping_cluster_keeps_what_was_known_of_its_nodes() {
+    let (server, context, mut cluster) = three_nodes(|_| {}).await;
+    cluster.spec.hibernate = true;
+    reconcile(&server, &mut cluster, &context).await;
+    heard(&server);
+    for ordinal in 0..3 {
+        server.remove(&format!("{CORE}/pods/demo-{ordinal}"));
+    }
+    reconcile(&server, &mut cluster, &context).await;
+    let of_nodes = ["Available", "SaltMatches", "Replicated"];
+    let asleep = of_nodes.map(|type_| condition(&server, type_));
+    assert_eq!(asleep[0]["reason"], "Hibernated");
+
+    cluster.spec.replicas = 99;
+    reconcile(&server, &mut cluster, &context).await;
+    assert_eq!(condition(&server, "Stalled")["reason"], "InvalidSpec");
+    for (type_, before) in of_nodes.into_iter().zip(asleep) {
+        let after = condition(&server, type_);
+        assert_eq!(
+            (&after["status"], &after["reason"]),
+            (&before["status"], &before["reason"]),
+            "{type_}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_resource_that_is_paused_from_the_beginning_is_not_made() {
     let (server, context) = ApiServer::start();
     let mut cluster = crate::resource(crate::ONE_NODE);

@@ -91,13 +91,10 @@ impl UpgradeWindow {
 
     /// The parser reads a time zone behind five fields, which is no part of our schedule.
     fn crontab(&self, zone: &str) -> Option<Crontab> {
-        let fields = self.schedule.split(' ').filter(|field| !field.is_empty());
-        let fields: Vec<_> = fields.collect();
-        if fields.len() != 5
-            || self
-                .schedule
-                .contains(|c: char| c.is_whitespace() && c != ' ')
-        {
+        // The API server counts by spaces alone.
+        let spaced = self.schedule.split(' ').filter(|field| !field.is_empty());
+        let fields: Vec<_> = self.schedule.split_ascii_whitespace().collect();
+        if spaced.count() != 5 || fields.len() != 5 {
             return None;
         }
         cronexpr::parse_crontab(&format!("{} {zone}", fields.join(" "))).ok()

@@ -55,15 +55,19 @@ pub fn unseen(
     now: &Time,
 ) -> ClusterStatus {
     let seen = glimpse.map(|glimpse| seen(glimpse, before, now));
+    let is_asleep = glimpse
+        .is_some_and(|glimpse| glimpse.cluster.spec.replicas == 0 && glimpse.pods.is_empty());
     let told = verdicts::standstill(stalled).to_vec();
     let mut after = conditions(told, generation, before, now);
     for type_ in CONDITIONS {
-        let asked = glimpse.is_some_and(|glimpse| match type_ {
-            "Available" => true,
-            "SaltMatches" | "Replicated" | "DatabaseReachable" => glimpse.asked.is_some(),
+        let is_of_nodes = match type_ {
+            "Available" => glimpse.is_some(),
+            "SaltMatches" | "Replicated" | "DatabaseReachable" => {
+                glimpse.is_some_and(|glimpse| glimpse.asked.is_some())
+            }
             _ => false,
-        });
-        let fresh = seen.as_ref().filter(|_| asked);
+        };
+        let fresh = seen.as_ref().filter(|_| is_of_nodes && !is_asleep);
         if let Some(fresh) = fresh.and_then(|seen| find(seen, type_)) {
             let observed_generation = generation;
             after.push(Condition {
@@ -71,8 +75,8 @@ pub fn unseen(
                 ..fresh.clone()
             });
         } else if let Some(earlier) = find(before, type_) {
-            if type_ == "Paused" {
-                // What the resource said last stands.
+            if type_ == "Paused" || is_of_nodes {
+                // What the resource said last stands, and what was known when the last node went to sleep.
                 after.push(earlier.clone());
                 continue;
             }
@@ -86,6 +90,7 @@ pub fn unseen(
         ..before.clone()
     };
     match seen {
+        Some(_) if is_asleep => before,
         Some(seen) => ClusterStatus {
             replicas: seen.replicas,
             ready_replicas: seen.ready_replicas,

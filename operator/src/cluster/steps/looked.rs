@@ -95,7 +95,7 @@ impl Looked {
     }
 }
 
-/// Reads and asks; `None` where not even the pods may be read.
+/// Reads and asks; `None` where the pods or their workload cannot be read.
 pub(in crate::cluster) async fn look(
     cluster: &OpenSecureConfCluster,
     context: &Context,
@@ -111,13 +111,17 @@ pub(in crate::cluster) async fn look(
         let (pods, unverified) = observe::nodes(pods, Some(&nodes), &known).await;
         return Some(Looked::of(&known, &found, pods, unverified));
     }
-    let workload = (own(client, &known).await, own(client, &known).await);
+    // Without its workload nothing says how many nodes there should be.
+    let workload = (
+        own(client, &known).await.ok()?,
+        own(client, &known).await.ok()?,
+    );
     let (pods, _) = observe::nodes(pods, None, &known).await;
     Some(Looked::with(&known, workload, pods, None))
 }
 
-/// A workload where the operator may read it.
-async fn own<K>(client: &Client, cluster: &ValidatedCluster) -> Option<K>
+/// A workload, if there is one.
+async fn own<K>(client: &Client, cluster: &ValidatedCluster) -> kube::Result<Option<K>>
 where
     K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -125,8 +129,8 @@ where
         + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(client.clone(), &cluster.namespace);
-    let found = api.get_opt(cluster.name.as_str()).await.ok()??;
-    dereference::is_ours(found.meta(), cluster).then_some(found)
+    let found = api.get_opt(cluster.name.as_str()).await?;
+    Ok(found.filter(|found: &K| dereference::is_ours(found.meta(), cluster)))
 }
 
 /// A workload among the objects that were read.
